@@ -1,0 +1,228 @@
+//! Event loops, the callbacks that they are given, and the contexts that those run in.
+
+use pyo3::call::PyCallArgs;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyWeakrefReference};
+
+use super::imports;
+
+imports! {
+    import_get_running_loop = "asyncio", "get_running_loop";
+    import_running_loop = "asyncio", "_get_running_loop";
+    import_new_event_loop = "asyncio", "new_event_loop";
+    import_set_event_loop = "asyncio", "set_event_loop";
+    import_get_event_loop_policy = "asyncio", "get_event_loop_policy";
+    import_context = "contextvars", "Context";
+    import_copy_context = "contextvars", "copy_context";
+    import_catch_warnings = "warnings", "catch_warnings";
+    import_simplefilter = "warnings", "simplefilter";
+}
+
+/// The running event loop of this thread, as `asyncio.get_running_loop()` gives it.
+///
+/// # Errors
+///
+/// `RuntimeError` if no loop is running in this thread: [`get_current_loop`](crate::locals::get_current_loop) also knows
+/// the loop of a Rust task.
+pub fn get_running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    import_get_running_loop(py)?.call0()
+}
+
+/// Like `get_running_loop`, without an error where there is none.
+pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let running = import_running_loop(py)?.call0()?;
+    Ok((!running.is_none()).then_some(running))
+}
+
+/// A new loop, of the policy's kind or, if a module is named, of its `new_event_loop`.
+pub(crate) fn new_event_loop<'py>(
+    py: Python<'py>,
+    module: Option<&str>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match module {
+        None => import_new_event_loop(py)?.call0(),
+        Some(module) => py
+            .import(module)?
+            .call_method0(intern!(py, "new_event_loop")),
+    }
+}
+
+/// The loop that was set for this thread, or the one that the policy makes for it.
+pub(crate) fn policy_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    // The policies are deprecated in newer Pythons, where nothing else tells the loop that a program has set.
+    let warnings = import_catch_warnings(py)?.call0()?;
+    warnings.call_method0(intern!(py, "__enter__"))?;
+    let policy = import_simplefilter(py)?
+        .call1((intern!(py, "ignore"),))
+        .and_then(|_| import_get_event_loop_policy(py)?.call0())
+        .and_then(|policy| policy.call_method0(intern!(py, "get_event_loop")));
+    let none = py.None();
+    warnings.call_method1(intern!(py, "__exit__"), (&none, &none, &none))?;
+    policy
+}
+
+pub(crate) fn set_event_loop(
+    py: Python<'_>,
+    event_loop: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    import_set_event_loop(py)?.call1((event_loop,)).map(drop)
+}
+
+/// An object that cannot say whether it is closed counts as open: what is asked of it next will tell.
+pub(crate) fn is_closed(event_loop: &Bound<'_, PyAny>) -> bool {
+    let closed = event_loop.call_method0(intern!(event_loop.py(), "is_closed"));
+    closed.is_ok_and(|closed| closed.is_truthy().unwrap_or(false))
+}
+
+pub(crate) fn is_debug(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    event_loop
+        .call_method0(intern!(event_loop.py(), "get_debug"))?
+        .is_truthy()
+}
+
+pub(crate) fn run_until_complete<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    future: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    event_loop.call_method1(intern!(event_loop.py(), "run_until_complete"), (future,))
+}
+
+pub(crate) fn run_forever(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    event_loop
+        .call_method0(intern!(event_loop.py(), "run_forever"))
+        .map(drop)
+}
+
+/// Wakes a loop that is asleep, from a signal handler or another thread.
+pub(crate) fn wake(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    // Any callable without an effect does.
+    let harmless = event_loop.getattr(intern!(event_loop.py(), "get_debug"))?;
+    call_soon_threadsafe(event_loop, &harmless)
+}
+
+pub(crate) fn close(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    event_loop
+        .call_method0(intern!(event_loop.py(), "close"))
+        .map(drop)
+}
+
+pub(crate) fn shutdown_asyncgens<'py>(
+    event_loop: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    event_loop.call_method0(intern!(event_loop.py(), "shutdown_asyncgens"))
+}
+
+pub(crate) fn shutdown_default_executor<'py>(
+    event_loop: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    event_loop.call_method0(intern!(event_loop.py(), "shutdown_default_executor"))
+}
+
+/// A call in an empty context, so that the handle that the loop makes copies nothing of the caller's: a mailbox outlives
+/// the request that made it.
+fn in_empty_context<'py>(
+    py: Python<'py>,
+    args: impl PyCallArgs<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let context = import_context(py)?.call0()?;
+    context.call_method1(intern!(py, "run"), args)
+}
+
+#[cfg(unix)]
+pub(crate) fn add_reader(
+    event_loop: &Bound<'_, PyAny>,
+    descriptor: std::os::fd::RawFd,
+    callback: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let add_reader = event_loop.getattr(intern!(py, "add_reader"))?;
+    in_empty_context(py, (add_reader, descriptor, callback)).map(drop)
+}
+
+pub(crate) fn call_later(
+    event_loop: &Bound<'_, PyAny>,
+    seconds: f64,
+    callback: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let call_later = event_loop.getattr(intern!(py, "call_later"))?;
+    in_empty_context(py, (call_later, seconds, callback)).map(drop)
+}
+
+pub(crate) fn call_soon_threadsafe<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    callback: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let call_soon_threadsafe = event_loop.getattr(intern!(py, "call_soon_threadsafe"))?;
+    in_empty_context(py, (call_soon_threadsafe, callback)).map(drop)
+}
+
+/// `event_loop.call_soon(callback, argument, context=context)`
+pub(crate) fn call_soon<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    callback: &Bound<'py, PyAny>,
+    argument: &Bound<'py, PyAny>,
+    context: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let kwargs = PyDict::new(py);
+    kwargs.set_item(intern!(py, "context"), context)?;
+    event_loop
+        .call_method(
+            intern!(py, "call_soon"),
+            (callback, argument),
+            Some(&kwargs),
+        )
+        .map(drop)
+}
+
+/// `event_loop.call_exception_handler({"message": message, "exception": error, "future": future, …})`
+pub(crate) fn call_exception_handler<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    message: &str,
+    error: &Bound<'py, PyAny>,
+    future: &Bound<'py, PyAny>,
+    source_traceback: Option<&Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let context = PyDict::new(py);
+    context.set_item(intern!(py, "message"), message)?;
+    context.set_item(intern!(py, "exception"), error)?;
+    context.set_item(intern!(py, "future"), future)?;
+    if let Some(source_traceback) = source_traceback {
+        context.set_item(intern!(py, "source_traceback"), source_traceback)?;
+    }
+    event_loop
+        .call_method1(intern!(py, "call_exception_handler"), (context,))
+        .map(drop)
+}
+
+pub(crate) fn copy_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    import_copy_context(py)?.call0()
+}
+
+/// `context.run(callback, argument)`
+pub(crate) fn run_in_context<'py>(
+    context: &Bound<'py, PyAny>,
+    callback: &Bound<'py, PyAny>,
+    argument: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = context.py();
+    context
+        .call_method1(intern!(py, "run"), (callback, argument))
+        .map(drop)
+}
+
+pub(crate) fn weakref<'py>(
+    object: &Bound<'py, PyAny>,
+    callback: Py<PyAny>,
+) -> PyResult<Bound<'py, PyWeakrefReference>> {
+    let callback = callback.into_bound(object.py());
+    if callback.is_none() {
+        return PyWeakrefReference::new(object);
+    }
+    PyWeakrefReference::new_with(object, callback)
+}

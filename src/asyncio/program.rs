@@ -1,0 +1,68 @@
+//! What an interpreter needs that is a whole program's, embedded in Rust.
+
+use std::path::{Path, PathBuf};
+
+use pyo3::exceptions::PyBaseException;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+/// Flushes `sys.stdout` and `sys.stderr`, which a program that never finalizes its interpreter would lose.
+pub(crate) fn flush_standard_streams(py: Python<'_>) -> PyResult<()> {
+    let sys = py.import("sys")?;
+    for stream in ["stdout", "stderr"] {
+        let stream = sys.getattr(stream)?;
+        if !stream.is_none() {
+            stream.call_method0(intern!(py, "flush"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The status that a `SystemExit` asks for.
+pub(crate) fn system_exit_code<'py>(
+    error: &Bound<'py, PyBaseException>,
+) -> PyResult<Bound<'py, PyAny>> {
+    error.getattr(intern!(error.py(), "code"))
+}
+
+/// Puts the packages of the active virtual environment on `sys.path`, before those of the base installation.
+///
+/// An embedded interpreter looks for its environment by the `python3` on `PATH`. Where `VIRTUAL_ENV` names an environment
+/// that this does not find, as under many editors, its packages would be missing.
+pub(crate) fn see_virtual_environment(py: Python<'_>) -> PyResult<()> {
+    let Some(environment) = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from) else {
+        return Ok(());
+    };
+    let sys = py.import("sys")?;
+    let prefix: PathBuf = sys.getattr("prefix")?.extract()?;
+    let version = py.version_info();
+    let packages = if cfg!(windows) {
+        environment.join("Lib").join("site-packages")
+    } else {
+        let python = format!("python{}.{}", version.major, version.minor);
+        environment.join("lib").join(python).join("site-packages")
+    };
+    if same_file(&prefix, &environment) || !packages.is_dir() {
+        return Ok(());
+    }
+    let path = sys.getattr("path")?.cast_into::<PyList>()?;
+    let before = path.len();
+    py.import("site")?.call_method1("addsitedir", (packages,))?;
+    let added = path.get_slice(before, path.len());
+    path.del_slice(before, path.len())?;
+    let position = path.iter().position(|entry| {
+        let entry: Result<PathBuf, _> = entry.extract();
+        entry
+            .is_ok_and(|entry| entry.ends_with("site-packages") || entry.ends_with("dist-packages"))
+    });
+    let position = position.unwrap_or(before);
+    path.set_slice(position, position, &added)
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}

@@ -1,0 +1,59 @@
+//! A program whose `main` is an `async fn`: what `#[main]` expands to.
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use pyo3::prelude::*;
+
+use super::run;
+use crate::asyncio;
+use crate::runtime::Runtime;
+
+/// Runs `main` on a new loop, of `module`'s kind if one is named, and gives the status for the process to exit with.
+pub(crate) fn main<R, F, T>(module: Option<&str>, main: impl FnOnce() -> F) -> ExitCode
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Send + 'static,
+{
+    Python::initialize();
+    Python::attach(|py| {
+        let result =
+            asyncio::see_virtual_environment(py).and_then(|()| run::<R, F, T>(py, module, main()));
+        let code = match result {
+            Ok(_) => 0,
+            Err(error) => exit_status(py, error),
+        };
+        // The interpreter is not finalized: other threads may still be attached to it.
+        match asyncio::flush_standard_streams(py) {
+            Err(error) if code == 0 => exit_status(py, error).into(),
+            _ => code.into(),
+        }
+    })
+}
+
+/// The status that Python itself would exit with, after it has printed what Python would print.
+fn exit_status(py: Python<'_>, error: PyErr) -> u8 {
+    /// 128 + SIGINT, as shells have it.
+    const INTERRUPTED: u8 = 130;
+    if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+        return INTERRUPTED;
+    }
+    if !error.is_instance_of::<PySystemExit>(py) {
+        error.print(py);
+        return 1;
+    }
+    match asyncio::system_exit_code(error.value(py)) {
+        Ok(code) if code.is_none() => 0,
+        Ok(code) => code.extract::<i64>().map_or_else(
+            |_| {
+                eprintln!("{code}");
+                1
+            },
+            // The system keeps the low eight bits, as it does of `sys.exit`.
+            |code| u8::try_from(code & 0xff).unwrap_or(1),
+        ),
+        Err(_) => 1,
+    }
+}

@@ -1,0 +1,221 @@
+//! The public modules, one a runtime: stamped from one text, so that every runtime has the same functions and the same words.
+
+/// Stamps the functions of a runtime's module. `$name` is the module's name, for the examples; `$sleep` an expression that
+/// sleeps for a duration on that runtime.
+macro_rules! facade {
+    ($runtime:ty, $name:literal, $sleep:literal) => {
+        use std::future::Future;
+
+        use pyo3::prelude::*;
+
+        pub use crate::locals::{get_current_locals, get_current_loop, scope};
+        use crate::{PyTask, TaskLocals};
+
+        /// Starts a Rust future on the runtime and gives a Python future that settles with its result.
+        ///
+        /// The Python future belongs to the loop of [`get_current_locals`], does everything that an `asyncio.Future` does,
+        /// and passes `asyncio.isfuture`. The Rust future runs at once, whether Python awaits it or not; inside of it,
+        /// [`get_current_loop`] and [`into_future`] find the loop and the context of this call.
+        ///
+        /// *Cancelling* the Python future (`cancel()`, `asyncio.timeout`, a cancelled task that awaits it) drops the Rust
+        /// future, on the runtime, without polling it again. A Python future that is merely dropped lets it go on;
+        /// if it then fails, the loop's exception handler hears of it.
+        ///
+        /// Called on any thread that is attached to the interpreter.
+        ///
+        /// # Errors
+        ///
+        /// `RuntimeError` if this thread neither runs an event loop nor polls a Rust future that knows one, and
+        /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed. The Python future raises the error that the Rust
+        /// future returns, and [`RustPanic`](crate::err::RustPanic) with the panic's text if it panics, or if the
+        /// conversion of its result to Python does.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use pyo3::prelude::*;
+        ///
+        /// #[pyfunction]
+        /// fn rust_sleep(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+        #[doc = concat!("    pyo3_asyncio::", $name, "::future_into_py(py, async move {")]
+        #[doc = concat!("        ", $sleep, "(Duration::from_secs_f64(seconds)).await;")]
+        ///         Ok(seconds)
+        ///     })
+        /// }
+        /// ```
+        pub fn future_into_py<F, T>(py: Python<'_>, fut: F) -> PyResult<Bound<'_, PyAny>>
+        where
+            F: Future<Output = PyResult<T>> + Send + 'static,
+            T: for<'py> IntoPyObject<'py> + Send + 'static,
+        {
+            future_into_py_with_locals(py, get_current_locals(py)?, fut)
+        }
+
+        /// Like [`future_into_py`], on the loop and in the context of `locals`.
+        ///
+        /// The locals may be of another thread's loop: then the Python future is to be awaited there.
+        ///
+        /// # Errors
+        ///
+        /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+        pub fn future_into_py_with_locals<F, T>(
+            py: Python<'_>,
+            locals: TaskLocals,
+            fut: F,
+        ) -> PyResult<Bound<'_, PyAny>>
+        where
+            F: Future<Output = PyResult<T>> + Send + 'static,
+            T: for<'py> IntoPyObject<'py> + Send + 'static,
+        {
+            crate::rust_to_python::future_into_py::<$runtime, F, T>(py, locals, fut)
+        }
+
+        /// Like [`future_into_py`], on `event_loop` and in a copy of this thread's current context.
+        ///
+        /// # Errors
+        ///
+        /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+        pub fn future_into_py_with_loop<'py, F, T>(
+            event_loop: Bound<'py, PyAny>,
+            fut: F,
+        ) -> PyResult<Bound<'py, PyAny>>
+        where
+            F: Future<Output = PyResult<T>> + Send + 'static,
+            T: for<'a> IntoPyObject<'a> + Send + 'static,
+        {
+            let py = event_loop.py();
+            let locals = TaskLocals::new(event_loop).copy_context(py)?;
+            future_into_py_with_locals(py, locals, fut)
+        }
+
+        /// Starts a Python awaitable as a task of the current loop and gives a Rust future of its result.
+        ///
+        /// The loop and the context are those of [`get_current_locals`]: inside a future that [`future_into_py`] or [`run`]
+        /// started, its own. Called on any thread that is attached to the interpreter; what comes back is awaited anywhere.
+        ///
+        /// # Errors
+        ///
+        /// `TypeError` if the object cannot be awaited, `RuntimeError` if no loop is known here, and
+        /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use pyo3::prelude::*;
+        ///
+        /// # Python::initialize();
+        /// # Python::attach(|py| {
+        #[doc = concat!("pyo3_asyncio::", $name, "::run(py, async {")]
+        ///     let nap = Python::attach(|py| {
+        ///         let asyncio = py.import("asyncio")?;
+        #[doc = concat!("        pyo3_asyncio::", $name, "::into_future(asyncio.call_method1(\"sleep\", (0.01, \"rested\"))?)")]
+        ///     })?;
+        ///     let result = nap.await?;
+        ///     assert_eq!(Python::attach(|py| result.extract::<String>(py))?, "rested");
+        ///     Ok(())
+        /// })
+        /// # }).unwrap();
+        /// ```
+        pub fn into_future(awaitable: Bound<'_, PyAny>) -> PyResult<PyTask> {
+            let locals = get_current_locals(awaitable.py())?;
+            crate::into_future_with_locals(&locals, awaitable)
+        }
+
+        /// Runs a Rust future on a new event loop in this thread, as `asyncio.run` runs a coroutine, and gives its result.
+        ///
+        /// The loop is of the policy's kind (`uvloop.install()` before makes it uvloop's). At the end, whatever it is,
+        /// leftover tasks are cancelled, async generators and the default executor are shut down and the loop is closed.
+        ///
+        /// Ctrl-C, in the main thread and unless the program handles it itself, drops the future, waits until it is
+        /// dropped, and ends with `KeyboardInterrupt`. A second Ctrl-C does not wait.
+        ///
+        /// # Errors
+        ///
+        /// The future's own error, [`RustPanic`](crate::err::RustPanic) if it panics, and `RuntimeError` in a thread that
+        /// runs a loop already.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use pyo3::prelude::*;
+        ///
+        /// # Python::initialize();
+        /// Python::attach(|py| {
+        #[doc = concat!("    let answer = pyo3_asyncio::", $name, "::run(py, async { Ok(42) })?;")]
+        ///     assert_eq!(answer, 42);
+        ///     Ok::<_, PyErr>(())
+        /// })
+        /// # .unwrap();
+        /// ```
+        pub fn run<F, T>(py: Python<'_>, fut: F) -> PyResult<T>
+        where
+            F: Future<Output = PyResult<T>> + Send + 'static,
+            T: Send + 'static,
+        {
+            crate::entry::run::<$runtime, F, T>(py, None, fut)
+        }
+
+        /// Like [`run`], on a loop of the caller's, which is not ended: as `loop.run_until_complete` in Python.
+        ///
+        /// # Errors
+        ///
+        /// Those of [`run`], and [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+        pub fn run_until_complete<F, T>(event_loop: Bound<'_, PyAny>, fut: F) -> PyResult<T>
+        where
+            F: Future<Output = PyResult<T>> + Send + 'static,
+            T: Send + 'static,
+        {
+            crate::entry::run_until_complete::<$runtime, F, T>(&event_loop, fut)
+        }
+    };
+}
+
+/// The bridge on tokio.
+#[cfg(feature = "tokio-runtime")]
+pub mod tokio {
+    facade!(crate::runtime::tokio::Tokio, "tokio", "tokio::time::sleep");
+
+    pub use crate::runtime::tokio::{AlreadyStarted, get_runtime, init, init_with_runtime};
+
+    #[cfg(feature = "attributes")]
+    pub use pyo3_asyncio_macros::tokio_main as main;
+}
+
+/// Not public API: what the attributes expand to.
+#[cfg(feature = "attributes")]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "not public API")]
+pub mod __private {
+    #[cfg(feature = "tokio-runtime")]
+    pub use tokio_main::{TokioOptions, tokio_main};
+
+    #[cfg(feature = "tokio-runtime")]
+    mod tokio_main {
+        use std::future::Future;
+        use std::process::ExitCode;
+
+        use pyo3::PyResult;
+
+        use crate::runtime::tokio::{Tokio, init_with_options};
+
+        #[derive(Debug)]
+        pub struct TokioOptions {
+            pub current_thread: bool,
+            pub worker_threads: Option<usize>,
+        }
+
+        pub fn tokio_main<F, T>(
+            options: TokioOptions,
+            event_loop: Option<&str>,
+            main: impl FnOnce() -> F,
+        ) -> ExitCode
+        where
+            F: Future<Output = PyResult<T>> + Send + 'static,
+            T: Send + 'static,
+        {
+            init_with_options(options.current_thread, options.worker_threads);
+            crate::entry::main::<Tokio, F, T>(event_loop, main)
+        }
+    }
+}

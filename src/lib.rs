@@ -1,0 +1,66 @@
+//! **Rust futures and Python's asyncio await each other.**
+//!
+//! Python awaits a Rust future, Rust awaits a Python coroutine, on tokio below and asyncio or uvloop above, with
+//! cancellation, contexts and errors that behave as people on both sides expect.
+//!
+//! | you want | you call |
+//! | --- | --- |
+//! | to export an asynchronous Rust function | [`tokio::future_into_py`] |
+//! | to await Python from Rust | [`tokio::into_future`] |
+//! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
+//! | to cross from a thread of your own | [`TaskLocals`], the functions that end in `_with_locals` or `_with_loop` |
+//!
+//! # Which thread runs what
+//!
+//! ```text
+//!   loop's thread (attached)                      runtime's workers (never attached by us)
+//!   ------------------------                      ----------------------------------------
+//!   future_into_py(fut)  ---- spawn ----------->  poll fut, poll fut, ... done
+//!   drain: settle, wake the awaiting task  <----  post the result, ring once for a burst
+//!
+//!   drain: start the Python task           <----  into_future(coroutine) (you attach to call it)
+//!   task done: take the result   -- waker ----->  poll the future that awaits it
+//! ```
+//!
+//! A worker never takes the GIL on our behalf, so Python code that holds it delays no Rust timer and no Rust connection. The
+//! loop wakes once for a burst of results, not once for each.
+
+#![cfg_attr(
+    not(feature = "tokio-runtime"),
+    allow(
+        dead_code,
+        unused_macros,
+        unreachable_pub,
+        reason = "without a runtime nothing starts a Rust future"
+    )
+)]
+
+#[cfg(all(doctest, feature = "tokio-runtime", feature = "attributes"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
+mod asyncio;
+mod entry;
+mod error;
+mod facade;
+mod locals;
+mod mailbox;
+mod primitive;
+mod python_to_rust;
+mod runtime;
+mod rust_to_python;
+
+/// The exceptions that are raised to Python, and returned to Rust in a `PyErr`.
+pub mod err {
+    pub use crate::error::{LoopClosed, RuntimeStopped, RustPanic};
+}
+
+pub use asyncio::get_running_loop;
+pub use entry::run_forever;
+#[cfg(feature = "attributes")]
+#[doc(hidden)]
+pub use facade::__private;
+#[cfg(feature = "tokio-runtime")]
+pub use facade::tokio;
+pub use locals::{Scope, TaskLocals};
+pub use python_to_rust::{PyTask, into_future_with_locals, into_future_with_loop};

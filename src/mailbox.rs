@@ -1,0 +1,360 @@
+//! A mailbox per event loop: any thread posts a job without attaching to the interpreter, the loop's thread runs it attached.
+//!
+//! # Protocol
+//!
+//! 1. *One mailbox a loop, ever.* [`Mailbox::of`] finds it by the loop's address: in the thread's own cache, then in the
+//!    registry. Both are trusted only while the mailbox is open, and an open mailbox belongs to a loop that lives (5).
+//! 2. *Posting* pushes to the [`queue`], which rings the [`doorbell`] once for a burst.
+//! 3. *Draining*: the loop calls the `Drain` object, which pops and runs at most [`BATCH`] jobs and lets the loop go on to its
+//!    other work. What a job raises passes on to the loop; the jobs behind it stay queued and the bell stays audible.
+//! 4. *Anchors*: an object that must live until its job comes, or must learn that it never will, is anchored in the mailbox.
+//!    The garbage collector sees anchored objects through the `Drain` object, which the loop owns: a loop that nobody
+//!    else reaches is collected together with everything that waits on it.
+//! 5. *Closing*: a handle of the loop owns the `Drain` object (the reader's, or a timer's for the helper's bell). The loop
+//!    drops it in `close()`, or when it is collected. A weak reference to the loop is the second signal, for a loop
+//!    that leaks its handles. Closing drops the queued jobs, tells the anchored, and gives the descriptor back.
+//! 6. Locks are released before a job runs, before anything of the user's is dropped and before Python is called.
+
+pub(crate) mod doorbell;
+pub(crate) mod queue;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
+use slab::Slab;
+
+use crate::asyncio;
+use crate::error::LoopClosed;
+use doorbell::{Call, Doorbell};
+use queue::{Queue, Remains};
+
+/// The most jobs that one turn of the drain runs before the loop's other work gets its turn.
+const BATCH: usize = 1024;
+
+/// Something to be run on the loop's thread, attached. An error passes on to the loop.
+pub(crate) type Job = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
+
+/// What an anchored object has to answer.
+pub(crate) trait Anchored: Send + Sync {
+    /// Shows the garbage collector what is held. Must not call Python and must not block.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
+    /// The loop is closed: nothing posted will run any more.
+    fn loop_closed(&self, py: Python<'_>);
+}
+
+/// Where an object is anchored in its mailbox.
+pub(crate) type Anchor = usize;
+
+#[derive(Clone)]
+pub(crate) struct Mailbox(Arc<Inner>);
+
+struct Inner {
+    queue: Queue<Job, Doorbell>,
+    /// `None` once closed.
+    anchors: Mutex<Option<Slab<Arc<dyn Anchored>>>>,
+    address: usize,
+    /// Keeps the loop's second closing signal alive.
+    watch: Mutex<Option<Py<PyWeakrefReference>>>,
+}
+
+static REGISTRY: LazyLock<Mutex<HashMap<usize, Mailbox>>> = LazyLock::new(Mutex::default);
+
+thread_local! {
+    /// The mailbox that this thread asked for last: nearly always the one that it asks for next.
+    static LAST: RefCell<Option<Mailbox>> = const { RefCell::new(None) };
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Mailbox {
+    /// The mailbox of a loop, made at the first call for it, from any thread.
+    ///
+    /// Errors if the loop is closed, or if the system has no descriptor left.
+    pub(crate) fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let address = event_loop.as_ptr() as usize;
+        let last = LAST.with_borrow(|last| last.as_ref().filter(|it| it.serves(address)).cloned());
+        if let Some(mailbox) = last {
+            return Ok(mailbox);
+        }
+        let known = lock(&REGISTRY).get(&address).cloned();
+        let mailbox = match known {
+            Some(mailbox) if mailbox.serves(address) => mailbox,
+            _ => Self::open(event_loop)?,
+        };
+        let previous = LAST.replace(Some(mailbox.clone()));
+        drop(previous);
+        Ok(mailbox)
+    }
+
+    fn serves(&self, address: usize) -> bool {
+        self.0.address == address && !self.0.queue.is_closed()
+    }
+
+    /// Posts a job. Callable from any thread, attached or not. Gives the job back if the loop is closed.
+    pub(crate) fn post(&self, job: Job) -> Result<(), Job> {
+        self.0.queue.push(job)
+    }
+
+    /// Anchors an object until it is released or the loop closes. `None` if the loop is closed.
+    pub(crate) fn anchor(&self, object: Arc<dyn Anchored>) -> Option<Anchor> {
+        let mut anchors = lock(&self.0.anchors);
+        anchors.as_mut().map(|anchors| anchors.insert(object))
+    }
+
+    /// Releases an anchor, once.
+    pub(crate) fn release(&self, anchor: Anchor) {
+        let released = {
+            let mut anchors = lock(&self.0.anchors);
+            anchors
+                .as_mut()
+                .and_then(|anchors| anchors.try_remove(anchor))
+        };
+        drop(released);
+    }
+
+    fn open(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = event_loop.py();
+        if asyncio::is_closed(event_loop) {
+            return Err(LoopClosed::new_err(format!(
+                "the event loop {event_loop:?} is closed: nothing can be awaited on it any more"
+            )));
+        }
+        let mailbox = Self::new(event_loop);
+        let first = {
+            let mut registry = lock(&REGISTRY);
+            match registry.get(&mailbox.0.address) {
+                Some(other) if !other.0.queue.is_closed() => Some(other.clone()),
+                _ => {
+                    registry.insert(mailbox.0.address, mailbox.clone());
+                    None
+                }
+            }
+        };
+        if let Some(first) = first {
+            mailbox.close(py);
+            return Ok(first);
+        }
+        mailbox.watch(event_loop)?;
+        if let Err(error) = mailbox.install(event_loop) {
+            mailbox.close(py);
+            return Err(error);
+        }
+        Ok(mailbox)
+    }
+
+    fn new(event_loop: &Bound<'_, PyAny>) -> Self {
+        Self(Arc::new(Inner {
+            queue: Queue::new(Doorbell::NotYet),
+            anchors: Mutex::new(Some(Slab::new())),
+            address: event_loop.as_ptr() as usize,
+            watch: Mutex::new(None),
+        }))
+    }
+
+    /// Asks to be told when the loop object dies.
+    fn watch(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        let signal = Py::new(event_loop.py(), LoopGone(self.clone()))?;
+        let watch = asyncio::weakref(event_loop, signal.into_any())?;
+        *lock(&self.0.watch) = Some(watch.unbind());
+        Ok(())
+    }
+
+    /// Hangs the drain into the loop: at once on the loop's own thread, through `call_soon_threadsafe` from another.
+    fn install(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = event_loop.py();
+        let drain = Drain::new(py, self, true)?;
+        if asyncio::running_loop(py)?.is_some_and(|running| running.is(event_loop)) {
+            return hang(event_loop, drain.bind(py));
+        }
+        let install = Install {
+            drain,
+            event_loop: event_loop.clone().unbind(),
+        };
+        asyncio::call_soon_threadsafe(event_loop, Bound::new(py, install)?.as_any())
+    }
+
+    /// Idempotent. Called attached; every lock is released before anything is dropped.
+    fn close(&self, py: Python<'_>) {
+        let Remains { jobs, bell } = self.0.queue.close();
+        {
+            let mut registry = lock(&REGISTRY);
+            let own = registry.get(&self.0.address);
+            if own.is_some_and(|own| Arc::ptr_eq(&own.0, &self.0)) {
+                registry.remove(&self.0.address);
+            }
+        }
+        let anchors = lock(&self.0.anchors).take();
+        let watch = lock(&self.0.watch).take();
+        drop(jobs);
+        for (_, anchored) in anchors.into_iter().flatten() {
+            anchored.loop_closed(py);
+        }
+        drop((watch, bell));
+    }
+}
+
+/// Lets a loop own the drain, by a reader where it can have one, and gives the mailbox its bell. On the loop's thread.
+fn hang(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<()> {
+    let mailbox = &drain.get().mailbox;
+    let bell = match watched_descriptor(event_loop, drain)? {
+        Some(bell) => bell,
+        None => helper(event_loop, drain)?,
+    };
+    let replaced = mailbox.0.queue.replace_bell(bell);
+    drop(replaced);
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn watched_descriptor(_: &Bound<'_, PyAny>, _: &Bound<'_, Drain>) -> PyResult<Option<Doorbell>> {
+    Ok(None)
+}
+
+/// `None` if the loop watches no descriptors.
+#[cfg(unix)]
+fn watched_descriptor(
+    event_loop: &Bound<'_, PyAny>,
+    drain: &Bound<'_, Drain>,
+) -> PyResult<Option<Doorbell>> {
+    if doorbell::helper_is_forced() {
+        return Ok(None);
+    }
+    let py = event_loop.py();
+    let descriptor = doorbell::Descriptor::new()?;
+    match asyncio::add_reader(event_loop, descriptor.raw(), drain.as_any()) {
+        Ok(()) => Ok(Some(Doorbell::Descriptor(descriptor))),
+        Err(error)
+            if error.is_instance_of::<PyNotImplementedError>(py)
+                || error.is_instance_of::<PyAttributeError>(py) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn helper(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<Doorbell> {
+    let py = event_loop.py();
+    // The timer is there to be dropped with the loop: its time never comes.
+    asyncio::call_later(event_loop, 100.0 * 365.0 * 86_400.0, drain.as_any())?;
+    let visitor = Drain::new(py, &drain.get().mailbox, false)?;
+    let event_loop = asyncio::weakref(event_loop, py.None())?.unbind();
+    Ok(Doorbell::Helper(Call::new(event_loop, visitor.into_any())))
+}
+
+/// The callable that the loop calls when the bell rang.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct Drain {
+    mailbox: Mailbox,
+    /// Whether this object's end is the loop's end. The helper's calls carry one that is not.
+    owned_by_loop: bool,
+}
+
+impl Drain {
+    fn new(py: Python<'_>, mailbox: &Mailbox, owned_by_loop: bool) -> PyResult<Py<Self>> {
+        let mailbox = mailbox.clone();
+        Py::new(
+            py,
+            Self {
+                mailbox,
+                owned_by_loop,
+            },
+        )
+    }
+}
+
+#[pymethods]
+impl Drain {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        let queue = &self.mailbox.0.queue;
+        for _ in 0..BATCH {
+            let Some(job) = queue.pop() else {
+                return Ok(());
+            };
+            if let Err(error) = job(py) {
+                queue.pause();
+                return Err(error);
+            }
+        }
+        queue.pause();
+        Ok(())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.owned_by_loop {
+            return Ok(());
+        }
+        // A lock that somebody holds right now: what is not shown is kept, and is seen by the next collection.
+        let Ok(anchors) = self.mailbox.0.anchors.try_lock() else {
+            return Ok(());
+        };
+        let mut anchored = anchors.iter().flatten();
+        anchored.try_for_each(|(_, anchored)| anchored.traverse(&visit))
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        if self.owned_by_loop {
+            self.mailbox.close(py);
+        }
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        if self.owned_by_loop {
+            close_quietly(&self.mailbox);
+        }
+    }
+}
+
+/// Closes from inside a deallocation, where an exception may be under way that is none of ours.
+fn close_quietly(mailbox: &Mailbox) {
+    // `None` only when the interpreter is gone, and every loop with it.
+    let _ = Python::try_attach(|py| {
+        let under_way = PyErr::take(py);
+        mailbox.close(py);
+        if let Some(error) = under_way {
+            error.restore(py);
+        }
+    });
+}
+
+/// Installs the drain from within the loop. Dropped unrun, it takes the drain with it, which closes the mailbox.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct Install {
+    drain: Py<Drain>,
+    event_loop: Py<PyAny>,
+}
+
+#[pymethods]
+impl Install {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        hang(self.event_loop.bind(py), self.drain.bind(py)).inspect_err(|_| {
+            // Nobody would ever come for the jobs.
+            self.drain.get().mailbox.close(py);
+        })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.drain)?;
+        visit.call(&self.event_loop)
+    }
+}
+
+/// Called by the weak reference when the loop object dies.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct LoopGone(Mailbox);
+
+#[pymethods]
+impl LoopGone {
+    fn __call__(&self, py: Python<'_>, _reference: &Bound<'_, PyAny>) {
+        self.0.close(py);
+    }
+}

@@ -1,0 +1,162 @@
+//! How a loop is woken: by a descriptor that it watches, or by one helper thread that calls `call_soon_threadsafe`.
+//!
+//! Ringing the descriptor needs no interpreter. The helper attaches, so that no runtime worker ever has to: it is for loops
+//! without `add_reader` (the proactor loop of Windows, some third-party loops), and can be asked for with
+//! `PYO3_ASYNCIO_DOORBELL=call_soon_threadsafe`.
+
+use std::sync::{Arc, OnceLock, mpsc};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
+
+use super::queue::Bell;
+use crate::asyncio;
+
+#[derive(Debug)]
+pub(super) enum Doorbell {
+    /// The loop has not come to hang one yet. Who does passes on the call that nobody heard.
+    NotYet,
+    #[cfg(unix)]
+    Descriptor(Descriptor),
+    Helper(Arc<Call>),
+}
+
+impl Bell for Doorbell {
+    fn ring(&self) {
+        match self {
+            #[cfg(unix)]
+            Self::Descriptor(descriptor) => descriptor.ring(),
+            Self::Helper(call) => helper(Arc::clone(call)),
+            Self::NotYet => {}
+        }
+    }
+
+    fn silence(&self) {
+        match self {
+            #[cfg(unix)]
+            Self::Descriptor(descriptor) => descriptor.silence(),
+            Self::Helper(_) | Self::NotYet => {}
+        }
+    }
+
+    fn remind(&self) {
+        match self {
+            #[cfg(unix)]
+            Self::Descriptor(_) => {}
+            Self::NotYet => {}
+            Self::Helper(call) => helper(Arc::clone(call)),
+        }
+    }
+}
+
+/// Whether the user asked for the helper where a descriptor would do.
+pub(super) fn helper_is_forced() -> bool {
+    static FORCED: OnceLock<bool> = OnceLock::new();
+    *FORCED.get_or_init(|| {
+        std::env::var_os("PYO3_ASYNCIO_DOORBELL").is_some_and(|kind| kind == "call_soon_threadsafe")
+    })
+}
+
+#[cfg(unix)]
+pub(super) use descriptor::Descriptor;
+
+#[cfg(unix)]
+mod descriptor {
+    use std::io;
+    use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+    /// Readable from `ring` to `silence`.
+    #[derive(Debug)]
+    pub(in crate::mailbox) struct Descriptor {
+        read: OwnedFd,
+        /// The other end of a pipe; an eventfd has one end.
+        write: Option<OwnedFd>,
+    }
+
+    impl Descriptor {
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+        pub(in crate::mailbox) fn new() -> io::Result<Self> {
+            use rustix::event::{EventfdFlags, eventfd};
+            let read = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+            Ok(Self { read, write: None })
+        }
+
+        #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+        pub(in crate::mailbox) fn new() -> io::Result<Self> {
+            use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
+            let (read, write) = rustix::pipe::pipe()?;
+            for end in [&read, &write] {
+                fcntl_setfd(end, FdFlags::CLOEXEC)?;
+                ioctl_fionbio(end, true)?;
+            }
+            Ok(Self {
+                read,
+                write: Some(write),
+            })
+        }
+
+        pub(in crate::mailbox) fn raw(&self) -> RawFd {
+            self.read.as_raw_fd()
+        }
+
+        /// A write that would block finds the descriptor readable already, and no other error can come from it, so there is
+        /// nothing to report.
+        pub(super) fn ring(&self) {
+            let end = self.write.as_ref().unwrap_or(&self.read);
+            let _ = rustix::io::retry_on_intr(|| rustix::io::write(end, &1_u64.to_ne_bytes()));
+        }
+
+        pub(super) fn silence(&self) {
+            // One read empties an eventfd, and a pipe too: it is rung once until it is silenced.
+            let _ = rustix::io::retry_on_intr(|| rustix::io::read(&self.read, &mut [0_u8; 8]));
+        }
+    }
+}
+
+/// A call that the helper makes: `event_loop.call_soon_threadsafe(drain)`.
+#[derive(Debug)]
+pub(super) struct Call {
+    event_loop: Py<PyWeakrefReference>,
+    drain: Py<PyAny>,
+}
+
+impl Call {
+    pub(super) fn new(event_loop: Py<PyWeakrefReference>, drain: Py<PyAny>) -> Arc<Self> {
+        Arc::new(Self { event_loop, drain })
+    }
+
+    fn make(&self, py: Python<'_>) {
+        let Some(event_loop) = self.event_loop.bind(py).upgrade() else {
+            return;
+        };
+        let called = asyncio::call_soon_threadsafe(&event_loop, self.drain.bind(py));
+        if let Err(error) = called {
+            // A loop that closed in the meantime tells the mailbox so itself, by dropping its handles.
+            if !asyncio::is_closed(&event_loop) {
+                error.write_unraisable(py, Some(&event_loop));
+            }
+        }
+    }
+}
+
+/// Hands a call to the one helper thread, which starts with the first call.
+fn helper(call: Arc<Call>) {
+    static CALLS: OnceLock<mpsc::Sender<Arc<Call>>> = OnceLock::new();
+    let calls = CALLS.get_or_init(|| {
+        let (sender, calls) = mpsc::channel::<Arc<Call>>();
+        std::thread::Builder::new()
+            .name("pyo3-asyncio".to_owned())
+            .spawn(move || {
+                for call in calls {
+                    // `None`: the interpreter is being finalized, there is no loop left to call.
+                    let _ = Python::try_attach(|py| {
+                        call.make(py);
+                        drop(call);
+                    });
+                }
+            })
+            .expect("the system has a thread for the doorbell");
+        sender
+    });
+    let _ = calls.send(call);
+}

@@ -1,0 +1,258 @@
+//! A Python task as a Rust future.
+//!
+//! # The way of a task
+//!
+//! 1. `into_future` posts the job [`Start`], which wraps the awaitable in a task on its loop. If the loop closes before that,
+//!    the job's drop says so.
+//! 2. The task's done callback, [`Completion`], brings its outcome. Until then the crossing is anchored in the mailbox: if
+//!    the loop closes first, the Rust side is told.
+//! 3. A dropped [`PyTask`] gives the task up: an awaitable that was not started is never started, a task that runs is
+//!    cancelled on its own loop. What it returns or raises after that is not looked at, so that asyncio itself reports an
+//!    error that nobody sees. The same holds for a detached one, except that it is not cancelled.
+//!
+//! Who may do what in which order is told in [`handoff`](super::handoff).
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use super::handoff::{Handoff, Interest};
+use crate::asyncio;
+use crate::error::LoopClosed;
+use crate::locals::TaskLocals;
+use crate::mailbox::{Anchor, Anchored, Mailbox};
+
+/// A Python awaitable that a Rust future awaits, made by [`tokio::into_future`](crate::tokio::into_future) and its kin.
+///
+/// Its output is what `await` would give in Python: the value, or the very exception, with its traceback. A cancelled task
+/// ends it with `asyncio.CancelledError`, a loop that closes before with [`LoopClosed`](crate::err::LoopClosed).
+///
+/// The awaitable starts at once, as a task of its event loop, and not only when this is polled. *Dropping this cancels the
+/// task*, as dropping any Rust future ends its work: a `timeout` or a `select!` around it does what it says. To let
+/// the task run on instead, [`detach`](Self::detach) it.
+///
+/// It is `Send` and may be polled on any thread, attached to the interpreter or not.
+#[must_use = "dropping a PyTask cancels the Python task; detach it to let it run on"]
+pub struct PyTask {
+    crossing: Arc<Crossing>,
+}
+
+type Outcome = PyResult<Py<PyAny>>;
+
+struct Crossing {
+    mailbox: Mailbox,
+    handoff: Handoff<Py<PyAny>, Outcome>,
+    anchor: Mutex<Option<Anchor>>,
+}
+
+/// Starts a Python awaitable as a task on the loop and in the context of `locals` and gives a Rust future of its result.
+///
+/// Locals without a context take this thread's current one. Called on any thread that is attached to the interpreter.
+///
+/// # Errors
+///
+/// `TypeError` if the object cannot be awaited, [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+pub fn into_future_with_locals(
+    locals: &TaskLocals,
+    awaitable: Bound<'_, PyAny>,
+) -> PyResult<PyTask> {
+    let py = awaitable.py();
+    if !asyncio::is_awaitable(&awaitable)? {
+        return Err(PyTypeError::new_err(format!(
+            "an awaitable is required (a coroutine, a task, a future, or an object with __await__), not {}: {awaitable:?}",
+            awaitable.get_type().fully_qualified_name()?
+        )));
+    }
+    let event_loop = locals.event_loop(py);
+    let context = match locals.context(py) {
+        context if context.is_none() => asyncio::copy_context(py)?,
+        context => context,
+    };
+    let mailbox = match Mailbox::of(&event_loop) {
+        Ok(mailbox) => mailbox,
+        Err(error) => {
+            asyncio::close_unstarted(&awaitable)?;
+            return Err(error);
+        }
+    };
+    let crossing = Arc::new(Crossing {
+        mailbox: mailbox.clone(),
+        handoff: Handoff::new(),
+        anchor: Mutex::new(None),
+    });
+    let start = Start {
+        crossing: Arc::clone(&crossing),
+        awaitable: Some(awaitable.unbind()),
+        event_loop: event_loop.unbind(),
+        context: context.unbind(),
+    };
+    // If the loop has just closed, the job that comes back tells the task so as it drops.
+    let refused = mailbox.post(Box::new(move |py| start.run(py))).err();
+    drop(refused);
+    Ok(PyTask { crossing })
+}
+
+/// Like [`into_future_with_locals`], on `event_loop` and in this thread's current context.
+///
+/// # Errors
+///
+/// Those of [`into_future_with_locals`].
+pub fn into_future_with_loop(
+    event_loop: Bound<'_, PyAny>,
+    awaitable: Bound<'_, PyAny>,
+) -> PyResult<PyTask> {
+    into_future_with_locals(&TaskLocals::new(event_loop), awaitable)
+}
+
+impl PyTask {
+    /// Lets the Python task run on without anybody awaiting it.
+    ///
+    /// An error that it ends with goes where asyncio sends those of such tasks: to the loop's exception handler. Callable
+    /// from any thread.
+    pub fn detach(self) {
+        self.crossing.handoff.detach();
+    }
+}
+
+impl Future for PyTask {
+    type Output = PyResult<Py<PyAny>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.crossing.handoff.poll(cx.waker())
+    }
+}
+
+impl Drop for PyTask {
+    fn drop(&mut self) {
+        let Some(task) = self.crossing.handoff.give_up() else {
+            return;
+        };
+        let cancel = move |py: Python<'_>| asyncio::cancel(task.bind(py));
+        // A closed loop has nothing to cancel.
+        let refused = self.crossing.mailbox.post(Box::new(cancel)).err();
+        drop(refused);
+    }
+}
+
+impl fmt::Debug for PyTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PyTask").finish_non_exhaustive()
+    }
+}
+
+impl Crossing {
+    /// Brings the outcome, on the loop's thread.
+    fn finish(&self, outcome: Outcome) {
+        let anchor = self.take_anchor();
+        if let Some(anchor) = anchor {
+            self.mailbox.release(anchor);
+        }
+        self.handoff.finish(outcome);
+    }
+
+    fn take_anchor(&self) -> Option<Anchor> {
+        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        anchor.take()
+    }
+}
+
+impl Anchored for Crossing {
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let visited = self.handoff.try_with_task(|task| visit.call(task));
+        visited.unwrap_or(Ok(()))
+    }
+
+    fn loop_closed(&self, _py: Python<'_>) {
+        self.take_anchor();
+        self.handoff.finish(Err(loop_closed()));
+    }
+}
+
+fn loop_closed() -> PyErr {
+    LoopClosed::new_err("the event loop was closed before the Python awaitable was done")
+}
+
+/// The job that starts the task. Dropped unrun, it says that the loop is closed.
+struct Start {
+    crossing: Arc<Crossing>,
+    awaitable: Option<Py<PyAny>>,
+    event_loop: Py<PyAny>,
+    context: Py<PyAny>,
+}
+
+impl Start {
+    fn run(mut self, py: Python<'_>) -> PyResult<()> {
+        let Some(awaitable) = self.awaitable.take() else {
+            return Ok(());
+        };
+        let awaitable = awaitable.bind(py);
+        if self.crossing.handoff.interest() == Interest::Nothing {
+            return asyncio::close_unstarted(awaitable);
+        }
+        let task = asyncio::start_task(self.event_loop.bind(py), awaitable, self.context.bind(py));
+        match task {
+            Ok(task) => self.started(&task),
+            Err(error) => {
+                asyncio::close_unstarted(awaitable)?;
+                self.crossing.finish(Err(error));
+                Ok(())
+            }
+        }
+    }
+
+    fn started(&self, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        let completion = Completion(Arc::clone(&self.crossing));
+        if asyncio::done(task)? {
+            completion.__call__(task);
+            return Ok(());
+        }
+        let crossing = &self.crossing;
+        let anchored = Arc::clone(crossing) as Arc<dyn Anchored>;
+        *crossing
+            .anchor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = crossing.mailbox.anchor(anchored);
+        asyncio::add_done_callback(task, Bound::new(task.py(), completion)?.as_any())?;
+        match crossing.handoff.started(task.clone().unbind()) {
+            None => Ok(()),
+            Some(given_up) => asyncio::cancel(given_up.bind(task.py())),
+        }
+    }
+}
+
+impl Drop for Start {
+    fn drop(&mut self) {
+        let Some(awaitable) = self.awaitable.take() else {
+            return;
+        };
+        // Both places that drop jobs are attached: `into_future`, when the mailbox refuses, and the loop's closing.
+        let _ = Python::try_attach(|py| {
+            if let Err(error) = asyncio::close_unstarted(awaitable.bind(py)) {
+                error.write_unraisable(py, Some(awaitable.bind(py)));
+            }
+        });
+        self.crossing.finish(Err(loop_closed()));
+    }
+}
+
+/// The done callback of the task.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct Completion(Arc<Crossing>);
+
+#[pymethods]
+impl Completion {
+    fn __call__(&self, task: &Bound<'_, PyAny>) {
+        if self.0.handoff.interest() == Interest::Outcome {
+            self.0.finish(asyncio::result(task).map(Bound::unbind));
+        } else if let Some(anchor) = self.0.take_anchor() {
+            // Nobody looks at the outcome: asyncio keeps its own account of that.
+            self.0.mailbox.release(anchor);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Tokio: one runtime for the process, built at its first use.
+
+use std::fmt;
+use std::future::{Future, pending};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
+
+/// Tokio, as the bridge sees it.
+#[derive(Debug)]
+pub(crate) struct Tokio;
+
+impl super::Runtime for Tokio {
+    fn spawn<F>(future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        get_runtime().spawn(future);
+    }
+}
+
+static BUILDER: Mutex<Option<Builder>> = Mutex::new(None);
+static RUNTIME: OnceLock<&'static Runtime> = OnceLock::new();
+
+/// The runtime was started before [`init`] or [`init_with_runtime`] was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AlreadyStarted;
+
+impl fmt::Display for AlreadyStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the tokio runtime of pyo3-asyncio is already running, so the new one would never be used: \
+             initialize it before the first conversion, for instance at the top of `main` or of the `#[pymodule]` function",
+        )
+    }
+}
+
+impl std::error::Error for AlreadyStarted {}
+
+/// Chooses how the runtime is built when it is first used. Without this call it is multi-threaded with everything enabled.
+///
+/// A `current_thread` runtime gets a thread of its own that drives it.
+///
+/// # Errors
+///
+/// [`AlreadyStarted`] if the runtime is in use; the builder is then dropped.
+///
+/// ```
+/// let mut builder = tokio::runtime::Builder::new_multi_thread();
+/// builder.worker_threads(2).enable_all();
+/// pyo3_asyncio::tokio::init(builder)?;
+/// assert_eq!(pyo3_asyncio::tokio::get_runtime().metrics().num_workers(), 2);
+///
+/// // Now it is too late for another.
+/// assert!(pyo3_asyncio::tokio::init(tokio::runtime::Builder::new_current_thread()).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn init(builder: Builder) -> Result<(), AlreadyStarted> {
+    // Locked while the runtime is looked for: `get_runtime` builds under the same lock.
+    let mut chosen = BUILDER.lock().unwrap_or_else(PoisonError::into_inner);
+    if RUNTIME.get().is_some() {
+        return Err(AlreadyStarted);
+    }
+    *chosen = Some(builder);
+    Ok(())
+}
+
+/// Makes an existing runtime the one that everything here uses.
+///
+/// A `current_thread` runtime gets a thread of its own that drives it; whoever calls `block_on` on it too shares that work.
+///
+/// # Errors
+///
+/// [`AlreadyStarted`] if another runtime is in use.
+pub fn init_with_runtime(runtime: &'static Runtime) -> Result<(), AlreadyStarted> {
+    let _building = BUILDER.lock().unwrap_or_else(PoisonError::into_inner);
+    RUNTIME.set(runtime).map_err(|_| AlreadyStarted)?;
+    drive(runtime);
+    Ok(())
+}
+
+/// The runtime that everything here uses, started if it is not running yet.
+///
+/// # Panics
+///
+/// If the system cannot start it, for want of threads or descriptors.
+pub fn get_runtime<'a>() -> &'a Runtime {
+    if let Some(runtime) = RUNTIME.get() {
+        return runtime;
+    }
+    let mut chosen = BUILDER.lock().unwrap_or_else(PoisonError::into_inner);
+    RUNTIME.get_or_init(|| {
+        let mut builder = chosen.take().unwrap_or_else(|| {
+            let mut builder = Builder::new_multi_thread();
+            builder.enable_all();
+            builder
+        });
+        let runtime = builder
+            .build()
+            .expect("the system has threads and descriptors for the tokio runtime");
+        let runtime = Box::leak(Box::new(runtime));
+        drive(runtime);
+        runtime
+    })
+}
+
+/// A runtime without threads makes progress only while somebody blocks on it.
+fn drive(runtime: &'static Runtime) {
+    if runtime.handle().runtime_flavor() != RuntimeFlavor::CurrentThread {
+        return;
+    }
+    std::thread::Builder::new()
+        .name("pyo3-asyncio-tokio".to_owned())
+        .spawn(|| runtime.block_on(pending::<()>()))
+        .expect("the system has a thread for the tokio runtime");
+}
+
+/// The builder that `#[main]` asks for. It is the first in its process to ask.
+#[cfg(feature = "attributes")]
+pub(crate) fn init_with_options(current_thread: bool, worker_threads: Option<usize>) {
+    let mut builder = if current_thread {
+        Builder::new_current_thread()
+    } else {
+        Builder::new_multi_thread()
+    };
+    if let Some(worker_threads) = worker_threads {
+        builder.worker_threads(worker_threads);
+    }
+    builder.enable_all();
+    init(builder).expect("nothing uses the runtime before `main` starts");
+}

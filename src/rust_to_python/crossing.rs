@@ -1,0 +1,182 @@
+//! The Rust half of a crossing: a task that polls the user's future and, when it is done, posts its result.
+//!
+//! The way of a result: `poll` → the user's future is dropped → [`Settle`] is posted to the mailbox → the loop's thread
+//! converts the result and settles the Python future. A worker never attaches to the interpreter here.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+
+use super::future::RustFuture;
+use super::shared::Shared;
+use crate::error::{RuntimeStopped, rust_panic};
+use crate::locals::{Scope, TaskLocals, scope};
+use crate::mailbox::Mailbox;
+use crate::runtime::Runtime;
+
+/// What a Rust result must be so that a Python future can carry it.
+pub(crate) trait Crossed: for<'py> IntoPyObject<'py> + Send + 'static {}
+
+impl<T> Crossed for T where T: for<'py> IntoPyObject<'py> + Send + 'static {}
+
+/// Starts `future` on the runtime and gives the Python future that it settles.
+pub(crate) fn future_into_py<R, F, T>(
+    py: Python<'_>,
+    locals: TaskLocals,
+    future: F,
+) -> PyResult<Bound<'_, PyAny>>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Crossed,
+{
+    let event_loop = locals.event_loop(py);
+    let mailbox = Mailbox::of(&event_loop)?;
+    let shared = Arc::new(Shared::new(mailbox, &event_loop)?);
+    let python = RustFuture::new(py, Arc::clone(&shared))?;
+    R::spawn(Crossing {
+        future: scope(locals, future),
+        duty: Some(Duty(Some(shared))),
+    });
+    Ok(python.into_any())
+}
+
+pin_project! {
+    struct Crossing<F> {
+        #[pin]
+        future: Scope<F>,
+        // `None` once the task is done.
+        duty: Option<Duty>,
+    }
+
+    impl<F> PinnedDrop for Crossing<F> {
+        // The runtime let go of the task. The user's future goes first, and the duty goes whatever that does.
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            let _duty = this.duty.take();
+            this.future.drop_future();
+        }
+    }
+}
+
+impl<F, T> Future for Crossing<F>
+where
+    F: Future<Output = PyResult<T>>,
+    T: Crossed,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let Some(duty) = this.duty.as_ref() else {
+            return Poll::Ready(());
+        };
+        let output = if duty.poll_allowed(cx) {
+            let poll = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx)));
+            match poll {
+                Ok(output) => Some(ready!(output).map_err(Failure::Error)),
+                Err(panic) => Some(Err(Failure::Panic(panic))),
+            }
+        } else {
+            None
+        };
+        let locals = this.future.locals().clone();
+        // Whoever sees the result sees a world in which the future is gone, with all that it held.
+        let dropped = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().drop_future()));
+        let duty = this
+            .duty
+            .take()
+            .expect("nothing took it since the check above");
+        match output {
+            None => duty.waive(),
+            Some(output) => {
+                let output = dropped.map_err(Failure::Panic).and(output);
+                duty.settle(output, locals);
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Why there is no value.
+enum Failure {
+    Error(PyErr),
+    Panic(Box<dyn Any + Send>),
+}
+
+/// The duty to settle the Python future. Dropped undone, it says that the runtime has stopped.
+struct Duty(Option<Arc<Shared>>);
+
+impl Duty {
+    fn poll_allowed(&self, cx: &Context<'_>) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_some_and(|shared| shared.cancellation.poll_allowed(cx.waker()))
+    }
+
+    fn settle<T: Crossed>(mut self, output: Result<T, Failure>, locals: TaskLocals) {
+        if let Some(shared) = self.0.take() {
+            post(shared, output, Some(locals));
+        }
+    }
+
+    /// Python has settled its future itself.
+    fn waive(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            let stopped = RuntimeStopped::new_err(
+                "the Rust runtime dropped this future before it was done: was the runtime shut down?",
+            );
+            post::<()>(shared, Err(Failure::Error(stopped)), None);
+        }
+    }
+}
+
+/// Sends the output to the loop's thread, with the locals, which cost least to drop there.
+fn post<T: Crossed>(shared: Arc<Shared>, output: Result<T, Failure>, locals: Option<TaskLocals>) {
+    shared.cancellation.finish();
+    let mailbox = shared.mailbox.clone();
+    let job = move |py: Python<'_>| {
+        let settled = settle(py, &shared, output);
+        drop(locals);
+        settled
+    };
+    // Refused by a closed loop: the output has nobody to go to.
+    let refused = mailbox.post(Box::new(job)).err();
+    drop_quietly(refused);
+}
+
+/// On the loop's thread.
+fn settle<T: Crossed>(
+    py: Python<'_>,
+    shared: &Arc<Shared>,
+    output: Result<T, Failure>,
+) -> PyResult<()> {
+    if shared.is_done() {
+        drop_quietly(output);
+        return Ok(());
+    }
+    let outcome = match output {
+        Ok(value) => catch_unwind(AssertUnwindSafe(|| value.into_py_any(py)))
+            .unwrap_or_else(|panic| Err(rust_panic(panic))),
+        Err(Failure::Error(error)) => Err(error),
+        Err(Failure::Panic(panic)) => Err(rust_panic(panic)),
+    };
+    shared.settle(py, outcome)
+}
+
+/// Drops what is the user's where its panic would hit a bystander. The panic hook has reported it.
+fn drop_quietly<T>(value: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+}

@@ -1,0 +1,455 @@
+//! The Python object: what `asyncio.Future` is to Python code, this is to a Rust future.
+//!
+//! It follows `Modules/_asynciomodule.c` and `Lib/asyncio/futures.py`, names with an underscore included where asyncio's own
+//! code reads them (`gather`, `Task`, `_future_repr_info`).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::exceptions::{
+    PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError,
+};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple, PyType};
+
+use super::shared::{Outcome, Shared};
+use crate::asyncio;
+
+/// A Rust future that Python awaits. Does what asyncio.Future does.
+#[pyclass(frozen, weakref, module = "pyo3_asyncio")]
+pub(crate) struct RustFuture {
+    shared: Arc<Shared>,
+}
+
+impl RustFuture {
+    pub(super) fn new(py: Python<'_>, shared: Arc<Shared>) -> PyResult<Bound<'_, Self>> {
+        Bound::new(py, Self { shared })
+    }
+
+    /// The value, or the error that `await` raises. Looking at an error counts as retrieving it.
+    fn outcome(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        enum Seen {
+            Value(Py<PyAny>),
+            Error(Py<PyAny>, Option<Py<PyAny>>),
+            Cancelled,
+            Pending,
+        }
+        let seen = {
+            let mut state = self.shared.state();
+            state.unretrieved = false;
+            match &state.outcome {
+                Outcome::Value(value) => Seen::Value(value.clone_ref(py)),
+                Outcome::Error { error, traceback } => {
+                    let traceback = traceback.as_ref().map(|it| it.clone_ref(py));
+                    Seen::Error(error.clone_ref(py), traceback)
+                }
+                Outcome::Cancelled { .. } => Seen::Cancelled,
+                Outcome::Pending => Seen::Pending,
+            }
+        };
+        match seen {
+            Seen::Value(value) => Ok(value),
+            Seen::Error(error, traceback) => {
+                let error = error.into_bound(py);
+                asyncio::set_traceback(&error, traceback.as_ref().map(|it| it.bind(py)))?;
+                Err(PyErr::from_value(error))
+            }
+            Seen::Cancelled => Err(PyErr::from_value(self.cancelled_error(py)?)),
+            Seen::Pending => Err(asyncio::invalid_state(py, "Result is not set.")),
+        }
+    }
+
+    fn cancelled_error<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (message, error) = match &mut self.shared.state().outcome {
+            Outcome::Cancelled { message, error } => {
+                (message.as_ref().map(|it| it.clone_ref(py)), error.take())
+            }
+            _ => (None, None),
+        };
+        match error {
+            Some(error) => Ok(error.into_bound(py)),
+            None => asyncio::cancelled_error(py, message.as_ref().map(|it| it.bind(py))),
+        }
+    }
+
+    fn invalid_state(&self, py: Python<'_>) -> PyErr {
+        let state = self.shared.state().outcome.name();
+        asyncio::invalid_state(py, format!("invalid state: the future is {state}"))
+    }
+}
+
+#[pymethods]
+impl RustFuture {
+    /// Whether there is a result, an exception or a cancellation.
+    fn done(&self) -> bool {
+        self.shared.is_done()
+    }
+
+    /// Whether the future was cancelled.
+    fn cancelled(&self) -> bool {
+        matches!(self.shared.state().outcome, Outcome::Cancelled { .. })
+    }
+
+    /// The result. Raises the future's exception, CancelledError, or InvalidStateError while there is none.
+    fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.outcome(py)
+    }
+
+    /// The exception, or None. Raises CancelledError, or InvalidStateError while there is no outcome.
+    fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let exception = {
+            let mut state = self.shared.state();
+            state.unretrieved = false;
+            match &state.outcome {
+                Outcome::Value(_) => Ok(None),
+                Outcome::Error { error, .. } => Ok(Some(error.clone_ref(py))),
+                other => Err(matches!(other, Outcome::Pending)),
+            }
+        };
+        exception.or_else(|pending| {
+            Err(if pending {
+                asyncio::invalid_state(py, "Exception is not set.")
+            } else {
+                PyErr::from_value(self.cancelled_error(py)?)
+            })
+        })
+    }
+
+    /// Cancels the future and drops the Rust future behind it. False if it is done already.
+    #[pyo3(signature = (msg=None))]
+    fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
+        self.shared.state().unretrieved = false;
+        self.shared.decide(
+            py,
+            Outcome::Cancelled {
+                message: msg,
+                error: None,
+            },
+        )
+    }
+
+    /// Calls fn(future) soon after the future is done, in the context or a copy of the current one.
+    #[pyo3(signature = (r#fn, *, context=None))]
+    fn add_done_callback(
+        slf: &Bound<'_, Self>,
+        r#fn: Bound<'_, PyAny>,
+        context: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let context = match context {
+            Some(context) => context,
+            None => asyncio::copy_context(slf.py())?,
+        };
+        slf.get().shared.add_callback(slf, r#fn, context)
+    }
+
+    /// Removes every registration of the callback and returns how many there were.
+    fn remove_done_callback(&self, r#fn: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let py = r#fn.py();
+        // Comparing runs Python, which may register callbacks itself: those are put behind the ones that stay.
+        let callbacks = std::mem::take(&mut self.shared.state().callbacks);
+        let count = callbacks.len();
+        let mut kept = Vec::with_capacity(count);
+        let mut failed = None;
+        for callback in callbacks {
+            match callback.function.bind(py).eq(r#fn) {
+                Ok(true) if failed.is_none() => drop(callback),
+                Err(error) if failed.is_none() => {
+                    failed = Some(error);
+                    kept.push(callback);
+                }
+                _ => kept.push(callback),
+            }
+        }
+        let removed = count - kept.len();
+        let mut state = self.shared.state();
+        kept.append(&mut state.callbacks);
+        let empty = std::mem::replace(&mut state.callbacks, kept);
+        drop(state);
+        drop(empty);
+        failed.map_or(Ok(removed), Err)
+    }
+
+    /// Settles the future from Python and drops the Rust future behind it.
+    fn set_result(&self, py: Python<'_>, result: Py<PyAny>) -> PyResult<()> {
+        if self.shared.decide(py, Outcome::Value(result))? {
+            Ok(())
+        } else {
+            Err(self.invalid_state(py))
+        }
+    }
+
+    /// Settles the future with an exception from Python and drops the Rust future behind it.
+    fn set_exception(&self, exception: Bound<'_, PyAny>) -> PyResult<()> {
+        let py = exception.py();
+        if self.shared.is_done() {
+            return Err(self.invalid_state(py));
+        }
+        let exception = if exception.is_instance_of::<PyType>() {
+            exception.call0()?
+        } else {
+            exception
+        };
+        if !exception.is_instance_of::<PyBaseException>() {
+            return Err(PyTypeError::new_err("invalid exception object"));
+        }
+        if exception.is_instance_of::<PyStopIteration>() {
+            return Err(PyTypeError::new_err(
+                "StopIteration interacts badly with generators and cannot be raised into a Future",
+            ));
+        }
+        if self.shared.decide(py, Outcome::error(&exception)?)? {
+            Ok(())
+        } else {
+            Err(self.invalid_state(py))
+        }
+    }
+
+    /// The event loop that the future belongs to.
+    fn get_loop(&self, py: Python<'_>) -> Py<PyAny> {
+        self.shared.event_loop.clone_ref(py)
+    }
+
+    fn __await__(slf: Bound<'_, Self>) -> Awaiting {
+        Awaiting(Mutex::new(Some(slf.unbind())))
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Awaiting {
+        Self::__await__(slf)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let info = asyncio::future_repr_info(slf.as_any())?;
+        Ok(format!("<RustFuture {}>", info.join(" ")))
+    }
+
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        asyncio::generic_alias(cls, item)
+    }
+
+    #[getter(_asyncio_future_blocking)]
+    fn blocking(&self) -> bool {
+        self.shared.state().blocking
+    }
+
+    #[setter(_asyncio_future_blocking)]
+    fn set_blocking(&self, blocking: bool) {
+        let mut state = self.shared.state();
+        state.expects_waiter = state.blocking && !blocking;
+        state.blocking = blocking;
+    }
+
+    fn _make_cancelled_error<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.cancelled_error(py)
+    }
+
+    #[getter]
+    fn _state(&self) -> &'static str {
+        self.shared.state().outcome.name()
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Py<PyAny> {
+        self.get_loop(py)
+    }
+
+    #[getter]
+    fn _callbacks<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let callbacks: Vec<_> = {
+            let state = self.shared.state();
+            let callbacks = state.callbacks.iter();
+            callbacks
+                .map(|it| (it.function.clone_ref(py), it.context.clone_ref(py)))
+                .collect()
+        };
+        if callbacks.is_empty() {
+            return Ok(None);
+        }
+        PyList::new(py, callbacks).map(Some)
+    }
+
+    #[getter]
+    fn _result(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        match &self.shared.state().outcome {
+            Outcome::Value(value) => Some(value.clone_ref(py)),
+            _ => None,
+        }
+    }
+
+    #[getter]
+    fn _exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        match &self.shared.state().outcome {
+            Outcome::Error { error, .. } => Some(error.clone_ref(py)),
+            _ => None,
+        }
+    }
+
+    #[getter]
+    fn _cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        match &self.shared.state().outcome {
+            Outcome::Cancelled { message, .. } => message.as_ref().map(|it| it.clone_ref(py)),
+            _ => None,
+        }
+    }
+
+    #[getter]
+    fn _source_traceback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let state = self.shared.state();
+        state.source_traceback.as_ref().map(|it| it.clone_ref(py))
+    }
+
+    #[getter]
+    fn _log_traceback(&self) -> bool {
+        self.shared.state().unretrieved
+    }
+
+    #[setter(_log_traceback)]
+    fn set_log_traceback(&self, value: bool) -> PyResult<()> {
+        if value {
+            return Err(PyValueError::new_err(
+                "_log_traceback can only be set to False",
+            ));
+        }
+        self.shared.state().unretrieved = false;
+        Ok(())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.shared.traverse_owned(&visit)
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        self.shared.clear(py);
+    }
+}
+
+impl Drop for RustFuture {
+    fn drop(&mut self) {
+        // `None` only when the interpreter is gone, and the loop with its exception handler.
+        let _ = Python::try_attach(|py| {
+            // A deallocation may come while an exception is under way that is none of ours.
+            let under_way = PyErr::take(py);
+            self.shared.abandon(py);
+            if let Some(error) = under_way {
+                error.restore(py);
+            }
+        });
+    }
+}
+
+/// The iterator behind `await`: yields the future to its task once, then returns its outcome.
+#[pyclass(frozen, module = "pyo3_asyncio", name = "RustFutureIterator")]
+struct Awaiting(Mutex<Option<Py<RustFuture>>>);
+
+impl Awaiting {
+    fn future(&self, py: Python<'_>) -> Option<Py<RustFuture>> {
+        let future = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        future.as_ref().map(|it| it.clone_ref(py))
+    }
+
+    fn forget(&self) -> Option<Py<RustFuture>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[pymethods]
+impl Awaiting {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let Some(future) = self.future(py) else {
+            return Err(PyStopIteration::new_err(()));
+        };
+        let pending = {
+            let mut state = future.get().shared.state();
+            let pending = matches!(state.outcome, Outcome::Pending);
+            let blocking = state.blocking;
+            state.blocking |= pending;
+            pending.then_some(blocking)
+        };
+        match pending {
+            Some(false) => return Ok(future.into_any()),
+            Some(true) => return Err(PyRuntimeError::new_err("await wasn't used with future")),
+            None => {}
+        }
+        drop(self.forget());
+        let value = future.get().outcome(py)?;
+        Err(PyStopIteration::new_err((value,)))
+    }
+
+    fn send(&self, py: Python<'_>, _value: Py<PyAny>) -> PyResult<Py<PyAny>> {
+        self.__next__(py)
+    }
+
+    #[pyo3(signature = (r#type, value=None, traceback=None))]
+    fn throw(
+        &self,
+        r#type: Bound<'_, PyAny>,
+        value: Option<Bound<'_, PyAny>>,
+        traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        drop(self.forget());
+        Err(thrown(r#type, value, traceback)?)
+    }
+
+    fn close(&self) {
+        drop(self.forget());
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.0.try_lock() {
+            Ok(future) => visit.call(&*future),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        drop(self.forget());
+    }
+}
+
+/// The error that `throw(type, value, traceback)` raises, by the rules of a generator's `throw`.
+fn thrown(
+    kind: Bound<'_, PyAny>,
+    value: Option<Bound<'_, PyAny>>,
+    traceback: Option<Bound<'_, PyAny>>,
+) -> PyResult<PyErr> {
+    let error = match kind.cast::<PyType>() {
+        Ok(class) if class.is_subclass_of::<PyBaseException>()? => match value {
+            Some(value) if value.is_instance(&kind)? => value,
+            Some(value) if value.is_instance_of::<PyTuple>() => {
+                kind.call1(value.cast_into::<PyTuple>()?)?
+            }
+            Some(value) => kind.call1((value,))?,
+            None => kind.call0()?,
+        },
+        _ if kind.is_instance_of::<PyBaseException>() => {
+            if value.is_some() {
+                return Err(PyTypeError::new_err(
+                    "instance exception may not have a separate value",
+                ));
+            }
+            kind
+        }
+        _ => {
+            return Err(PyTypeError::new_err(format!(
+                "exceptions must be classes deriving BaseException or instances of such a class, not {}",
+                kind.get_type().name()?
+            )));
+        }
+    };
+    if let Some(traceback) = traceback {
+        if !traceback.is_instance_of::<pyo3::types::PyTraceback>() {
+            return Err(PyTypeError::new_err(
+                "throw() third argument must be a traceback",
+            ));
+        }
+        asyncio::set_traceback(&error, Some(&traceback))?;
+    }
+    Ok(PyErr::from_value(error))
+}

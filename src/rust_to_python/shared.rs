@@ -1,0 +1,362 @@
+//! The state that a Rust task and its Python future share.
+//!
+//! # Protocol
+//!
+//! 1. The outcome changes once, on the loop's thread: by [`Shared::settle`] (a job of the Rust task) or by Python
+//!    (`cancel`, `set_result`, `set_exception`). What comes second finds it changed and is dropped.
+//! 2. Python holds the shared state through its future object; the Rust task holds it while it runs. Neither keeps the other
+//!    alive, until somebody registers a callback: then the object is anchored in the mailbox until its outcome is there.
+//! 3. A future whose object Python dropped goes on. If it fails then, the loop's exception handler is told.
+//! 4. A task that awaits the future clears `blocking` and registers its wake-up as the next callback: that is asyncio's own
+//!    protocol between `Future.__await__` and `Task`. So the drain, which is a callback of the loop like any other, can tell
+//!    a wake-up from other callbacks and run it itself, in its context, without a further turn of the loop. It does so
+//!    only for the wake-ups that would have come first, and never in debug mode, where the loop times each callback.
+//! 5. The lock is never held while Python is called or an object is dropped.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use super::cancellation::Cancellation;
+use super::future::RustFuture;
+use crate::asyncio;
+use crate::mailbox::{Anchor, Anchored, Mailbox};
+
+pub(super) struct Shared {
+    pub(super) mailbox: Mailbox,
+    pub(super) cancellation: Cancellation,
+    pub(super) event_loop: Py<PyAny>,
+    state: Mutex<State>,
+}
+
+/// What Python sees.
+pub(super) struct State {
+    pub(super) outcome: Outcome,
+    pub(super) callbacks: Vec<Callback>,
+    /// The Python object, while somebody waits for it.
+    anchored: Option<(Py<RustFuture>, Anchor)>,
+    pub(super) source_traceback: Option<Py<PyAny>>,
+    /// `_asyncio_future_blocking`: an `await` has yielded the future to its task.
+    pub(super) blocking: bool,
+    /// A task has just cleared `blocking`: the next callback is its wake-up.
+    pub(super) expects_waiter: bool,
+    /// The outcome is an exception that nobody has looked at.
+    pub(super) unretrieved: bool,
+    /// Python dropped the object.
+    abandoned: bool,
+}
+
+pub(super) enum Outcome {
+    Pending,
+    Value(Py<PyAny>),
+    Error {
+        error: Py<PyAny>,
+        /// As it was when it was set: each await starts from it, so that the traceback does not grow.
+        traceback: Option<Py<PyAny>>,
+    },
+    Cancelled {
+        message: Option<Py<PyAny>>,
+        /// The error that a Rust future ended with, for the first to ask.
+        error: Option<Py<PyAny>>,
+    },
+}
+
+pub(super) struct Callback {
+    pub(super) function: Py<PyAny>,
+    pub(super) context: Py<PyAny>,
+    is_waiter: bool,
+}
+
+impl Callback {
+    fn call_soon(&self, event_loop: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = future.py();
+        let context = self.context.bind(py);
+        asyncio::call_soon(event_loop, self.function.bind(py), future, context)
+    }
+
+    fn run(&self, future: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = future.py();
+        asyncio::run_in_context(self.context.bind(py), self.function.bind(py), future)
+    }
+}
+
+impl Shared {
+    pub(super) fn new(mailbox: Mailbox, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let source_traceback = if asyncio::is_debug(event_loop)? {
+            Some(asyncio::extract_stack(event_loop.py())?.unbind())
+        } else {
+            None
+        };
+        Ok(Self {
+            mailbox,
+            cancellation: Cancellation::new(),
+            event_loop: event_loop.clone().unbind(),
+            state: Mutex::new(State {
+                outcome: Outcome::Pending,
+                callbacks: Vec::new(),
+                anchored: None,
+                source_traceback,
+                blocking: false,
+                expects_waiter: false,
+                unretrieved: false,
+                abandoned: false,
+            }),
+        })
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        !matches!(self.state().outcome, Outcome::Pending)
+    }
+
+    /// Registers a callback, or schedules it if the outcome is there.
+    pub(super) fn add_callback(
+        self: &Arc<Self>,
+        future: &Bound<'_, RustFuture>,
+        function: Bound<'_, PyAny>,
+        context: Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = future.py();
+        let mut callback = Callback {
+            function: function.unbind(),
+            context: context.unbind(),
+            is_waiter: false,
+        };
+        let anchor = self.mailbox.anchor(Arc::clone(self) as Arc<dyn Anchored>);
+        let mut superfluous = anchor;
+        let callback = {
+            let mut state = self.state();
+            callback.is_waiter = std::mem::take(&mut state.expects_waiter);
+            if matches!(state.outcome, Outcome::Pending) {
+                if state.anchored.is_none() {
+                    superfluous = None;
+                    state.anchored = anchor.map(|anchor| (future.clone().unbind(), anchor));
+                }
+                state.callbacks.reserve_exact(1);
+                state.callbacks.push(callback);
+                None
+            } else {
+                Some(callback)
+            }
+        };
+        if let Some(anchor) = superfluous {
+            self.mailbox.release(anchor);
+        }
+        match callback {
+            Some(callback) => callback.call_soon(self.event_loop.bind(py), future.as_any()),
+            None => Ok(()),
+        }
+    }
+
+    /// The Rust task's result. On the loop's thread, from the drain.
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        result: PyResult<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let outcome = match result {
+            Ok(value) => Outcome::Value(value),
+            Err(error) => Outcome::from_error(py, error)?,
+        };
+        let Ok((future, callbacks)) = self.set(outcome) else {
+            return Ok(());
+        };
+        if self.state().abandoned {
+            self.report_unretrieved(py);
+        }
+        let Some(future) = future else {
+            return Ok(());
+        };
+        let event_loop = self.event_loop.bind(py);
+        let future = future.bind(py).as_any();
+        let waiters = if asyncio::is_debug(event_loop)? {
+            0
+        } else {
+            callbacks.iter().take_while(|it| it.is_waiter).count()
+        };
+        let (waiters, others) = callbacks.split_at(waiters);
+        for callback in others {
+            callback.call_soon(event_loop, future)?;
+        }
+        let mut waiters = waiters.iter();
+        let interrupted = waiters.try_for_each(|waiter| waiter.run(future));
+        // A KeyboardInterrupt in one task is not the end of the next.
+        for waiter in waiters {
+            waiter.call_soon(event_loop, future)?;
+        }
+        interrupted
+    }
+
+    /// An outcome that Python decides on. Drops the Rust future; every callback goes through `call_soon`, since the caller
+    /// may be a task, and a task cannot be entered from within another. `false` if there was an outcome already.
+    pub(super) fn decide(self: &Arc<Self>, py: Python<'_>, outcome: Outcome) -> PyResult<bool> {
+        let Ok((future, callbacks)) = self.set(outcome) else {
+            return Ok(false);
+        };
+        self.cancellation.cancel();
+        if let Some(future) = future {
+            for callback in callbacks {
+                callback.call_soon(self.event_loop.bind(py), future.bind(py).as_any())?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sets the outcome and takes out who waited for it. Gives it back if there is one already.
+    fn set(&self, outcome: Outcome) -> Result<(Option<Py<RustFuture>>, Vec<Callback>), Outcome> {
+        let (anchored, callbacks) = {
+            let mut state = self.state();
+            if !matches!(state.outcome, Outcome::Pending) {
+                return Err(outcome);
+            }
+            state.unretrieved = matches!(outcome, Outcome::Error { .. });
+            state.outcome = outcome;
+            (state.anchored.take(), std::mem::take(&mut state.callbacks))
+        };
+        let future = anchored.map(|(future, anchor)| {
+            self.mailbox.release(anchor);
+            future
+        });
+        Ok((future, callbacks))
+    }
+
+    /// Python dropped its object.
+    pub(super) fn abandon(self: &Arc<Self>, py: Python<'_>) {
+        self.state().abandoned = true;
+        self.report_unretrieved(py);
+    }
+
+    /// Tells the loop's exception handler of an exception that nobody can retrieve any more.
+    pub(super) fn report_unretrieved(self: &Arc<Self>, py: Python<'_>) {
+        let (error, source_traceback) = {
+            let mut state = self.state();
+            if !std::mem::take(&mut state.unretrieved) {
+                return;
+            }
+            let Outcome::Error { error, .. } = &state.outcome else {
+                return;
+            };
+            let source_traceback = state.source_traceback.as_ref();
+            (
+                error.clone_ref(py),
+                source_traceback.map(|it| it.clone_ref(py)),
+            )
+        };
+        let event_loop = self.event_loop.bind(py);
+        let reported = RustFuture::new(py, Arc::clone(self)).and_then(|future| {
+            asyncio::call_exception_handler(
+                event_loop,
+                "RustFuture exception was never retrieved",
+                error.bind(py),
+                future.as_any(),
+                source_traceback.as_ref().map(|it| it.bind(py)),
+            )
+        });
+        if let Err(error) = reported {
+            error.write_unraisable(py, Some(event_loop));
+        }
+    }
+
+    /// What the garbage collector may know: the objects that only this state owns.
+    pub(super) fn traverse_owned(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Held by somebody just now: what is not shown is kept, and is seen by the next collection.
+        let Ok(state) = self.state.try_lock() else {
+            return Ok(());
+        };
+        visit.call(&self.event_loop)?;
+        visit.call(&state.source_traceback)?;
+        for callback in &state.callbacks {
+            visit.call(&callback.function)?;
+            visit.call(&callback.context)?;
+        }
+        match &state.outcome {
+            Outcome::Pending => Ok(()),
+            Outcome::Value(value) => visit.call(value),
+            Outcome::Error { error, traceback } => {
+                visit.call(error)?;
+                visit.call(traceback)
+            }
+            Outcome::Cancelled { message, error } => {
+                visit.call(message)?;
+                visit.call(error)
+            }
+        }
+    }
+
+    /// Breaks the cycles that `traverse_owned` shows.
+    pub(super) fn clear(self: &Arc<Self>, py: Python<'_>) {
+        self.report_unretrieved(py);
+        let (outcome, callbacks) = {
+            let mut state = self.state();
+            let outcome = match &state.outcome {
+                Outcome::Pending => Outcome::Pending,
+                _ => std::mem::replace(
+                    &mut state.outcome,
+                    Outcome::Cancelled {
+                        message: None,
+                        error: None,
+                    },
+                ),
+            };
+            (outcome, std::mem::take(&mut state.callbacks))
+        };
+        drop((outcome, callbacks));
+    }
+}
+
+impl Anchored for Shared {
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.state.try_lock() {
+            Ok(state) => match &state.anchored {
+                Some((future, _)) => visit.call(future),
+                None => Ok(()),
+            },
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn loop_closed(&self, _py: Python<'_>) {
+        let anchored = self.state().anchored.take();
+        drop(anchored);
+    }
+}
+
+impl Outcome {
+    /// An error that a Rust future ended with, as a task would take it.
+    fn from_error(py: Python<'_>, error: PyErr) -> PyResult<Self> {
+        if asyncio::is_cancelled_error(py, &error)? {
+            return Ok(Self::Cancelled {
+                message: None,
+                error: Some(error.into_value(py).into_any()),
+            });
+        }
+        if error.is_instance_of::<PyStopIteration>(py) {
+            // It would end the generator that awaits instead of reaching it.
+            let replacement = PyRuntimeError::new_err("a Rust future raised StopIteration");
+            replacement.set_cause(py, Some(error));
+            return Self::error(replacement.into_value(py).bind(py));
+        }
+        Self::error(error.into_value(py).bind(py))
+    }
+
+    pub(super) fn error(error: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self::Error {
+            error: error.clone().unbind(),
+            traceback: asyncio::traceback(error)?.map(Bound::unbind),
+        })
+    }
+
+    /// As `Future._state` has it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Value(_) | Self::Error { .. } => "FINISHED",
+            Self::Cancelled { .. } => "CANCELLED",
+        }
+    }
+}
