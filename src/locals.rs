@@ -178,7 +178,14 @@ pub fn get_current_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 pub fn get_current_locals(py: Python<'_>) -> PyResult<TaskLocals> {
     match current() {
         Some(locals) => Ok(locals),
-        None => TaskLocals::new(running_loop_or_advice(py)?).copy_context(py),
+        None => {
+            let event_loop = running_loop_or_advice(py)?.unbind();
+            let context = Some(asyncio::copy_context(py)?.unbind());
+            Ok(TaskLocals(Arc::new(Inner {
+                event_loop,
+                context,
+            })))
+        }
     }
 }
 

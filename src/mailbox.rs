@@ -20,6 +20,7 @@ pub(crate) mod queue;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
@@ -47,8 +48,9 @@ pub(crate) trait Anchored: Send + Sync {
     fn loop_closed(&self, py: Python<'_>);
 }
 
-/// Where an object is anchored in its mailbox.
-pub(crate) type Anchor = usize;
+/// Where an object is anchored in its mailbox: its key there, plus one, so that an optional one takes no more room.
+#[derive(Clone, Copy)]
+pub(crate) struct Anchor(NonZeroU32);
 
 #[derive(Clone)]
 pub(crate) struct Mailbox(Arc<Inner>);
@@ -105,7 +107,9 @@ impl Mailbox {
     /// Anchors an object until it is released or the loop closes. `None` if the loop is closed.
     pub(crate) fn anchor(&self, object: Arc<dyn Anchored>) -> Option<Anchor> {
         let mut anchors = lock(&self.0.anchors);
-        anchors.as_mut().map(|anchors| anchors.insert(object))
+        let key = anchors.as_mut()?.insert(object);
+        let key = u32::try_from(key + 1).ok().and_then(NonZeroU32::new);
+        Some(Anchor(key.expect("fewer than 2^32 futures wait at once")))
     }
 
     /// Releases an anchor, once.
@@ -114,7 +118,7 @@ impl Mailbox {
             let mut anchors = lock(&self.0.anchors);
             anchors
                 .as_mut()
-                .and_then(|anchors| anchors.try_remove(anchor))
+                .and_then(|anchors| anchors.try_remove(anchor.0.get() as usize - 1))
         };
         drop(released);
     }

@@ -6,9 +6,10 @@
 //! | [`shared`] | both | the one small state between the two: what Python sees, and the way to cancel |
 //! | [`future`] | the loop's | the Python object, a thin handle on the shared state |
 
-mod cancellation;
+mod callbacks;
 mod crossing;
 mod future;
+mod link;
 mod shared;
 
 pub(crate) use crossing::future_into_py;

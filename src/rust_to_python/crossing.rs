@@ -43,7 +43,7 @@ where
     let python = RustFuture::new(py, Arc::clone(&shared))?;
     R::spawn(Crossing {
         future: scope(locals, future),
-        duty: Some(Duty(Some(shared))),
+        shared: Some(shared),
     });
     Ok(python.into_any())
 }
@@ -52,16 +52,23 @@ pin_project! {
     struct Crossing<F> {
         #[pin]
         future: Scope<F>,
-        // `None` once the task is done.
-        duty: Option<Duty>,
+        // Whose outcome is this task's to bring. `None` once it is done.
+        shared: Option<Arc<Shared>>,
     }
 
     impl<F> PinnedDrop for Crossing<F> {
-        // The runtime let go of the task. The user's future goes first, and the duty goes whatever that does.
+        // The runtime let go of the task before it was done.
         fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            let _duty = this.duty.take();
-            this.future.drop_future();
+            let mut this = this.project();
+            let Some(shared) = this.shared.take() else {
+                return;
+            };
+            let _ = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().drop_future()));
+            let stopped = RuntimeStopped::new_err(
+                "the Rust runtime dropped this future before it was done: was the runtime shut down?",
+            );
+            let locals = this.future.locals().clone();
+            post::<()>(shared, Err(Failure::Error(stopped)), locals);
         }
     }
 }
@@ -75,31 +82,23 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        let Some(duty) = this.duty.as_ref() else {
+        let Some(shared) = this.shared.as_ref() else {
             return Poll::Ready(());
         };
-        let output = if duty.poll_allowed(cx) {
-            let poll = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx)));
-            match poll {
+        let output = if shared.link.poll_allowed(cx.waker()) {
+            match catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx))) {
                 Ok(output) => Some(ready!(output).map_err(Failure::Error)),
                 Err(panic) => Some(Err(Failure::Panic(panic))),
             }
         } else {
             None
         };
-        let locals = this.future.locals().clone();
-        // Whoever sees the result sees a world in which the future is gone, with all that it held.
+        // Whoever sees the outcome sees a world in which the future is gone, with all that it held.
         let dropped = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().drop_future()));
-        let duty = this
-            .duty
-            .take()
-            .expect("nothing took it since the check above");
-        match output {
-            None => duty.waive(),
-            Some(output) => {
-                let output = dropped.map_err(Failure::Panic).and(output);
-                duty.settle(output, locals);
-            }
+        let shared = this.shared.take();
+        if let (Some(output), Some(shared)) = (output, shared) {
+            let output = dropped.map_err(Failure::Panic).and(output);
+            post(shared, output, this.future.locals().clone());
         }
         Poll::Ready(())
     }
@@ -111,41 +110,9 @@ enum Failure {
     Panic(Box<dyn Any + Send>),
 }
 
-/// The duty to settle the Python future. Dropped undone, it says that the runtime has stopped.
-struct Duty(Option<Arc<Shared>>);
-
-impl Duty {
-    fn poll_allowed(&self, cx: &Context<'_>) -> bool {
-        let shared = self.0.as_ref();
-        shared.is_some_and(|shared| shared.cancellation.poll_allowed(cx.waker()))
-    }
-
-    fn settle<T: Crossed>(mut self, output: Result<T, Failure>, locals: TaskLocals) {
-        if let Some(shared) = self.0.take() {
-            post(shared, output, Some(locals));
-        }
-    }
-
-    /// Python has settled its future itself.
-    fn waive(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Duty {
-    fn drop(&mut self) {
-        if let Some(shared) = self.0.take() {
-            let stopped = RuntimeStopped::new_err(
-                "the Rust runtime dropped this future before it was done: was the runtime shut down?",
-            );
-            post::<()>(shared, Err(Failure::Error(stopped)), None);
-        }
-    }
-}
-
 /// Sends the output to the loop's thread, with the locals, which cost least to drop there.
-fn post<T: Crossed>(shared: Arc<Shared>, output: Result<T, Failure>, locals: Option<TaskLocals>) {
-    shared.cancellation.finish();
+fn post<T: Crossed>(shared: Arc<Shared>, output: Result<T, Failure>, locals: TaskLocals) {
+    shared.link.finish();
     let mailbox = shared.mailbox.clone();
     let job = move |py: Python<'_>| {
         let settled = settle(py, &shared, output);

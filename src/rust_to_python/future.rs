@@ -12,6 +12,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple, PyType};
 
+use super::callbacks::Callbacks;
 use super::shared::{Outcome, Shared};
 use crate::asyncio;
 
@@ -44,7 +45,7 @@ impl RustFuture {
                     Seen::Error(error.clone_ref(py), traceback)
                 }
                 Outcome::Cancelled { .. } => Seen::Cancelled,
-                Outcome::Pending => Seen::Pending,
+                Outcome::Pending(_) => Seen::Pending,
             }
         };
         match seen {
@@ -69,6 +70,13 @@ impl RustFuture {
         match error {
             Some(error) => Ok(error.into_bound(py)),
             None => asyncio::cancelled_error(py, message.as_ref().map(|it| it.bind(py))),
+        }
+    }
+
+    fn take_callbacks(&self) -> Callbacks {
+        match &mut self.shared.state().outcome {
+            Outcome::Pending(waiting) => std::mem::take(&mut waiting.callbacks),
+            _ => Callbacks::default(),
         }
     }
 
@@ -103,7 +111,7 @@ impl RustFuture {
             match &state.outcome {
                 Outcome::Value(_) => Ok(None),
                 Outcome::Error { error, .. } => Ok(Some(error.clone_ref(py))),
-                other => Err(matches!(other, Outcome::Pending)),
+                other => Err(matches!(other, Outcome::Pending(_))),
             }
         };
         exception.or_else(|pending| {
@@ -145,28 +153,32 @@ impl RustFuture {
     /// Removes every registration of the callback and returns how many there were.
     fn remove_done_callback(&self, r#fn: &Bound<'_, PyAny>) -> PyResult<usize> {
         let py = r#fn.py();
-        // Comparing runs Python, which may register callbacks itself: those are put behind the ones that stay.
-        let callbacks = std::mem::take(&mut self.shared.state().callbacks);
+        // Comparing runs Python, which may register callbacks itself: those come behind the ones that stay.
+        let callbacks = self.take_callbacks().into_vec();
         let count = callbacks.len();
-        let mut kept = Vec::with_capacity(count);
-        let mut failed = None;
+        let mut compared = Ok(());
+        let mut kept = Callbacks::default();
         for callback in callbacks {
-            match callback.function.bind(py).eq(r#fn) {
-                Ok(true) if failed.is_none() => drop(callback),
-                Err(error) if failed.is_none() => {
-                    failed = Some(error);
-                    kept.push(callback);
-                }
-                _ => kept.push(callback),
+            let same = match &compared {
+                Ok(()) => callback.function.bind(py).eq(r#fn),
+                Err(_) => Ok(false),
+            };
+            if matches!(same, Ok(true)) {
+                continue;
             }
+            compared = compared.and(same.map(drop));
+            kept.push(callback);
         }
-        let removed = count - kept.len();
-        let mut state = self.shared.state();
-        kept.append(&mut state.callbacks);
-        let empty = std::mem::replace(&mut state.callbacks, kept);
-        drop(state);
-        drop(empty);
-        failed.map_or(Ok(removed), Err)
+        let removed = count - kept.as_slice().len();
+        for callback in self.take_callbacks().into_vec() {
+            kept.push(callback);
+        }
+        let unused = match &mut self.shared.state().outcome {
+            Outcome::Pending(waiting) => std::mem::replace(&mut waiting.callbacks, kept),
+            _ => kept,
+        };
+        drop(unused);
+        compared.map(|()| removed)
     }
 
     /// Settles the future from Python and drops the Rust future behind it.
@@ -260,8 +272,12 @@ impl RustFuture {
     fn _callbacks<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
         let callbacks: Vec<_> = {
             let state = self.shared.state();
-            let callbacks = state.callbacks.iter();
+            let callbacks = match &state.outcome {
+                Outcome::Pending(waiting) => waiting.callbacks.as_slice(),
+                _ => &[],
+            };
             callbacks
+                .iter()
                 .map(|it| (it.function.clone_ref(py), it.context.clone_ref(py)))
                 .collect()
         };
@@ -367,7 +383,7 @@ impl Awaiting {
         };
         let pending = {
             let mut state = future.get().shared.state();
-            let pending = matches!(state.outcome, Outcome::Pending);
+            let pending = matches!(state.outcome, Outcome::Pending(_));
             let blocking = state.blocking;
             state.blocking |= pending;
             pending.then_some(blocking)

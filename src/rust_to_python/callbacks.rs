@@ -1,0 +1,69 @@
+//! The done callbacks of a Python future: nearly always one, so that one needs no memory of its own.
+
+use pyo3::prelude::*;
+
+use crate::asyncio;
+
+pub(super) struct Callback {
+    pub(super) function: Py<PyAny>,
+    pub(super) context: Py<PyAny>,
+    /// It is a task's wake-up.
+    pub(super) is_waiter: bool,
+}
+
+impl Callback {
+    /// Schedules the callback.
+    pub(super) fn call_soon(
+        &self,
+        event_loop: &Bound<'_, PyAny>,
+        future: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = future.py();
+        let context = self.context.bind(py);
+        asyncio::call_soon(event_loop, self.function.bind(py), future, context)
+    }
+
+    /// Runs the callback now.
+    pub(super) fn run(&self, future: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = future.py();
+        asyncio::run_in_context(self.context.bind(py), self.function.bind(py), future)
+    }
+}
+
+#[derive(Default)]
+pub(super) enum Callbacks {
+    #[default]
+    None,
+    One(Callback),
+    #[expect(clippy::box_collection, reason = "the box keeps the other cases small")]
+    Many(Box<Vec<Callback>>),
+}
+
+impl Callbacks {
+    pub(super) fn push(&mut self, callback: Callback) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(callback),
+            Self::One(first) => Self::Many(Box::new(vec![first, callback])),
+            Self::Many(mut callbacks) => {
+                callbacks.push(callback);
+                Self::Many(callbacks)
+            }
+        };
+    }
+
+    pub(super) fn as_slice(&self) -> &[Callback] {
+        match self {
+            Self::None => &[],
+            Self::One(callback) => std::slice::from_ref(callback),
+            Self::Many(callbacks) => callbacks,
+        }
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Callback> {
+        match self {
+            Self::None => Vec::new(),
+            Self::One(callback) => vec![callback],
+            Self::Many(callbacks) => *callbacks,
+        }
+    }
+}
