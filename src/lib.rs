@@ -25,6 +25,7 @@
 //! A worker never takes the GIL on our behalf, so Python code that holds it delays no Rust timer and no Rust connection. The
 //! loop wakes once for a burst of results, not once for each.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(
     not(feature = "tokio-runtime"),
     allow(

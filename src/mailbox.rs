@@ -35,7 +35,7 @@ use doorbell::{Call, Doorbell};
 use queue::{Queue, Remains};
 
 /// The most jobs that one turn of the drain runs before the loop's other work gets its turn.
-const BATCH: usize = 1024;
+const BATCH: usize = 128;
 
 /// Something to be run on the loop's thread, attached. An error passes on to the loop.
 pub(crate) type Job = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
@@ -278,16 +278,13 @@ impl Drain {
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let queue = &self.mailbox.0.queue;
+        let _turn = Turn(queue);
         for _ in 0..BATCH {
             let Some(job) = queue.pop() else {
-                return Ok(());
+                break;
             };
-            if let Err(error) = job(py) {
-                queue.pause();
-                return Err(error);
-            }
+            job(py)?;
         }
-        queue.pause();
         Ok(())
     }
 
@@ -307,6 +304,15 @@ impl Drain {
         if self.owned_by_loop {
             self.mailbox.close(py);
         }
+    }
+}
+
+/// Ends a turn, however it ends, so that the jobs that are left get another.
+struct Turn<'a>(&'a Queue<Job, Doorbell>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.pause();
     }
 }
 

@@ -8,8 +8,8 @@
 //!    `close` has taken it away (its descriptor may by then belong to somebody else).
 //! 3. `pop` takes the first job. Only when it finds none does it unset `rung` and silence the bell, under the same lock.
 //!    Hence *a queue that holds jobs has been rung for*, and jobs that are pushed while a drain is under way cost no ring.
-//! 4. A drain that stops before `pop` gave `None`, because its turn is over or a job raised, calls `pause`. A bell that
-//!    stays audible until it is silenced has nothing to do then; one that is heard once rings again.
+//! 4. A drain ends with `pause`. If it stopped before `pop` gave `None`, because its turn was over or a job raised, the bell
+//!    is reminded: one that stays audible until it is silenced has nothing to do then, one that is heard once rings again.
 //! 5. `close` takes jobs and bell out. From then on `push` gives the job back and `pop` gives `None`.
 //! 6. Jobs run, and are dropped, after the lock is released.
 
@@ -80,7 +80,7 @@ impl<J, B: Bell> Queue<J, B> {
         job
     }
 
-    /// Ends a drain that `pop` has not ended.
+    /// Ends a drain.
     pub(crate) fn pause(&self) {
         let state = lock(&self.0);
         if let (true, Some(bell)) = (state.rung, &state.bell) {
@@ -153,7 +153,7 @@ mod loom_models {
         for _ in 0..most {
             match queue.pop() {
                 Some(job) => seen.push(job),
-                None => return,
+                None => break,
             }
         }
         queue.pause();
