@@ -2,7 +2,7 @@
 
 mod awaitable;
 mod event_loop;
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+#[cfg(feature = "attributes")]
 mod program;
 mod signals;
 
@@ -21,6 +21,6 @@ use imports;
 pub(crate) use awaitable::*;
 pub use event_loop::get_running_loop;
 pub(crate) use event_loop::*;
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+#[cfg(feature = "attributes")]
 pub(crate) use program::*;
 pub(crate) use signals::*;

@@ -1,6 +1,6 @@
 //! The life of a loop that Rust starts: run, end as `asyncio.run` does, Ctrl-C in between.
 
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+#[cfg(feature = "attributes")]
 mod program;
 
 use std::future::Future;
@@ -17,7 +17,7 @@ use crate::locals::TaskLocals;
 use crate::runtime::Runtime;
 use crate::rust_to_python::future_into_py;
 
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+#[cfg(feature = "attributes")]
 pub(crate) use program::main;
 
 /// Runs `future` on a new loop, of `module`'s kind if one is named, and ends the loop.

@@ -1,14 +1,15 @@
 //! The public modules, one a runtime: stamped from one text, so that every runtime has the same functions and the same words.
 
-/// Stamps the functions of a runtime's module. `$name` is the module's name, for the examples; `$sleep` an expression that
-/// sleeps for a duration on that runtime.
+/// Stamps the functions of a runtime's module. `$generic` is the parameter that stands for the runtime where that is the
+/// caller's choice. The rest is for the documentation: what comes before a function's name and after it in an example, how
+/// to sleep on that runtime, and where it polls a future that is not `Send`.
 macro_rules! facade {
-    ($runtime:ty, $name:literal, $sleep:literal) => {
+    ([$($generic:ident)?], $runtime:ty, $path:literal, $turbofish:literal, $sleep:literal, $local:literal) => {
         use std::future::Future;
 
         use pyo3::prelude::*;
 
-        pub use crate::locals::{get_current_locals, get_current_loop, scope};
+        pub use crate::locals::{get_current_locals, get_current_loop, scope, scope_local};
         use crate::{PyTask, TaskLocals};
 
         /// Starts a Rust future on the runtime and gives a Python future that settles with its result.
@@ -38,18 +39,19 @@ macro_rules! facade {
         ///
         /// #[pyfunction]
         /// fn rust_sleep(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
-        #[doc = concat!("    pyo3_asyncio::", $name, "::future_into_py(py, async move {")]
+        #[doc = concat!("    pyo3_asyncio::", $path, "::future_into_py", $turbofish, "(py, async move {")]
         #[doc = concat!("        ", $sleep, "(Duration::from_secs_f64(seconds)).await;")]
         ///         Ok(seconds)
         ///     })
         /// }
         /// ```
-        pub fn future_into_py<F, T>(py: Python<'_>, fut: F) -> PyResult<Bound<'_, PyAny>>
+        pub fn future_into_py<$($generic,)? F, T>(py: Python<'_>, fut: F) -> PyResult<Bound<'_, PyAny>>
         where
+            $($generic: Runtime,)?
             F: Future<Output = PyResult<T>> + Send + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
-            future_into_py_with_locals(py, get_current_locals(py)?, fut)
+            future_into_py_with_locals::<$($generic,)? F, T>(py, get_current_locals(py)?, fut)
         }
 
         /// Like [`future_into_py`], on the loop and in the context of `locals`.
@@ -59,12 +61,13 @@ macro_rules! facade {
         /// # Errors
         ///
         /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
-        pub fn future_into_py_with_locals<F, T>(
+        pub fn future_into_py_with_locals<$($generic,)? F, T>(
             py: Python<'_>,
             locals: TaskLocals,
             fut: F,
         ) -> PyResult<Bound<'_, PyAny>>
         where
+            $($generic: Runtime,)?
             F: Future<Output = PyResult<T>> + Send + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
@@ -76,17 +79,92 @@ macro_rules! facade {
         /// # Errors
         ///
         /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
-        pub fn future_into_py_with_loop<'py, F, T>(
+        pub fn future_into_py_with_loop<'py, $($generic,)? F, T>(
             event_loop: Bound<'py, PyAny>,
             fut: F,
         ) -> PyResult<Bound<'py, PyAny>>
         where
+            $($generic: Runtime,)?
             F: Future<Output = PyResult<T>> + Send + 'static,
             T: for<'a> IntoPyObject<'a> + Send + 'static,
         {
             let py = event_loop.py();
             let locals = TaskLocals::new(event_loop).copy_context(py)?;
-            future_into_py_with_locals(py, locals, fut)
+            future_into_py_with_locals::<$($generic,)? F, T>(py, locals, fut)
+        }
+
+        /// Like [`future_into_py`], for a future that is not `Send` and so stays on this thread.
+        ///
+        /// On the thread of the event loop that the Python future belongs to, the loop polls it, inside the runtime's
+        /// context and attached to the interpreter: it may hold a `Py<…>`, an `Rc` or a lock across an `await`, and use the
+        /// runtime's timers and sockets. It shares the loop's thread, so what it computes between two awaits delays the loop.
+        ///
+        #[doc = $local]
+        ///
+        /// # Errors
+        ///
+        /// Those of [`future_into_py`], and `RuntimeError` on a thread that can poll it in neither way.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use std::rc::Rc;
+        /// use std::time::Duration;
+        /// use pyo3::prelude::*;
+        ///
+        /// #[pyfunction]
+        /// fn rust_sleep(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+        ///     let not_send = Rc::new(seconds);
+        #[doc = concat!("    pyo3_asyncio::", $path, "::local_future_into_py", $turbofish, "(py, async move {")]
+        #[doc = concat!("        ", $sleep, "(Duration::from_secs_f64(*not_send)).await;")]
+        ///         Ok(*not_send)
+        ///     })
+        /// }
+        /// ```
+        pub fn local_future_into_py<$($generic,)? F, T>(py: Python<'_>, fut: F) -> PyResult<Bound<'_, PyAny>>
+        where
+            $($generic: Runtime,)?
+            F: Future<Output = PyResult<T>> + 'static,
+            T: for<'py> IntoPyObject<'py> + Send + 'static,
+        {
+            local_future_into_py_with_locals::<$($generic,)? F, T>(py, get_current_locals(py)?, fut)
+        }
+
+        /// Like [`local_future_into_py`], on the loop and in the context of `locals`.
+        ///
+        /// # Errors
+        ///
+        /// Those of [`local_future_into_py`].
+        pub fn local_future_into_py_with_locals<$($generic,)? F, T>(
+            py: Python<'_>,
+            locals: TaskLocals,
+            fut: F,
+        ) -> PyResult<Bound<'_, PyAny>>
+        where
+            $($generic: Runtime,)?
+            F: Future<Output = PyResult<T>> + 'static,
+            T: for<'py> IntoPyObject<'py> + Send + 'static,
+        {
+            crate::rust_to_python::local_future_into_py::<$runtime, F, T>(py, locals, fut)
+        }
+
+        /// Like [`local_future_into_py`], on `event_loop` and in a copy of this thread's current context.
+        ///
+        /// # Errors
+        ///
+        /// Those of [`local_future_into_py`].
+        pub fn local_future_into_py_with_loop<'py, $($generic,)? F, T>(
+            event_loop: Bound<'py, PyAny>,
+            fut: F,
+        ) -> PyResult<Bound<'py, PyAny>>
+        where
+            $($generic: Runtime,)?
+            F: Future<Output = PyResult<T>> + 'static,
+            T: for<'a> IntoPyObject<'a> + Send + 'static,
+        {
+            let py = event_loop.py();
+            let locals = TaskLocals::new(event_loop).copy_context(py)?;
+            local_future_into_py_with_locals::<$($generic,)? F, T>(py, locals, fut)
         }
 
         /// Starts a Python awaitable as a task of the current loop and gives a Rust future of its result.
@@ -106,10 +184,10 @@ macro_rules! facade {
         ///
         /// # Python::initialize();
         /// # Python::attach(|py| {
-        #[doc = concat!("pyo3_asyncio::", $name, "::run(py, async {")]
+        #[doc = concat!("pyo3_asyncio::", $path, "::run", $turbofish, "(py, async {")]
         ///     let nap = Python::attach(|py| {
         ///         let asyncio = py.import("asyncio")?;
-        #[doc = concat!("        pyo3_asyncio::", $name, "::into_future(asyncio.call_method1(\"sleep\", (0.01, \"rested\"))?)")]
+        #[doc = concat!("        pyo3_asyncio::", $path, "::into_future(asyncio.call_method1(\"sleep\", (0.01, \"rested\"))?)")]
         ///     })?;
         ///     let result = nap.await?;
         ///     assert_eq!(Python::attach(|py| result.extract::<String>(py))?, "rested");
@@ -142,14 +220,15 @@ macro_rules! facade {
         ///
         /// # Python::initialize();
         /// Python::attach(|py| {
-        #[doc = concat!("    let answer = pyo3_asyncio::", $name, "::run(py, async { Ok(42) })?;")]
+        #[doc = concat!("    let answer = pyo3_asyncio::", $path, "::run", $turbofish, "(py, async { Ok(42) })?;")]
         ///     assert_eq!(answer, 42);
         ///     Ok::<_, PyErr>(())
         /// })
         /// # .unwrap();
         /// ```
-        pub fn run<F, T>(py: Python<'_>, fut: F) -> PyResult<T>
+        pub fn run<$($generic,)? F, T>(py: Python<'_>, fut: F) -> PyResult<T>
         where
+            $($generic: Runtime,)?
             F: Future<Output = PyResult<T>> + Send + 'static,
             T: Send + 'static,
         {
@@ -161,8 +240,9 @@ macro_rules! facade {
         /// # Errors
         ///
         /// Those of [`run`], and [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
-        pub fn run_until_complete<F, T>(event_loop: Bound<'_, PyAny>, fut: F) -> PyResult<T>
+        pub fn run_until_complete<$($generic,)? F, T>(event_loop: Bound<'_, PyAny>, fut: F) -> PyResult<T>
         where
+            $($generic: Runtime,)?
             F: Future<Output = PyResult<T>> + Send + 'static,
             T: Send + 'static,
         {
@@ -171,15 +251,73 @@ macro_rules! facade {
     };
 }
 
+/// The bridge on async-std.
+///
+/// async-std starts its executor itself, with as many threads as the machine has processors (`ASYNC_STD_THREAD_COUNT`
+/// changes that), so there is nothing to initialize.
+#[cfg(feature = "async-std-runtime")]
+pub mod async_std {
+    facade!(
+        [],
+        AsyncStd,
+        "async_std",
+        "",
+        "async_std::task::sleep",
+        "On another thread, inside of `async_std::task::block_on`, async-std's `spawn_local` runs it."
+    );
+
+    pub use crate::runtime::async_std::AsyncStd;
+}
+
+/// The bridge on smol.
+///
+/// smol starts its executor itself, with one thread (`SMOL_THREADS` changes that), so there is nothing to initialize.
+#[cfg(feature = "smol-runtime")]
+pub mod smol {
+    facade!(
+        [],
+        Smol,
+        "smol",
+        "",
+        "smol::Timer::after",
+        "Elsewhere it cannot run: smol has no local executor of its own that could be found."
+    );
+
+    pub use crate::runtime::smol::Smol;
+}
+
 /// The bridge on tokio.
 #[cfg(feature = "tokio-runtime")]
 pub mod tokio {
-    facade!(crate::runtime::tokio::Tokio, "tokio", "tokio::time::sleep");
+    facade!(
+        [],
+        Tokio,
+        "tokio",
+        "",
+        "tokio::time::sleep",
+        "On another thread, inside of a `tokio::task::LocalSet`, tokio's `spawn_local` runs it."
+    );
 
-    pub use crate::runtime::tokio::{AlreadyStarted, get_runtime, init, init_with_runtime};
+    pub use crate::runtime::tokio::{AlreadyStarted, Tokio, get_runtime, init, init_with_runtime};
 
     #[cfg(feature = "attributes")]
     pub use pyo3_asyncio_macros::tokio_main as main;
+}
+
+/// The bridge on a runtime of your own: implement [`Runtime`] and name it as the first type parameter.
+///
+/// The functions are those of the runtimes' own modules; the examples use tokio where yours would stand.
+pub mod generic {
+    facade!(
+        [R],
+        R,
+        "generic",
+        "::<pyo3_asyncio::tokio::Tokio, _, _>",
+        "tokio::time::sleep",
+        "Elsewhere [`Runtime::spawn_local`] decides."
+    );
+
+    pub use crate::runtime::Runtime;
 }
 
 /// Not public API: what the attributes expand to.

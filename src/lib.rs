@@ -26,16 +26,6 @@
 //! loop wakes once for a burst of results, not once for each.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    not(feature = "tokio-runtime"),
-    allow(
-        dead_code,
-        unused_macros,
-        unreachable_pub,
-        reason = "without a runtime nothing starts a Rust future"
-    )
-)]
-
 #[cfg(all(doctest, feature = "tokio-runtime", feature = "attributes"))]
 #[doc = include_str!("../README.md")]
 mod readme {}
@@ -61,6 +51,11 @@ pub use entry::run_forever;
 #[cfg(feature = "attributes")]
 #[doc(hidden)]
 pub use facade::__private;
+#[cfg(feature = "async-std-runtime")]
+pub use facade::async_std;
+pub use facade::generic;
+#[cfg(feature = "smol-runtime")]
+pub use facade::smol;
 #[cfg(feature = "tokio-runtime")]
 pub use facade::tokio;
 pub use locals::{Scope, TaskLocals};

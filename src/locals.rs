@@ -264,3 +264,11 @@ where
         future: Some(future),
     }
 }
+
+/// Like [`scope`], for a future that is not `Send`. [`scope`] takes those too: this is the name that others have for it.
+pub fn scope_local<F>(locals: TaskLocals, future: F) -> Scope<F>
+where
+    F: Future,
+{
+    scope(locals, future)
+}

@@ -10,6 +10,7 @@ mod callbacks;
 mod crossing;
 mod future;
 mod link;
+mod local;
 mod shared;
 
-pub(crate) use crossing::future_into_py;
+pub(crate) use crossing::{future_into_py, local_future_into_py};

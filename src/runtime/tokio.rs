@@ -1,5 +1,7 @@
 //! Tokio: one runtime for the process, built at its first use.
 
+mod local_set;
+
 use std::fmt;
 use std::future::{Future, pending};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -8,7 +10,7 @@ use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
 
 /// Tokio, as the bridge sees it.
 #[derive(Debug)]
-pub(crate) struct Tokio;
+pub struct Tokio;
 
 impl super::Runtime for Tokio {
     fn spawn<F>(future: F)
@@ -16,6 +18,18 @@ impl super::Runtime for Tokio {
         F: Future<Output = ()> + Send + 'static,
     {
         get_runtime().spawn(future);
+    }
+
+    fn spawn_local<F>(future: F) -> Result<(), F>
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        local_set::spawn_local(future)
+    }
+
+    fn enter<R>(function: impl FnOnce() -> R) -> R {
+        let _entered = get_runtime().enter();
+        function()
     }
 }
 

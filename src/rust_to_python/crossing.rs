@@ -12,10 +12,13 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::future::RustFuture;
+use super::local::spawn_on_loop;
 use super::shared::Shared;
+use crate::asyncio;
 use crate::error::{RuntimeStopped, rust_panic};
 use crate::locals::{Scope, TaskLocals, scope};
 use crate::mailbox::Mailbox;
@@ -37,14 +40,35 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Crossed,
 {
+    let (crossing, python) = Crossing::new(py, locals, future)?;
+    R::spawn(crossing);
+    Ok(python.into_any())
+}
+
+/// The same for a future that cannot leave this thread: polled by the event loop if this is the loop's thread, by the
+/// runtime's local executor if this thread is inside of one.
+pub(crate) fn local_future_into_py<R, F, T>(
+    py: Python<'_>,
+    locals: TaskLocals,
+    future: F,
+) -> PyResult<Bound<'_, PyAny>>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + 'static,
+    T: Crossed,
+{
     let event_loop = locals.event_loop(py);
-    let mailbox = Mailbox::of(&event_loop)?;
-    let shared = Arc::new(Shared::new(mailbox, &event_loop)?);
-    let python = RustFuture::new(py, Arc::clone(&shared))?;
-    R::spawn(Crossing {
-        future: scope(locals, future),
-        shared: Some(shared),
-    });
+    let running = asyncio::running_loop(py)?;
+    let (crossing, python) = Crossing::new(py, locals, future)?;
+    if running.is_some_and(|running| running.is(&event_loop)) {
+        spawn_on_loop::<R, _>(Mailbox::of(&event_loop)?, crossing);
+    } else if let Err(mut crossing) = R::spawn_local(crossing) {
+        crossing.shared = None;
+        return Err(PyRuntimeError::new_err(
+            "a future that is not Send stays on its thread, and this thread cannot poll it: call this on the thread that \
+             runs the event loop, or inside the runtime's local executor (tokio's LocalSet, async-std's spawn_local)",
+        ));
+    }
     Ok(python.into_any())
 }
 
@@ -70,6 +94,27 @@ pin_project! {
             let locals = this.future.locals().clone();
             post::<()>(shared, Err(Failure::Error(stopped)), locals);
         }
+    }
+}
+
+impl<F> Crossing<F> {
+    fn new<'py>(
+        py: Python<'py>,
+        locals: TaskLocals,
+        future: F,
+    ) -> PyResult<(Self, Bound<'py, RustFuture>)>
+    where
+        F: Future,
+    {
+        let event_loop = locals.event_loop(py);
+        let mailbox = Mailbox::of(&event_loop)?;
+        let shared = Arc::new(Shared::new(mailbox, &event_loop)?);
+        let python = RustFuture::new(py, Arc::clone(&shared))?;
+        let crossing = Self {
+            future: scope(locals, future),
+            shared: Some(shared),
+        };
+        Ok((crossing, python))
     }
 }
 

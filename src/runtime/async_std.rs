@@ -1,0 +1,31 @@
+//! async-std: its executor is global, and starts by itself.
+
+use std::future::Future;
+
+use async_std::task;
+
+/// async-std, as the bridge sees it.
+#[derive(Debug)]
+pub struct AsyncStd;
+
+impl super::Runtime for AsyncStd {
+    fn spawn<F>(future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        // Dropping a handle of async-std's detaches the task.
+        drop(task::spawn(future));
+    }
+
+    fn spawn_local<F>(future: F) -> Result<(), F>
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        // Outside of a task there may be nobody who drives this thread's local executor.
+        if task::try_current().is_none() {
+            return Err(future);
+        }
+        drop(task::spawn_local(future));
+        Ok(())
+    }
+}
