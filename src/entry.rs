@@ -51,9 +51,10 @@ where
     let future = async move {
         // Dropped after the future, so that its end tells of the future's end.
         let sender = sender;
-        let value = future.await?;
-        // The receiver waits for this, unless a second Ctrl-C took it away.
-        let _ = sender.send(value);
+        let result = future.await;
+        // The receiver waits for this, unless a second Ctrl-C took it away. An error goes this way too: asyncio does not
+        // stop a loop for a future that ends with SystemExit, which it expects to have passed through the loop.
+        let _ = sender.send(result);
         Ok(())
     };
     let locals = TaskLocals::new(event_loop.clone()).copy_context(py)?;
@@ -63,8 +64,9 @@ where
     let result = asyncio::run_until_complete(event_loop, &main);
     let interrupted = interrupt.is_some_and(InterruptHandler::remove);
     let Err(error) = result else {
-        return receive(py, &mut receiver)?.ok_or_else(|| {
-            PyRuntimeError::new_err("the main future was settled from Python: its value is lost")
+        return receive(py, &mut receiver)?.unwrap_or_else(|| {
+            let message = "the main future was settled from Python: its value is lost";
+            Err(PyRuntimeError::new_err(message))
         });
     };
     asyncio::cancel(&main)?;

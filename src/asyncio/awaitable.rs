@@ -1,5 +1,6 @@
 //! Coroutines, tasks and futures, and the errors that they end with.
 
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -176,6 +177,11 @@ pub(crate) fn cancelled_error<'py>(
 
 pub(crate) fn is_cancelled_error(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
     Ok(error.matches(py, import_cancelled_error(py)?)?)
+}
+
+/// Whether asyncio lets the error pass through the loop instead of keeping it in the task that raised it.
+pub(crate) fn ends_the_loop(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
 }
 
 /// An `asyncio.InvalidStateError`.

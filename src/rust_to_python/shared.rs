@@ -158,19 +158,39 @@ impl Shared {
         py: Python<'_>,
         result: PyResult<Py<PyAny>>,
     ) -> PyResult<()> {
+        let mut exit = None;
         let outcome = match result {
             Ok(value) => Outcome::Value(value),
-            Err(error) => Outcome::from_error(py, error)?,
+            Err(error) => {
+                if asyncio::ends_the_loop(py, &error) {
+                    exit = Some(error.clone_ref(py));
+                }
+                Outcome::from_error(py, error)?
+            }
         };
         let Some((future, callbacks)) = self.set(outcome) else {
             return Ok(());
         };
+        if callbacks.as_slice().iter().any(|it| it.is_waiter) {
+            // The task that awaits decides, and passes it on unless it catches it.
+            exit = None;
+        }
+        if let Some(future) = future {
+            self.call(py, &future, &callbacks)?;
+        }
+        if let Some(exit) = exit {
+            // As of a task: asyncio's own `run_until_complete` counts on it.
+            self.state().unretrieved = false;
+            return Err(exit);
+        }
         if self.state().abandoned {
             self.report_unretrieved(py);
         }
-        let Some(future) = future else {
-            return Ok(());
-        };
+        Ok(())
+    }
+
+    /// Calls back from the drain: wake-ups that come first at once, everything else through the loop.
+    fn call(&self, py: Python<'_>, future: &Py<RustFuture>, callbacks: &Callbacks) -> PyResult<()> {
         let event_loop = self.event_loop.bind(py);
         let future = future.bind(py).as_any();
         let callbacks = callbacks.as_slice();
