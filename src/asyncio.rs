@@ -2,6 +2,7 @@
 
 mod awaitable;
 mod event_loop;
+mod first_step;
 #[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
 mod program;
 mod signals;
@@ -9,7 +10,7 @@ mod signals;
 /// Defines functions that import an attribute of a module once.
 macro_rules! imports {
     ($($name:ident = $module:literal, $attribute:literal;)*) => {$(
-        fn $name<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
+        pub(super) fn $name<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
             static CELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
             CELL.import(py, $module, $attribute)
         }
