@@ -19,7 +19,6 @@ imports! {
     import_task = "asyncio", "Task";
     import_cancelled_error = "asyncio", "CancelledError";
     import_invalid_state_error = "asyncio", "InvalidStateError";
-    import_context = "contextvars", "Context";
     import_coroutine_type = "types", "CoroutineType";
     import_generic_alias = "types", "GenericAlias";
     import_isawaitable = "inspect", "isawaitable";
@@ -133,19 +132,16 @@ pub(crate) fn cancel_once(task: &Bound<'_, PyAny>) -> PyResult<()> {
     cancel(task)
 }
 
-/// `future.add_done_callback(callback)`, in an empty context: the callback is ours and reads none.
+/// `future.add_done_callback(callback)`
+///
+/// The callback gets a copy of the current context, which in the drain is empty. One empty context for all would do on one
+/// loop only: two threads cannot be inside of it at once.
 pub(crate) fn add_done_callback<'py>(
     future: &Bound<'py, PyAny>,
     callback: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
-    static EMPTY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let py = future.py();
-    let empty = EMPTY.get_or_try_init(py, || import_context(py)?.call0().map(Bound::unbind))?;
-    let kwargs = PyDict::new(py);
-    kwargs.set_item(intern!(py, "context"), empty)?;
-    future
-        .call_method(intern!(py, "add_done_callback"), (callback,), Some(&kwargs))
-        .map(drop)
+    let name = intern!(future.py(), "add_done_callback");
+    future.call_method1(name, (callback,)).map(drop)
 }
 
 /// The tasks of a loop that are not done.

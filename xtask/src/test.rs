@@ -41,14 +41,27 @@ fn rust<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
 
 /// The tests that stand on Python's side.
 fn python<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
-    let pytests = |name| {
-        Step::new(name, venv.python(["-m", "pytest", "pytests"]))
-            .after(venv.maturin("pytests", &[]))
+    // A process of the tests covers one doorbell and one flavor of tokio.
+    let pytests = |name, doorbell, runtime| {
+        let arguments = [
+            "-m",
+            "pytest",
+            "pytests",
+            "--doorbell",
+            doorbell,
+            "--runtime",
+            runtime,
+        ];
+        Step::new(name, venv.python(arguments)).after(venv.maturin("pytests", &[]))
     };
+    let (reader, helper) = ("add_reader", "call_soon_threadsafe");
+    let (threads, one_thread) = ("multi_thread", "current_thread");
     vec![
-        pytests("python"),
-        pytests("python-doorbell").with("PYO3_ASYNCIO_DOORBELL", "call_soon_threadsafe"),
-        pytests("python-debug").with("PYTHONASYNCIODEBUG", "1"),
+        pytests("python", reader, threads),
+        pytests("python-current-thread", reader, one_thread),
+        pytests("python-doorbell", helper, threads),
+        pytests("python-doorbell-current-thread", helper, one_thread),
+        pytests("python-debug", reader, threads).with("PYTHONASYNCIODEBUG", "1"),
     ]
 }
 
