@@ -70,8 +70,26 @@ fn python<'py>(py: Python<'py>, code: &CStr) -> PyResult<Bound<'py, PyModule>> {
     Ok(module)
 }
 
+/// Python's main thread is the one that initializes it, and uvloop treats that thread in its own way: it is none of the tests'.
+fn initialize_python() {
+    static INITIALIZED: std::sync::Once = std::sync::Once::new();
+    INITIALIZED.call_once(|| {
+        let (initialized, is_initialized) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            Python::initialize();
+            Python::attach(|py| py.import("threading").map(drop))
+                .expect("it is in the standard library");
+            initialized.send(()).expect("the first test waits for it");
+            loop {
+                std::thread::park();
+            }
+        });
+        is_initialized.recv().expect("Python can be initialized");
+    });
+}
+
 fn attached(test: impl FnOnce(Python<'_>) -> PyResult<()>) {
-    Python::initialize();
+    initialize_python();
     Python::attach(|py| {
         if let Err(error) = test(py) {
             error.display(py);
