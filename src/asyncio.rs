@@ -2,14 +2,15 @@
 
 mod awaitable;
 mod event_loop;
-#[cfg(feature = "attributes")]
+mod first_step;
+#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
 mod program;
 mod signals;
 
 /// Defines functions that import an attribute of a module once.
 macro_rules! imports {
     ($($name:ident = $module:literal, $attribute:literal;)*) => {$(
-        fn $name<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
+        pub(super) fn $name<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
             static CELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
             CELL.import(py, $module, $attribute)
         }
@@ -21,6 +22,6 @@ use imports;
 pub(crate) use awaitable::*;
 pub use event_loop::get_running_loop;
 pub(crate) use event_loop::*;
-#[cfg(feature = "attributes")]
+#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
 pub(crate) use program::*;
 pub(crate) use signals::*;

@@ -1,10 +1,10 @@
 //! The life of a loop that Rust starts: run, end as `asyncio.run` does, Ctrl-C in between.
 
-#[cfg(feature = "attributes")]
+mod interrupt;
+#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
 mod program;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,12 +12,13 @@ use std::time::Duration;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 
+use self::interrupt::Interrupts;
 use crate::asyncio;
 use crate::locals::TaskLocals;
 use crate::runtime::Runtime;
 use crate::rust_to_python::future_into_py;
 
-#[cfg(feature = "attributes")]
+#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
 pub(crate) use program::main;
 
 /// Runs `future` on a new loop, of `module`'s kind if one is named, and ends the loop.
@@ -46,30 +47,49 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Send + 'static,
 {
+    let interrupts = Interrupts::install(event_loop)?;
+    let result = run_interruptibly::<R, F, T>(event_loop, &interrupts, future);
+    match (result, interrupts.remove()) {
+        (Ok(_), Err(interrupt)) => Err(interrupt),
+        (result, _) => result,
+    }
+}
+
+fn run_interruptibly<R, F, T>(
+    event_loop: &Bound<'_, PyAny>,
+    interrupts: &Interrupts<'_>,
+    future: F,
+) -> PyResult<T>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Send + 'static,
+{
     let py = event_loop.py();
     let (sender, mut receiver) = mpsc::sync_channel(1);
     let future = async move {
         // Dropped after the future, so that its end tells of the future's end.
         let sender = sender;
-        let value = future.await?;
-        // The receiver waits for this, unless a second Ctrl-C took it away.
-        let _ = sender.send(value);
+        let result = future.await;
+        // The receiver waits for this, unless a second Ctrl-C took it away. An error goes this way too: asyncio does not
+        // stop a loop for a future that ends with SystemExit, which it expects to have passed through the loop.
+        let _ = sender.send(result);
         Ok(())
     };
     let locals = TaskLocals::new(event_loop.clone()).copy_context(py)?;
     let main = future_into_py::<R, _, ()>(py, locals, future)?;
-
-    let interrupt = InterruptHandler::install(event_loop, &main)?;
-    let result = asyncio::run_until_complete(event_loop, &main);
-    let interrupted = interrupt.is_some_and(InterruptHandler::remove);
-    let Err(error) = result else {
-        return receive(py, &mut receiver)?.ok_or_else(|| {
-            PyRuntimeError::new_err("the main future was settled from Python: its value is lost")
+    interrupts.cancel(&main)?;
+    let Err(error) = asyncio::run_until_complete(event_loop, &main) else {
+        return receive(py, &mut receiver)?.unwrap_or_else(|| {
+            let message = "the main future was settled from Python: its value is lost";
+            Err(PyRuntimeError::new_err(message))
         });
     };
     asyncio::cancel(&main)?;
-    receive(py, &mut receiver)?;
-    if interrupted && asyncio::is_cancelled_error(py, &error)? {
+    if interrupts.count() < 2 {
+        receive(py, &mut receiver)?;
+    }
+    if interrupts.count() > 0 && asyncio::is_cancelled_error(py, &error)? {
         return Err(PyKeyboardInterrupt::new_err(()));
     }
     Err(error)
@@ -123,21 +143,23 @@ pub fn run_forever(py: Python<'_>) -> PyResult<()> {
             "run_forever cannot run an event loop in a thread that runs one already",
         ));
     }
-    let event_loop = match asyncio::policy_event_loop(py) {
-        Ok(event_loop) if !asyncio::is_closed(&event_loop) => event_loop,
+    let event_loop = match asyncio::policy_event_loop(py)? {
+        Some(event_loop) if !asyncio::is_closed(&event_loop)? => event_loop,
         _ => asyncio::new_event_loop(py, None)?,
     };
     asyncio::set_event_loop(py, Some(&event_loop))?;
-    let before = if asyncio::interrupt_is_default(py)? {
-        // An embedded interpreter starts without a handler. Outside the main thread there is none to be had.
-        asyncio::set_interrupt_handler(asyncio::default_int_handler(py)?).ok()
-    } else {
-        None
+    let interrupts = Interrupts::install(&event_loop)?;
+    let result = interrupts
+        .stop()
+        .and_then(|()| asyncio::run_forever(&event_loop));
+    let result = match interrupts.count() {
+        0 => result,
+        _ => Err(PyKeyboardInterrupt::new_err(())),
     };
-    let result = asyncio::run_forever(&event_loop);
-    if let Some(before) = before {
-        asyncio::set_interrupt_handler(&before)?;
-    }
+    let result = match (result, interrupts.remove()) {
+        (Ok(()), removed) => removed,
+        (result, _) => result,
+    };
     first_error(py, result, end(&event_loop))
 }
 
@@ -168,12 +190,12 @@ fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     if tasks.is_empty() {
         return Ok(());
     }
-    tasks.iter().try_for_each(asyncio::cancel)?;
+    tasks.iter().try_for_each(asyncio::cancel_once)?;
     asyncio::run_until_complete(event_loop, &asyncio::gather(py, &tasks)?)?;
     for task in &tasks {
         if let Some(error) = asyncio::exception(task)? {
             let message = "unhandled exception while the event loop was being closed";
-            asyncio::call_exception_handler(event_loop, message, &error, task, None)?;
+            asyncio::call_exception_handler(event_loop, message, &error, Some(task), None)?;
         }
     }
     Ok(())
@@ -188,60 +210,5 @@ fn first_error<T>(py: Python<'_>, first: PyResult<T>, later: PyResult<()>) -> Py
         }
         (first, Ok(())) => first,
         (Ok(_), Err(later)) => Err(later),
-    }
-}
-
-/// Ctrl-C while a main future runs: the first cancels it, the second interrupts whatever Python does.
-#[pyclass(frozen, module = "pyo3_asyncio")]
-struct Interrupt {
-    main: Py<PyAny>,
-    event_loop: Py<PyAny>,
-    interrupted: AtomicBool,
-}
-
-#[pymethods]
-impl Interrupt {
-    #[pyo3(signature = (*_signal_and_frame))]
-    fn __call__(&self, py: Python<'_>, _signal_and_frame: &Bound<'_, PyAny>) -> PyResult<()> {
-        let main = self.main.bind(py);
-        if self.interrupted.swap(true, Ordering::Relaxed) || asyncio::done(main)? {
-            return Err(PyKeyboardInterrupt::new_err(()));
-        }
-        asyncio::cancel(main)?;
-        // The loop may be asleep, and a handler's `call_soon` does not wake it.
-        asyncio::wake(self.event_loop.bind(py))
-    }
-}
-
-struct InterruptHandler<'py> {
-    handler: Bound<'py, Interrupt>,
-    before: Bound<'py, PyAny>,
-}
-
-impl<'py> InterruptHandler<'py> {
-    /// `None` where Ctrl-C is not ours to handle: outside the main thread, or where the program has its own handler.
-    fn install(event_loop: &Bound<'py, PyAny>, main: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
-        let py = event_loop.py();
-        if !asyncio::interrupt_is_default(py)? {
-            return Ok(None);
-        }
-        let handler = Bound::new(
-            py,
-            Interrupt {
-                main: main.clone().unbind(),
-                event_loop: event_loop.clone().unbind(),
-                interrupted: AtomicBool::new(false),
-            },
-        )?;
-        let before = asyncio::set_interrupt_handler(handler.as_any()).ok();
-        Ok(before.map(|before| Self { handler, before }))
-    }
-
-    /// Puts the handler from before back, and says whether Ctrl-C came.
-    fn remove(self) -> bool {
-        if let Err(error) = asyncio::set_interrupt_handler(&self.before) {
-            error.write_unraisable(self.before.py(), None);
-        }
-        self.handler.get().interrupted.load(Ordering::Relaxed)
     }
 }

@@ -300,11 +300,55 @@ pub mod tokio {
 
     pub use crate::runtime::tokio::{AlreadyStarted, Tokio, get_runtime, init, init_with_runtime};
 
+    /// Makes an `async fn main` the program: it runs on tokio, and a Python event loop runs in the main thread meanwhile.
+    ///
+    /// Python is started, `main` is run as by [`run`], with all that `run` does at the end, and the process exits.
+    ///
+    /// | option | takes | without it |
+    /// | --- | --- | --- |
+    /// | `flavor` | `"multi_thread"`, or `"current_thread"`: one thread beside the main one | `"multi_thread"` |
+    /// | `worker_threads` | how many threads the `multi_thread` flavor has, from 1 up | tokio's own default |
+    /// | `event_loop` | the name of a Python module that has `new_event_loop()`, such as `"uvloop"` | asyncio's policy |
+    /// | `crate` | the path to this crate | found by `Cargo.toml`, under whatever name it has there |
+    ///
+    /// Documentation and lint levels (`allow` and the like) on the function are of the program's `main`. Other attributes,
+    /// such as `#[tracing::instrument]`, are of the `async fn`.
+    ///
+    /// # Exit status
+    ///
+    /// | `main` ends with | status | printed |
+    /// | --- | --- | --- |
+    /// | `Ok` | 0 | |
+    /// | `Err`, or a panic | 1 | the traceback, as Python prints it |
+    /// | `SystemExit` | its code | its message, if it has one |
+    /// | Ctrl-C | 130 | |
+    ///
+    /// # Errors
+    ///
+    /// What is not accepted is a compile error that points at it: an option that is unknown, is set twice or has a wrong
+    /// value, and a function that is not an `async fn main()` without parameters that returns a `PyResult`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use pyo3::prelude::*;
+    ///
+    /// #[pyo3_asyncio::tokio::main(flavor = "current_thread")]
+    /// async fn main() -> PyResult<()> {
+    ///     let sleep = Python::attach(|py| {
+    ///         let asyncio = py.import("asyncio")?;
+    ///         pyo3_asyncio::tokio::into_future(asyncio.call_method1("sleep", (0.1,))?)
+    ///     })?;
+    ///     sleep.await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    #[doc(inline)]
     #[cfg(feature = "attributes")]
     pub use pyo3_asyncio_macros::tokio_main as main;
 }
 
-/// The bridge on a runtime of your own: implement [`Runtime`] and name it as the first type parameter.
+/// The bridge on a runtime of your own: implement [`Runtime`](generic::Runtime) and name it as the first type parameter.
 ///
 /// The functions are those of the runtimes' own modules; the examples use tokio where yours would stand.
 pub mod generic {

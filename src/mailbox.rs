@@ -9,7 +9,8 @@
 //!    other work. What a job raises passes on to the loop; the jobs behind it stay queued and the bell stays audible.
 //! 4. *Anchors*: an object that must live until its job comes, or must learn that it never will, is anchored in the mailbox.
 //!    The garbage collector sees anchored objects through the `Drain` object, which the loop owns: a loop that nobody
-//!    else reaches is collected together with everything that waits on it.
+//!    else reaches is collected together with everything that waits on it. What it is shown changes only while attached, or
+//!    it could take a live object for garbage: objects are anchored and released by attached threads only.
 //! 5. *Closing*: a handle of the loop owns the `Drain` object (the reader's, or a timer's for the helper's bell). The loop
 //!    drops it in `close()`, or when it is collected. A weak reference to the loop is the second signal, for a loop
 //!    that leaks its handles. Closing drops the queued jobs, tells the anchored, and gives the descriptor back.
@@ -21,6 +22,7 @@ pub(crate) mod queue;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
@@ -42,7 +44,8 @@ pub(crate) type Job = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
 
 /// What an anchored object has to answer.
 pub(crate) trait Anchored: Send + Sync {
-    /// Shows the garbage collector what is held. Must not call Python and must not block.
+    /// Shows the garbage collector what is held, which changes only while attached. Must not call Python; may wait for a lock
+    /// under which nobody attaches.
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
     /// The loop is closed: nothing posted will run any more.
     fn loop_closed(&self, py: Python<'_>);
@@ -60,6 +63,8 @@ struct Inner {
     /// `None` once closed.
     anchors: Mutex<Option<Slab<Arc<dyn Anchored>>>>,
     address: usize,
+    /// The loop's debug mode, as the last turn of the drain found it.
+    debug: AtomicBool,
     /// Keeps the loop's second closing signal alive.
     watch: Mutex<Option<Py<PyWeakrefReference>>>,
 }
@@ -104,6 +109,11 @@ impl Mailbox {
         self.0.queue.push(job)
     }
 
+    /// Whether the loop is in debug mode. A change is seen from the next turn of the drain on.
+    pub(crate) fn is_debug(&self) -> bool {
+        self.0.debug.load(Ordering::Relaxed)
+    }
+
     /// Anchors an object until it is released or the loop closes. `None` if the loop is closed.
     pub(crate) fn anchor(&self, object: Arc<dyn Anchored>) -> Option<Anchor> {
         let mut anchors = lock(&self.0.anchors);
@@ -125,12 +135,12 @@ impl Mailbox {
 
     fn open(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = event_loop.py();
-        if asyncio::is_closed(event_loop) {
+        if asyncio::is_closed(event_loop)? {
             return Err(LoopClosed::new_err(format!(
                 "the event loop {event_loop:?} is closed: nothing can be awaited on it any more"
             )));
         }
-        let mailbox = Self::new(event_loop);
+        let mailbox = Self::new(event_loop)?;
         let first = {
             let mut registry = lock(&REGISTRY);
             match registry.get(&mailbox.0.address) {
@@ -153,13 +163,14 @@ impl Mailbox {
         Ok(mailbox)
     }
 
-    fn new(event_loop: &Bound<'_, PyAny>) -> Self {
-        Self(Arc::new(Inner {
+    fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self(Arc::new(Inner {
             queue: Queue::new(Doorbell::NotYet),
             anchors: Mutex::new(Some(Slab::new())),
             address: event_loop.as_ptr() as usize,
+            debug: AtomicBool::new(asyncio::is_debug(event_loop)?),
             watch: Mutex::new(None),
-        }))
+        })))
     }
 
     /// Asks to be told when the loop object dies.
@@ -248,6 +259,7 @@ fn helper(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<D
     let py = event_loop.py();
     // The timer is there to be dropped with the loop: its time never comes.
     asyncio::call_later(event_loop, 100.0 * 365.0 * 86_400.0, drain.as_any())?;
+    doorbell::start_helper(py)?;
     let visitor = Drain::new(py, &drain.get().mailbox, false)?;
     let event_loop = asyncio::weakref(event_loop, py.None())?.unbind();
     Ok(Doorbell::Helper(Call::new(event_loop, visitor.into_any())))
@@ -279,6 +291,10 @@ impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let queue = &self.mailbox.0.queue;
         let _turn = Turn(queue);
+        if let Some(event_loop) = asyncio::running_loop(py)? {
+            let debug = asyncio::is_debug(&event_loop)?;
+            self.mailbox.0.debug.store(debug, Ordering::Relaxed);
+        }
         for _ in 0..BATCH {
             let Some(job) = queue.pop() else {
                 break;
@@ -292,10 +308,7 @@ impl Drain {
         if !self.owned_by_loop {
             return Ok(());
         }
-        // A lock that somebody holds right now: what is not shown is kept, and is seen by the next collection.
-        let Ok(anchors) = self.mailbox.0.anchors.try_lock() else {
-            return Ok(());
-        };
+        let anchors = lock(&self.mailbox.0.anchors);
         let mut anchored = anchors.iter().flatten();
         anchored.try_for_each(|(_, anchored)| anchored.traverse(&visit))
     }

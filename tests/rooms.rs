@@ -64,6 +64,8 @@ const ROOMS: &[Room] = &[
             "into_future_with_locals",
             "locals",
             "runtime",
+            "runtime::async_std",
+            "runtime::smol",
             "runtime::tokio",
             "rust_to_python",
         ],

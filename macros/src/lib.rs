@@ -4,6 +4,7 @@
 //! An attribute is an entry point in this file and a module that expands it. What it generates calls one function in
 //! `pyo3_asyncio::__private`: the behaviour is there, where it is compiled and tested once.
 
+mod arguments;
 mod errors;
 mod krate;
 mod main_fn;
@@ -12,7 +13,10 @@ mod options;
 use proc_macro::TokenStream;
 
 // The documentation stands at the re-export, where its example compiles against the whole crate.
-#[allow(missing_docs, reason = "documented at the re-export, pyo3_asyncio::tokio::main")]
+#[allow(
+    missing_docs,
+    reason = "documented at the re-export, pyo3_asyncio::tokio::main"
+)]
 #[proc_macro_attribute]
 pub fn tokio_main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     main_fn::expand(arguments.into(), item.into()).into()

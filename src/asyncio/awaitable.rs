@@ -1,10 +1,13 @@
 //! Coroutines, tasks and futures, and the errors that they end with.
 
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
+use super::event_loop::is_debug;
+use super::first_step::task_after_first_step;
 use super::imports;
 
 imports! {
@@ -16,10 +19,11 @@ imports! {
     import_task = "asyncio", "Task";
     import_cancelled_error = "asyncio", "CancelledError";
     import_invalid_state_error = "asyncio", "InvalidStateError";
-    import_context = "contextvars", "Context";
     import_coroutine_type = "types", "CoroutineType";
     import_generic_alias = "types", "GenericAlias";
     import_isawaitable = "inspect", "isawaitable";
+    import_isfuture = "asyncio", "isfuture";
+    import_format_callback_source = "asyncio.format_helpers", "_format_callback_source";
     import_getframe = "sys", "_getframe";
 }
 
@@ -36,13 +40,15 @@ fn is_coroutine(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 /// Wraps an awaitable in a task of the loop that runs in a copy of the context. A future or task comes back as it is.
 ///
-/// Called on the loop's thread, from one of its callbacks. Where Python can (3.12 and later), the task has made its first
-/// step when this returns, and may be done.
+/// Called on the loop's thread, from one of its callbacks. A coroutine's task has made its first step when this returns, and
+/// may be done; not so where the loop has a task factory, which makes every task, and in debug mode.
+///
+/// The error that comes with a task is one that ended its first step and that has to pass on to the loop.
 pub(crate) fn start_task<'py>(
     event_loop: &Bound<'py, PyAny>,
     awaitable: &Bound<'py, PyAny>,
     context: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<(Bound<'py, PyAny>, Option<PyErr>)> {
     let py = event_loop.py();
     // Siblings must not see each other's changes, and nobody else may be inside the context when the task enters it.
     let context = context.call_method0(intern!(py, "copy"))?;
@@ -50,36 +56,50 @@ pub(crate) fn start_task<'py>(
         let kwargs = PyDict::new(py);
         kwargs.set_item(intern!(py, "loop"), event_loop)?;
         let args = (import_ensure_future(py)?, awaitable);
-        return context.call_method(intern!(py, "run"), args, Some(&kwargs));
+        let future = context.call_method(intern!(py, "run"), args, Some(&kwargs))?;
+        return Ok((future, None));
     }
-    if !starts_eagerly(event_loop)? {
-        let create_task = event_loop.getattr(intern!(py, "create_task"))?;
-        return context.call_method1(intern!(py, "run"), (create_task, awaitable));
+    let factory = event_loop.call_method0(intern!(py, "get_task_factory"))?;
+    if !factory.is_none() || is_debug(event_loop)? {
+        return Ok((create_task(event_loop, awaitable, &context)?, None));
     }
-    let kwargs = PyDict::new(py);
-    kwargs.set_item(intern!(py, "loop"), event_loop)?;
-    kwargs.set_item(intern!(py, "context"), context)?;
-    kwargs.set_item(intern!(py, "eager_start"), true)?;
-    import_task(py)?.call((awaitable,), Some(&kwargs))
+    match task_after_first_step(event_loop, awaitable, &context)? {
+        Some(started) => Ok(started),
+        None => Ok((create_task(event_loop, awaitable, &context)?, None)),
+    }
 }
 
-/// A task factory of the user's is asked for every task; otherwise Python 3.12 and later start eagerly.
-fn starts_eagerly(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+/// `event_loop.create_task(coroutine)`, in the context, of which a task takes a copy.
+fn create_task<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    coroutine: &Bound<'py, PyAny>,
+    context: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
-    static HAS_EAGER_START: PyOnceLock<bool> = PyOnceLock::new();
-    let has_eager_start = *HAS_EAGER_START.get_or_init(py, || py.version_info() >= (3, 12));
-    Ok(has_eager_start
-        && event_loop
-            .call_method0(intern!(py, "get_task_factory"))?
-            .is_none())
+    let create_task = event_loop.getattr(intern!(py, "create_task"))?;
+    context.call_method1(intern!(py, "run"), (create_task, coroutine))
 }
 
-/// Ends a coroutine that will never be awaited, so that Python does not warn of it. Other objects have nothing to end.
+/// Ends an awaitable that will not be awaited: a coroutine is closed, so that Python does not warn of it, and a task or a
+/// future is cancelled, as it is when a task that awaits it is. Other objects have nothing to end.
+pub(crate) fn give_up_unstarted(awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
+    if is_future(awaitable)? {
+        cancel_once(awaitable)
+    } else {
+        close_unstarted(awaitable)
+    }
+}
+
+/// Closes a coroutine that will never be awaited, so that Python does not warn of it.
 pub(crate) fn close_unstarted(awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
     if is_coroutine(awaitable)? {
         awaitable.call_method0(intern!(awaitable.py(), "close"))?;
     }
     Ok(())
+}
+
+fn is_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    import_isfuture(object.py())?.call1((object,))?.is_truthy()
 }
 
 pub(crate) fn done(future: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -98,19 +118,30 @@ pub(crate) fn cancel(future: &Bound<'_, PyAny>) -> PyResult<()> {
         .map(drop)
 }
 
-/// `future.add_done_callback(callback)`, in an empty context: the callback is ours and reads none.
+/// Cancels a task that this function has not cancelled before.
+///
+/// A second `cancel()` would strike the clean-up that the first one has set off: when a Rust future is dropped while its
+/// loop is being ended, both want the task cancelled.
+pub(crate) fn cancel_once(task: &Bound<'_, PyAny>) -> PyResult<()> {
+    let mark = intern!(task.py(), "_pyo3_asyncio_cancelled");
+    if task.getattr_opt(mark)?.is_some() {
+        return Ok(());
+    }
+    // Tasks have a `__dict__`. What has none is a future, which has no clean-up either.
+    let _ = task.setattr(mark, true);
+    cancel(task)
+}
+
+/// `future.add_done_callback(callback)`
+///
+/// The callback gets a copy of the current context, which in the drain is empty. One empty context for all would do on one
+/// loop only: two threads cannot be inside of it at once.
 pub(crate) fn add_done_callback<'py>(
     future: &Bound<'py, PyAny>,
     callback: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
-    static EMPTY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let py = future.py();
-    let empty = EMPTY.get_or_try_init(py, || import_context(py)?.call0().map(Bound::unbind))?;
-    let kwargs = PyDict::new(py);
-    kwargs.set_item(intern!(py, "context"), empty)?;
-    future
-        .call_method(intern!(py, "add_done_callback"), (callback,), Some(&kwargs))
-        .map(drop)
+    let name = intern!(future.py(), "add_done_callback");
+    future.call_method1(name, (callback,)).map(drop)
 }
 
 /// The tasks of a loop that are not done.
@@ -148,11 +179,22 @@ pub(crate) fn future_repr_info(future: &Bound<'_, PyAny>) -> PyResult<Vec<String
         .extract()
 }
 
+/// A call of a callback with a future, as asyncio words it in its messages.
+pub(crate) fn describe_callback<'py>(
+    callback: &Bound<'py, PyAny>,
+    future: &Bound<'py, PyAny>,
+) -> PyResult<String> {
+    import_format_callback_source(callback.py())?
+        .call1((callback, (future,)))?
+        .extract()
+}
+
 /// Where Python is right now, as asyncio keeps it for its debug mode.
 pub(crate) fn extract_stack(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     // No frame: called from Rust, outside any Python function.
     match import_getframe(py)?.call0() {
         Ok(frame) => import_extract_stack(py)?.call1((frame,)),
+        Err(error) if ends_the_loop(py, &error) => Err(error),
         Err(_) => Ok(py.None().into_bound(py)),
     }
 }
@@ -176,6 +218,11 @@ pub(crate) fn cancelled_error<'py>(
 
 pub(crate) fn is_cancelled_error(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
     Ok(error.matches(py, import_cancelled_error(py)?)?)
+}
+
+/// Whether asyncio lets the error pass through the loop instead of keeping it in the task that raised it.
+pub(crate) fn ends_the_loop(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
 }
 
 /// An `asyncio.InvalidStateError`.

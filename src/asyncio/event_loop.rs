@@ -1,6 +1,7 @@
 //! Event loops, the callbacks that they are given, and the contexts that those run in.
 
 use pyo3::call::PyCallArgs;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -9,6 +10,7 @@ use pyo3::types::{PyDict, PyWeakrefReference};
 use super::imports;
 
 imports! {
+    import_register = "atexit", "register";
     import_get_running_loop = "asyncio", "get_running_loop";
     import_running_loop = "asyncio", "_get_running_loop";
     import_new_event_loop = "asyncio", "new_event_loop";
@@ -49,8 +51,8 @@ pub(crate) fn new_event_loop<'py>(
     }
 }
 
-/// The loop that was set for this thread, or the one that the policy makes for it.
-pub(crate) fn policy_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+/// The loop that was set for this thread, or the one that the policy makes for it, if it does.
+pub(crate) fn policy_event_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     // The policies are deprecated in newer Pythons, where nothing else tells the loop that a program has set.
     let warnings = import_catch_warnings(py)?.call0()?;
     warnings.call_method0(intern!(py, "__enter__"))?;
@@ -60,7 +62,11 @@ pub(crate) fn policy_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         .and_then(|policy| policy.call_method0(intern!(py, "get_event_loop")));
     let none = py.None();
     warnings.call_method1(intern!(py, "__exit__"), (&none, &none, &none))?;
-    policy
+    match policy {
+        Ok(event_loop) => Ok(Some(event_loop)),
+        Err(error) if error.is_instance_of::<PyRuntimeError>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 pub(crate) fn set_event_loop(
@@ -70,10 +76,10 @@ pub(crate) fn set_event_loop(
     import_set_event_loop(py)?.call1((event_loop,)).map(drop)
 }
 
-/// An object that cannot say whether it is closed counts as open: what is asked of it next will tell.
-pub(crate) fn is_closed(event_loop: &Bound<'_, PyAny>) -> bool {
-    let closed = event_loop.call_method0(intern!(event_loop.py(), "is_closed"));
-    closed.is_ok_and(|closed| closed.is_truthy().unwrap_or(false))
+pub(crate) fn is_closed(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    event_loop
+        .call_method0(intern!(event_loop.py(), "is_closed"))?
+        .is_truthy()
 }
 
 pub(crate) fn is_debug(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -92,6 +98,12 @@ pub(crate) fn run_until_complete<'py>(
 pub(crate) fn run_forever(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     event_loop
         .call_method0(intern!(event_loop.py(), "run_forever"))
+        .map(drop)
+}
+
+pub(crate) fn stop(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    event_loop
+        .call_method0(intern!(event_loop.py(), "stop"))
         .map(drop)
 }
 
@@ -184,14 +196,16 @@ pub(crate) fn call_exception_handler<'py>(
     event_loop: &Bound<'py, PyAny>,
     message: &str,
     error: &Bound<'py, PyAny>,
-    future: &Bound<'py, PyAny>,
+    future: Option<&Bound<'py, PyAny>>,
     source_traceback: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<()> {
     let py = event_loop.py();
     let context = PyDict::new(py);
     context.set_item(intern!(py, "message"), message)?;
     context.set_item(intern!(py, "exception"), error)?;
-    context.set_item(intern!(py, "future"), future)?;
+    if let Some(future) = future {
+        context.set_item(intern!(py, "future"), future)?;
+    }
     if let Some(source_traceback) = source_traceback {
         context.set_item(intern!(py, "source_traceback"), source_traceback)?;
     }
@@ -214,6 +228,11 @@ pub(crate) fn run_in_context<'py>(
     context
         .call_method1(intern!(py, "run"), (callback, argument))
         .map(drop)
+}
+
+/// `atexit.register(callback)`
+pub(crate) fn at_exit(callback: &Bound<'_, PyAny>) -> PyResult<()> {
+    import_register(callback.py())?.call1((callback,)).map(drop)
 }
 
 pub(crate) fn weakref<'py>(

@@ -27,6 +27,11 @@ pub(crate) fn set_interrupt_handler<'py>(
     import_setsignal(handler.py())?.call1((SIGINT, handler))
 }
 
-pub(crate) fn default_int_handler<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
-    import_default_int_handler(py)
+/// Lets Ctrl-C raise `KeyboardInterrupt`, as it does in Python. An embedded interpreter starts without a handler.
+#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+pub(crate) fn handle_interrupts(py: Python<'_>) -> PyResult<()> {
+    if interrupt_is_default(py)? {
+        set_interrupt_handler(import_default_int_handler(py)?)?;
+    }
+    Ok(())
 }

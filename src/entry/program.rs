@@ -19,8 +19,9 @@ where
 {
     Python::initialize();
     Python::attach(|py| {
-        let result =
-            asyncio::see_virtual_environment(py).and_then(|()| run::<R, F, T>(py, module, main()));
+        let result = asyncio::see_virtual_environment(py)
+            .and_then(|()| asyncio::handle_interrupts(py))
+            .and_then(|()| run::<R, F, T>(py, module, main()));
         let code = match result {
             Ok(_) => 0,
             Err(error) => exit_status(py, error),

@@ -4,7 +4,8 @@
 //! without `add_reader` (the proactor loop of Windows, some third-party loops), and can be asked for with
 //! `PYO3_ASYNCIO_DOORBELL=call_soon_threadsafe`.
 
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
@@ -26,7 +27,7 @@ impl Bell for Doorbell {
         match self {
             #[cfg(unix)]
             Self::Descriptor(descriptor) => descriptor.ring(),
-            Self::Helper(call) => helper(Arc::clone(call)),
+            Self::Helper(call) => call_from_helper(call),
             Self::NotYet => {}
         }
     }
@@ -44,7 +45,7 @@ impl Bell for Doorbell {
             #[cfg(unix)]
             Self::Descriptor(_) => {}
             Self::NotYet => {}
-            Self::Helper(call) => helper(Arc::clone(call)),
+            Self::Helper(call) => call_from_helper(call),
         }
     }
 }
@@ -132,31 +133,67 @@ impl Call {
         let called = asyncio::call_soon_threadsafe(&event_loop, self.drain.bind(py));
         if let Err(error) = called {
             // A loop that closed in the meantime tells the mailbox so itself, by dropping its handles.
-            if !asyncio::is_closed(&event_loop) {
+            if !matches!(asyncio::is_closed(&event_loop), Ok(true)) {
                 error.write_unraisable(py, Some(&event_loop));
             }
         }
     }
 }
 
-/// Hands a call to the one helper thread, which starts with the first call.
-fn helper(call: Arc<Call>) {
-    static CALLS: OnceLock<mpsc::Sender<Arc<Call>>> = OnceLock::new();
-    let calls = CALLS.get_or_init(|| {
-        let (sender, calls) = mpsc::channel::<Arc<Call>>();
-        std::thread::Builder::new()
-            .name("pyo3-asyncio".to_owned())
-            .spawn(move || {
-                for call in calls {
-                    // `None`: the interpreter is being finalized, there is no loop left to call.
-                    let _ = Python::try_attach(|py| {
-                        call.make(py);
-                        drop(call);
-                    });
-                }
-            })
-            .expect("the system has a thread for the doorbell");
-        sender
-    });
-    let _ = calls.send(call);
+/// The one thread that makes the calls. `None` before the first loop needs it, and after the interpreter's exit began.
+static HELPER: Mutex<Option<Helper>> = Mutex::new(None);
+
+struct Helper {
+    calls: mpsc::Sender<Arc<Call>>,
+    thread: JoinHandle<()>,
+}
+
+fn helper() -> MutexGuard<'static, Option<Helper>> {
+    HELPER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts the helper, unless it runs.
+pub(super) fn start_helper(py: Python<'_>) -> PyResult<()> {
+    let mut helper = helper();
+    if helper.is_some() {
+        return Ok(());
+    }
+    let (calls, receiver) = mpsc::channel::<Arc<Call>>();
+    let thread = thread::Builder::new()
+        .name("pyo3-asyncio".to_owned())
+        .spawn(move || {
+            for call in receiver {
+                // `None`: the interpreter is being finalized, there is no loop left to call.
+                let _ = Python::try_attach(|py| {
+                    call.make(py);
+                    drop(call);
+                });
+            }
+        })?;
+    *helper = Some(Helper { calls, thread });
+    drop(helper);
+    asyncio::at_exit(Bound::new(py, StopHelper)?.as_any())
+}
+
+fn call_from_helper(call: &Arc<Call>) {
+    if let Some(helper) = &*helper() {
+        // The helper listens as long as it has a sender.
+        let _ = helper.calls.send(Arc::clone(call));
+    }
+}
+
+/// Ends the helper before the interpreter is finalized, which would kill it in the middle of a call.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct StopHelper;
+
+#[pymethods]
+impl StopHelper {
+    fn __call__(&self, py: Python<'_>) {
+        let Some(Helper { calls, thread }) = helper().take() else {
+            return;
+        };
+        drop(calls);
+        // Its last call needs the interpreter. What a panic there said is printed already.
+        let _ = py.detach(|| thread.join());
+    }
 }

@@ -10,9 +10,13 @@
 //!    once more when the loop closes: the first call counts.
 //! 3. `poll` takes the outcome or leaves a waker, and looks again after it has left it, since it let go of the lock in
 //!    between to clone the waker: a `finish` in that gap is not missed.
-//! 4. `give_up` (the Rust future was dropped) gives the running task back, to be cancelled. If the task is only being
-//!    started then, `started` gives it back to the starter, who cancels it. Either way exactly one of the two gets it.
-//! 5. Wakers, tasks and outcomes are dropped, and wakers woken, without the lock.
+//! 4. `give_up` (the Rust future was dropped) says whether there is a running task to cancel. Who cancels it takes it out with
+//!    `take_task`. If the task is only being started then, `started` says so to the starter, who cancels it. Either way
+//!    exactly one of the two is told to.
+//! 5. A task goes in and out only in `started`, `take_task` and `finish`, which are called on attached threads: the garbage
+//!    collector looks at it in between, and must not miss in one phase of a collection what it saw in another.
+//! 6. An outcome that is there and that nobody will take comes out of `give_up` and `detach`: an error must not be lost.
+//! 7. Wakers, tasks and outcomes are dropped, and wakers woken, without the lock.
 
 use std::task::{Poll, Waker};
 
@@ -58,11 +62,15 @@ impl<T, R> Handoff<T, R> {
         lock(&self.0).interest
     }
 
-    pub(super) fn detach(&self) {
+    /// Lets the task go on unobserved. Gives the outcome if it is there already.
+    #[must_use = "an outcome that comes back may be an error"]
+    pub(super) fn detach(&self) -> Option<R> {
         let mut state = lock(&self.0);
-        if state.interest == Interest::Outcome {
-            state.interest = Interest::Progress;
+        if state.interest != Interest::Outcome {
+            return None;
         }
+        state.interest = Interest::Progress;
+        take_outcome(state).ok().flatten()
     }
 
     /// Takes the outcome, or leaves a waker for `finish`.
@@ -72,7 +80,7 @@ impl<T, R> Handoff<T, R> {
     /// If the outcome was taken before.
     pub(super) fn poll(&self, waker: &Waker) -> Poll<R> {
         let state = match take_outcome(lock(&self.0)) {
-            Ok(outcome) => return Poll::Ready(outcome),
+            Ok(outcome) => return Poll::Ready(outcome.expect(POLLED_AGAIN)),
             Err(state) => state,
         };
         if state.waker.as_ref().is_some_and(|it| it.will_wake(waker)) {
@@ -83,7 +91,7 @@ impl<T, R> Handoff<T, R> {
         let mut state = lock(&self.0);
         let previous = state.waker.replace(waker);
         match take_outcome(state) {
-            Ok(outcome) => Poll::Ready(outcome),
+            Ok(outcome) => Poll::Ready(outcome.expect(POLLED_AGAIN)),
             Err(state) => {
                 drop(state);
                 drop(previous);
@@ -92,20 +100,36 @@ impl<T, R> Handoff<T, R> {
         }
     }
 
-    /// The task runs. Gives it back if it was given up while it was started.
-    #[must_use = "a task that comes back is to be cancelled"]
-    pub(super) fn started(&self, task: T) -> Option<T> {
+    /// The task runs. On an attached thread. Whether it is to be cancelled, as it was given up while it was started.
+    #[must_use = "a task that was given up is to be cancelled"]
+    pub(super) fn started(&self, task: T) -> bool {
         let mut state = lock(&self.0);
-        match (&state.stage, state.interest) {
-            (Stage::Posted, Interest::Outcome | Interest::Progress) => {
+        let given_up = state.interest == Interest::Nothing;
+        let refused = match state.stage {
+            Stage::Posted if !given_up => {
                 state.stage = Stage::Running(task);
                 None
             }
             _ => Some(task),
+        };
+        drop(state);
+        drop(refused);
+        given_up
+    }
+
+    /// Takes the running task out, to cancel it. On an attached thread.
+    pub(super) fn take_task(&self) -> Option<T> {
+        let mut state = lock(&self.0);
+        match std::mem::replace(&mut state.stage, Stage::Over) {
+            Stage::Running(task) => Some(task),
+            other => {
+                state.stage = other;
+                None
+            }
         }
     }
 
-    /// The outcome is there.
+    /// The outcome is there. On an attached thread, if a task runs.
     pub(super) fn finish(&self, outcome: R) {
         let mut state = lock(&self.0);
         let next = match (&state.stage, state.interest) {
@@ -122,47 +146,58 @@ impl<T, R> Handoff<T, R> {
         }
     }
 
-    /// The Rust future is gone. Gives the task to be cancelled, if it runs and was not detached.
-    #[must_use = "a task that comes back is to be cancelled"]
-    pub(super) fn give_up(&self) -> Option<T> {
+    /// The Rust future is gone.
+    pub(super) fn give_up(&self) -> GivenUp<R> {
         let mut state = lock(&self.0);
         if state.interest == Interest::Progress {
-            return None;
+            return GivenUp::Nothing;
         }
         state.interest = Interest::Nothing;
-        let stage = match state.stage {
-            Stage::Posted => None,
-            _ => Some(std::mem::replace(&mut state.stage, Stage::Over)),
-        };
         let waker = state.waker.take();
+        let given_up = match state.stage {
+            Stage::Running(_) => GivenUp::Task,
+            Stage::Posted => GivenUp::Nothing,
+            Stage::Done(_) | Stage::Over => {
+                let outcome = take_outcome(state).ok().flatten();
+                return outcome.map_or(GivenUp::Nothing, GivenUp::Outcome);
+            }
+        };
         drop(state);
         drop(waker);
-        match stage {
-            Some(Stage::Running(task)) => Some(task),
-            _ => None,
-        }
+        given_up
     }
 
-    /// Runs `look` on the task if it runs, unless somebody holds the lock right now. For the garbage collector.
-    pub(super) fn try_with_task<O>(&self, look: impl FnOnce(&T) -> O) -> Option<O> {
-        let state = self.0.try_lock().ok()?;
-        match &state.stage {
+    /// Runs `look` on the task if it runs. For the garbage collector.
+    pub(super) fn with_task<O>(&self, look: impl FnOnce(&T) -> O) -> Option<O> {
+        match &lock(&self.0).stage {
             Stage::Running(task) => Some(look(task)),
             _ => None,
         }
     }
 }
 
+/// What the Rust future leaves behind.
+#[must_use = "a task is to be cancelled, and an outcome may be an error"]
+pub(super) enum GivenUp<R> {
+    Nothing,
+    /// A task that is to be cancelled.
+    Task,
+    /// An outcome that nobody has seen.
+    Outcome(R),
+}
+
+const POLLED_AGAIN: &str = "a future is not polled again after it was done";
+
+/// The outcome, if it is there: `None` if it was taken before. The lock again, if it is still to come.
 fn take_outcome<T, R>(
     mut state: MutexGuard<'_, State<T, R>>,
-) -> Result<R, MutexGuard<'_, State<T, R>>> {
+) -> Result<Option<R>, MutexGuard<'_, State<T, R>>> {
     match state.stage {
-        Stage::Done(_) => match std::mem::replace(&mut state.stage, Stage::Over) {
-            Stage::Done(outcome) => Ok(outcome),
-            _ => unreachable!("it was done a line above, under the same lock"),
-        },
-        Stage::Over => panic!("a future was polled after it was done"),
         Stage::Posted | Stage::Running(_) => Err(state),
+        Stage::Done(_) | Stage::Over => match std::mem::replace(&mut state.stage, Stage::Over) {
+            Stage::Done(outcome) => Ok(Some(outcome)),
+            _ => Ok(None),
+        },
     }
 }
 
@@ -196,7 +231,7 @@ mod loom_models {
             let finisher = {
                 let handoff = Arc::clone(&handoff);
                 thread::spawn(move || {
-                    assert!(handoff.started(()).is_none());
+                    assert!(!handoff.started(()));
                     handoff.finish(1);
                     handoff.finish(2);
                 })
@@ -233,30 +268,31 @@ mod loom_models {
     }
 
     #[test]
-    fn loom_a_task_that_is_given_up_is_cancelled_once_unless_it_is_done() {
+    fn loom_a_task_that_is_given_up_is_cancelled_once() {
         loom::model(|| {
             let handoff = Arc::new(Handoff::<&str, u8>::new());
             let starter = {
                 let handoff = Arc::clone(&handoff);
                 thread::spawn(move || handoff.started("task"))
             };
-            let given_up = handoff.give_up();
-            let given_back = starter.join().unwrap();
-            assert!(given_up.is_some() ^ given_back.is_some());
+            let by_the_dropper = matches!(handoff.give_up(), GivenUp::Task);
+            let by_the_starter = starter.join().unwrap();
+            assert!(by_the_dropper ^ by_the_starter);
+            assert_eq!(handoff.take_task().is_some(), by_the_dropper);
         });
     }
 
     #[test]
-    fn loom_giving_up_while_the_task_ends_leaves_nothing_behind() {
+    fn loom_an_outcome_that_nobody_takes_comes_out_or_is_dropped() {
         loom::model(|| {
             let outcome = Arc::new(());
             let handoff = Arc::new(Handoff::<(), Arc<()>>::new());
-            assert!(handoff.started(()).is_none());
+            assert!(!handoff.started(()));
             let finisher = {
                 let (handoff, outcome) = (Arc::clone(&handoff), Arc::clone(&outcome));
                 thread::spawn(move || handoff.finish(outcome))
             };
-            let _ = handoff.give_up();
+            drop(handoff.give_up());
             finisher.join().unwrap();
             assert_eq!(Arc::strong_count(&outcome), 1);
         });

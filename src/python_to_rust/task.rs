@@ -22,7 +22,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::handoff::{Handoff, Interest};
+use super::handoff::{GivenUp, Handoff, Interest};
 use crate::asyncio;
 use crate::error::LoopClosed;
 use crate::locals::TaskLocals;
@@ -116,7 +116,9 @@ impl PyTask {
     /// An error that it ends with goes where asyncio sends those of such tasks: to the loop's exception handler. Callable
     /// from any thread.
     pub fn detach(self) {
-        self.crossing.handoff.detach();
+        if let Some(outcome) = self.crossing.handoff.detach() {
+            self.crossing.report(outcome);
+        }
     }
 }
 
@@ -130,13 +132,11 @@ impl Future for PyTask {
 
 impl Drop for PyTask {
     fn drop(&mut self) {
-        let Some(task) = self.crossing.handoff.give_up() else {
-            return;
-        };
-        let cancel = move |py: Python<'_>| asyncio::cancel(task.bind(py));
-        // A closed loop has nothing to cancel.
-        let refused = self.crossing.mailbox.post(Box::new(cancel)).err();
-        drop(refused);
+        match self.crossing.handoff.give_up() {
+            GivenUp::Nothing => {}
+            GivenUp::Task => self.crossing.cancel(),
+            GivenUp::Outcome(outcome) => self.crossing.report(outcome),
+        }
     }
 }
 
@@ -156,6 +156,37 @@ impl Crossing {
         self.handoff.finish(outcome);
     }
 
+    /// Cancels the running task, on its loop.
+    fn cancel(self: &Arc<Self>) {
+        let crossing = Arc::clone(self);
+        let cancel = move |py: Python<'_>| match crossing.handoff.take_task() {
+            Some(task) => asyncio::cancel_once(task.bind(py)),
+            None => Ok(()),
+        };
+        // A closed loop has nothing to cancel.
+        let refused = self.mailbox.post(Box::new(cancel)).err();
+        drop(refused);
+    }
+
+    /// Tells the loop's exception handler of an error that nobody on the Rust side has taken.
+    fn report(&self, outcome: Outcome) {
+        let Err(error) = outcome else {
+            return;
+        };
+        let report = move |py: Python<'_>| {
+            if asyncio::is_cancelled_error(py, &error)? {
+                return Ok(());
+            }
+            let event_loop = asyncio::get_running_loop(py)?;
+            let message = "Task exception was never retrieved";
+            let error = error.into_value(py).into_bound(py).into_any();
+            asyncio::call_exception_handler(&event_loop, message, &error, None, None)
+        };
+        // A closed loop has no exception handler any more.
+        let refused = self.mailbox.post(Box::new(report)).err();
+        drop(refused);
+    }
+
     fn take_anchor(&self) -> Option<Anchor> {
         let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
         anchor.take()
@@ -164,7 +195,7 @@ impl Crossing {
 
 impl Anchored for Crossing {
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let visited = self.handoff.try_with_task(|task| visit.call(task));
+        let visited = self.handoff.with_task(|task| visit.call(task));
         visited.unwrap_or(Ok(()))
     }
 
@@ -193,15 +224,26 @@ impl Start {
         };
         let awaitable = awaitable.bind(py);
         if self.crossing.handoff.interest() == Interest::Nothing {
-            return asyncio::close_unstarted(awaitable);
+            return asyncio::give_up_unstarted(awaitable);
         }
-        let task = asyncio::start_task(self.event_loop.bind(py), awaitable, self.context.bind(py));
-        match task {
-            Ok(task) => self.started(&task),
+        let event_loop = self.event_loop.bind(py);
+        match asyncio::start_task(event_loop, awaitable, self.context.bind(py)) {
+            Ok((task, interrupted)) => {
+                if let Err(error) = self.started(&task) {
+                    // Whatever it is: the Rust side must not wait for a callback that was not registered.
+                    self.crossing.finish(Err(error.clone_ref(py)));
+                    return Err(error);
+                }
+                interrupted.map_or(Ok(()), Err)
+            }
+            Err(error) if asyncio::ends_the_loop(py, &error) => {
+                // It may have struck when the task was there already: the coroutine is left alone.
+                self.crossing.finish(Err(error.clone_ref(py)));
+                Err(error)
+            }
             Err(error) => {
-                asyncio::close_unstarted(awaitable)?;
                 self.crossing.finish(Err(error));
-                Ok(())
+                asyncio::close_unstarted(awaitable)
             }
         }
     }
@@ -219,10 +261,10 @@ impl Start {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = crossing.mailbox.anchor(anchored);
         asyncio::add_done_callback(task, Bound::new(task.py(), completion)?.as_any())?;
-        match crossing.handoff.started(task.clone().unbind()) {
-            None => Ok(()),
-            Some(given_up) => asyncio::cancel(given_up.bind(task.py())),
+        if crossing.handoff.started(task.clone().unbind()) {
+            asyncio::cancel_once(task)?;
         }
+        Ok(())
     }
 }
 

@@ -23,10 +23,23 @@ impl Callback {
         asyncio::call_soon(event_loop, self.function.bind(py), future, context)
     }
 
-    /// Runs the callback now.
-    pub(super) fn run(&self, future: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// Runs the callback now, as `asyncio.Handle` does: only an error that ends the loop comes out.
+    pub(super) fn run(
+        &self,
+        event_loop: &Bound<'_, PyAny>,
+        future: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         let py = future.py();
-        asyncio::run_in_context(self.context.bind(py), self.function.bind(py), future)
+        let function = self.function.bind(py);
+        match asyncio::run_in_context(self.context.bind(py), function, future) {
+            Err(error) if !asyncio::ends_the_loop(py, &error) => {
+                let callback = asyncio::describe_callback(function, future)?;
+                let message = format!("Exception in callback {callback}");
+                let error = error.into_value(py).into_bound(py).into_any();
+                asyncio::call_exception_handler(event_loop, &message, &error, Some(future), None)
+            }
+            result => result,
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::{
-    PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError,
+    PyBaseException, PyDeprecationWarning, PyRuntimeError, PyStopIteration, PyTypeError,
+    PyValueError,
 };
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -204,11 +205,7 @@ impl RustFuture {
         if !exception.is_instance_of::<PyBaseException>() {
             return Err(PyTypeError::new_err("invalid exception object"));
         }
-        if exception.is_instance_of::<PyStopIteration>() {
-            return Err(PyTypeError::new_err(
-                "StopIteration interacts badly with generators and cannot be raised into a Future",
-            ));
-        }
+        let exception = replace_stop_iteration(exception)?;
         if self.shared.decide(py, Outcome::error(&exception)?)? {
             Ok(())
         } else {
@@ -311,6 +308,15 @@ impl RustFuture {
         }
     }
 
+    #[setter(_cancel_message)]
+    fn set_cancel_message(&self, value: Option<Py<PyAny>>) {
+        let previous = match &mut self.shared.state().outcome {
+            Outcome::Cancelled { message, .. } => std::mem::replace(message, value),
+            _ => value,
+        };
+        drop(previous);
+    }
+
     #[getter]
     fn _source_traceback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         let state = self.shared.state();
@@ -409,6 +415,9 @@ impl Awaiting {
         value: Option<Bound<'_, PyAny>>,
         traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
+        if value.is_some() || traceback.is_some() {
+            warn_of_old_throw(r#type.py())?;
+        }
         drop(self.forget());
         Err(thrown(r#type, value, traceback)?)
     }
@@ -418,15 +427,40 @@ impl Awaiting {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        match self.0.try_lock() {
-            Ok(future) => visit.call(&*future),
-            Err(_) => Ok(()),
-        }
+        let future = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        visit.call(&*future)
     }
 
     fn __clear__(&self) {
         drop(self.forget());
     }
+}
+
+/// As a coroutine's `throw` does since Python 3.12.
+fn warn_of_old_throw(py: Python<'_>) -> PyResult<()> {
+    if py.version_info() < (3, 12) {
+        return Ok(());
+    }
+    let category = py.get_type::<PyDeprecationWarning>();
+    let message =
+        c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
+    PyErr::warn(py, &category, message, 1)
+}
+
+/// A StopIteration would end the generator that awaits. Python 3.12 began to wrap it where it was refused before.
+fn replace_stop_iteration(exception: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    const MESSAGE: &str =
+        "StopIteration interacts badly with generators and cannot be raised into a Future";
+    let py = exception.py();
+    if !exception.is_instance_of::<PyStopIteration>() {
+        return Ok(exception);
+    }
+    if py.version_info() < (3, 12) {
+        return Err(PyTypeError::new_err(MESSAGE));
+    }
+    let replacement = PyRuntimeError::new_err(MESSAGE);
+    replacement.set_cause(py, Some(PyErr::from_value(exception)));
+    Ok(replacement.into_value(py).into_bound(py).into_any())
 }
 
 /// The error that `throw(type, value, traceback)` raises, by the rules of a generator's `throw`.

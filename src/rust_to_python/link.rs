@@ -57,11 +57,6 @@ impl<P: Settleable> Link<P> {
         Locked(lock(&self.0))
     }
 
-    /// `None` if somebody holds the lock right now. For the garbage collector.
-    pub(super) fn try_lock(&self) -> Option<Locked<'_, P>> {
-        self.0.try_lock().ok().map(Locked)
-    }
-
     /// Whether the user's future may be polled. If so, `waker` is woken when that changes.
     pub(super) fn poll_allowed(&self, waker: &Waker) -> bool {
         let linked = lock(&self.0);

@@ -7,11 +7,15 @@
 //! 2. Python holds the shared state through its future object; the Rust task holds it while it runs. Neither keeps the other
 //!    alive, until somebody registers a callback: then the object is anchored in the mailbox until its outcome is there.
 //! 3. A future whose object Python dropped goes on. If it fails then, the loop's exception handler is told.
-//! 4. A task that awaits the future clears `blocking` and registers its wake-up as the next callback: that is asyncio's own
-//!    protocol between `Future.__await__` and `Task`. So the drain, which is a callback of the loop like any other, can tell
-//!    a wake-up from other callbacks and run it itself, in its context, without a further turn of the loop. It does so
-//!    only for the wake-ups that would have come first, and never in debug mode, where the loop times each callback.
-//! 5. The lock is never held while Python is called or an object is dropped.
+//! 4. The drain is a callback of the loop like any other, and nothing of Python's runs around it. So it can run the callbacks
+//!    itself, each in its context, and report what they raise as a handle of the loop does: that is what `call_soon` would
+//!    come to, without a handle each and without a further turn of the loop. In debug mode, where the loop times every
+//!    callback, and wherever Python settles the future, which may be from within a task, they go through `call_soon`.
+//! 5. A task that awaits the future clears `blocking` and registers its wake-up as the next callback, by asyncio's own
+//!    protocol between `Future.__await__` and `Task`. That tells an error that would end the loop whether a task takes it.
+//! 6. The lock is never held while Python is called or an object is dropped. So the garbage collector, which asks while it
+//!    holds the interpreter, may wait for it. What the collector is shown changes only while attached: an edge that it saw
+//!    in one phase of a collection and missed in the next would make it take a live object for garbage.
 
 use std::sync::Arc;
 
@@ -158,36 +162,53 @@ impl Shared {
         py: Python<'_>,
         result: PyResult<Py<PyAny>>,
     ) -> PyResult<()> {
+        let mut exit = None;
         let outcome = match result {
             Ok(value) => Outcome::Value(value),
-            Err(error) => Outcome::from_error(py, error)?,
+            Err(error) => {
+                if asyncio::ends_the_loop(py, &error) {
+                    exit = Some(error.clone_ref(py));
+                }
+                Outcome::from_error(py, error).unwrap_or_else(|error| Outcome::Error {
+                    error: error.into_value(py).into_any(),
+                    traceback: None,
+                })
+            }
         };
         let Some((future, callbacks)) = self.set(outcome) else {
             return Ok(());
         };
+        if callbacks.as_slice().iter().any(|it| it.is_waiter) {
+            // The task that awaits decides, and passes it on unless it catches it.
+            exit = None;
+        }
+        if let Some(future) = future {
+            self.call(py, &future, &callbacks)?;
+        }
+        if let Some(exit) = exit {
+            // As of a task: asyncio's own `run_until_complete` counts on it.
+            self.state().unretrieved = false;
+            return Err(exit);
+        }
         if self.state().abandoned {
             self.report_unretrieved(py);
         }
-        let Some(future) = future else {
-            return Ok(());
-        };
+        Ok(())
+    }
+
+    /// Calls back from the drain.
+    fn call(&self, py: Python<'_>, future: &Py<RustFuture>, callbacks: &Callbacks) -> PyResult<()> {
         let event_loop = self.event_loop.bind(py);
         let future = future.bind(py).as_any();
-        let callbacks = callbacks.as_slice();
-        let waiters = if asyncio::is_debug(event_loop)? {
-            0
+        let mut callbacks = callbacks.as_slice().iter();
+        let interrupted = if self.mailbox.is_debug() {
+            Ok(())
         } else {
-            callbacks.iter().take_while(|it| it.is_waiter).count()
+            callbacks.try_for_each(|callback| callback.run(event_loop, future))
         };
-        let (waiters, others) = callbacks.split_at(waiters);
-        for callback in others {
-            callback.call_soon(event_loop, future)?;
-        }
-        let mut waiters = waiters.iter();
-        let interrupted = waiters.try_for_each(|waiter| waiter.run(future));
         // A KeyboardInterrupt in one task is not the end of the next.
-        for waiter in waiters {
-            waiter.call_soon(event_loop, future)?;
+        for callback in callbacks {
+            callback.call_soon(event_loop, future)?;
         }
         interrupted
     }
@@ -254,7 +275,7 @@ impl Shared {
                 event_loop,
                 "RustFuture exception was never retrieved",
                 error.bind(py),
-                future.as_any(),
+                Some(future.as_any()),
                 source_traceback.as_ref().map(|it| it.bind(py)),
             )
         });
@@ -265,10 +286,7 @@ impl Shared {
 
     /// What the garbage collector may know: the objects that only this state owns.
     pub(super) fn traverse_owned(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // Held by somebody just now: what is not shown is kept, and is seen by the next collection.
-        let Some(state) = self.link.try_lock() else {
-            return Ok(());
-        };
+        let state = self.state();
         visit.call(&self.event_loop)?;
         visit.call(&state.source_traceback)?;
         match &state.outcome {
@@ -312,9 +330,7 @@ impl Shared {
 
 impl Anchored for Shared {
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Some(state) = self.link.try_lock() else {
-            return Ok(());
-        };
+        let state = self.state();
         match &state.outcome {
             Outcome::Pending(waiting) => visit.call(&waiting.object),
             _ => Ok(()),
@@ -322,15 +338,15 @@ impl Anchored for Shared {
     }
 
     fn loop_closed(&self, _py: Python<'_>) {
-        let object = {
+        let waiting = {
             let mut state = self.state();
             state.anchor = None;
             match &mut state.outcome {
-                Outcome::Pending(waiting) => waiting.object.take(),
+                Outcome::Pending(waiting) => Some(std::mem::take(waiting)),
                 _ => None,
             }
         };
-        drop(object);
+        drop(waiting);
     }
 }
 

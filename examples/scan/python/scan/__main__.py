@@ -1,0 +1,202 @@
+"""Searches the standard library of the Python that runs it, in Rust and then in Python, and compares."""
+
+import argparse
+import asyncio
+import contextlib
+import re
+import sys
+import sysconfig
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+import scan
+import scan.threads
+
+# What pip installs is below the standard library, but no part of it.
+SKIP = frozenset({"site-packages", "dist-packages"})
+MODULES_SHOWN = 10
+SAMPLES_SHOWN = 2
+
+
+def main():
+    arguments = parse(sys.argv[1:])
+    try:
+        return runner(arguments.loop)(program(arguments))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def parse(words):
+    parser = argparse.ArgumentParser(prog="python -m scan", description=__doc__)
+    parser.add_argument("pattern", nargs="?", type=pattern, default=r"\basync def \w+", help="default: %(default)s")
+    parser.add_argument("--root", default=sysconfig.get_path("stdlib"), help="the directory to search: %(default)s")
+    parser.add_argument("--suffix", default=".py", help="how the names of the files end, default: %(default)s")
+    parser.add_argument("--all", action="store_true", help="print every match")
+    parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio", help="the event loop")
+    parser.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        default=sys.stderr.isatty(),
+        help="show a bar on standard error, which is done anyway where that is a terminal",
+    )
+    return parser.parse_args(words)
+
+
+def pattern(text):
+    try:
+        re.compile(text.encode())
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression to Python: {error}") from None
+    return text
+
+
+def runner(loop):
+    if loop == "asyncio":
+        return asyncio.run
+    import uvloop
+
+    return uvloop.run
+
+
+async def program(arguments):
+    out = Console(highlight=False, markup=False, soft_wrap=True)
+    out.print(f"searching {arguments.root} for {arguments.pattern}")
+    # Rust goes first: if the files have to come from the disk, it is Rust that waits for them.
+    rust = await measure("Rust on tokio", scan.search, scan.Progress(), arguments)
+    threads = await measure("Python's threads", scan.threads.search, scan.threads.Progress(), arguments)
+
+    if arguments.all:
+        for match in rust.matches:
+            out.print(f"{match.path}:{match.line}: {match.text}")
+    else:
+        out.print(table(rust.matches, Path(arguments.root)))
+    report(rust, threads, out)
+    return 0 if same(rust, threads) else 1
+
+
+@dataclass
+class Outcome:
+    title: str
+    progress: object
+    matches: list = field(default_factory=list)
+    seconds: float = 0.0
+
+
+async def measure(title, search, progress, arguments):
+    outcome = Outcome(title, progress)
+
+    async def on_match(match):
+        outcome.matches.append(match)
+
+    async with progress_bar(title, progress, arguments.progress):
+        started = time.perf_counter()
+        try:
+            searching = search(
+                arguments.root, arguments.pattern, on_match, suffix=arguments.suffix, skip=SKIP, progress=progress
+            )
+        except (OSError, ValueError) as error:
+            print(f"scan: {error}", file=sys.stderr)
+            sys.exit(2)
+        await searching
+        outcome.seconds = time.perf_counter() - started
+    outcome.matches.sort()
+    return outcome
+
+
+@contextlib.asynccontextmanager
+async def progress_bar(title, progress, shown):
+    """Shows the progress on standard error, from a task of the same loop that the search calls back to."""
+    if not shown:
+        yield
+        return
+
+    columns = (
+        TextColumn("{task.description:16}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("files, {task.fields[matches]} matches"),
+        TimeElapsedColumn(),
+    )
+    bars = Bars(*columns, console=Console(stderr=True), auto_refresh=False)
+    task_id = bars.add_task(title, total=None, matches=0)
+
+    def update():
+        bars.update(task_id, total=progress.files_found, completed=progress.files_done, matches=progress.matches)
+        bars.refresh()
+
+    async def keep_updating():
+        while True:
+            update()
+            await asyncio.sleep(0.05)
+
+    with bars:
+        updating = asyncio.create_task(keep_updating())
+        try:
+            yield
+        finally:
+            updating.cancel()
+            update()
+
+
+def table(matches, root):
+    modules = defaultdict(list)
+    for match in matches:
+        modules[module_name(match.path.relative_to(root))].append(match)
+    most = sorted(modules.items(), key=lambda item: (-len(item[1]), item[0]))
+
+    result = Table(box=box.SIMPLE, expand=True)
+    result.add_column("matches", justify="right")
+    result.add_column("module", no_wrap=True)
+    result.add_column("for example", no_wrap=True, overflow="ellipsis", ratio=1)
+    for name, found in most[:MODULES_SHOWN]:
+        samples = (f"{match.line}: {match.text.strip()}" for match in found[:SAMPLES_SHOWN])
+        result.add_row(str(len(found)), name, Text("\n".join(samples)))
+    others = most[MODULES_SHOWN:]
+    if others:
+        count = sum(len(found) for _, found in others)
+        result.add_row(str(count), f"{len(others)} other modules", "--all prints every match")
+    return result
+
+
+def module_name(path):
+    parts = path.with_suffix("").parts if path.suffix == ".py" else path.parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def report(rust, threads, out):
+    progress = rust.progress
+    out.print(f"{progress.files_done} files, {len(rust.matches)} matches")
+    for path, reason in progress.unreadable:
+        out.print(f"not searched: {path}: {reason}")
+    if progress.undecodable:
+        out.print(f"{len(progress.undecodable)} of the files are not UTF-8; they were searched as bytes")
+    for outcome in (rust, threads):
+        out.print(f"{outcome.title:16} {outcome.seconds:7.3f} s")
+
+
+def same(rust, threads):
+    """Whether both searches found the same; says on standard error what only one of them found."""
+    differences = [
+        f"only {one.title} found {match!r}"
+        for one, other in ((rust, threads), (threads, rust))
+        for match in sorted(set(one.matches) - set(other.matches))
+    ]
+    if len(rust.matches) != len(threads.matches) or rust.progress.files_done != threads.progress.files_done:
+        differences.append(f"the numbers of files or matches differ: {rust.progress}, {threads.progress}")
+    for difference in differences:
+        print(difference, file=sys.stderr)
+    return not differences
+
+
+if __name__ == "__main__":
+    sys.exit(main())

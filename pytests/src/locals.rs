@@ -1,0 +1,92 @@
+//! What a Rust task knows of Python, and exported functions that call each other.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3_asyncio::TaskLocals;
+use pyo3_asyncio::tokio as bridge;
+
+use crate::ledger::recorded;
+
+/// The loop of whoever calls: `get_current_loop`.
+#[pyfunction]
+pub(crate) fn current_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    bridge::get_current_loop(py)
+}
+
+/// The context of whoever calls: `get_current_locals`.
+#[pyfunction]
+pub(crate) fn current_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    Ok(bridge::get_current_locals(py)?.context(py))
+}
+
+/// `get_running_loop`.
+#[pyfunction]
+pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    pyo3_asyncio::get_running_loop(py)
+}
+
+/// A Rust future that calls a Python function on a thread of the runtime and returns what that returned, not awaited.
+#[pyfunction]
+pub(crate) fn call_inside(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let future = async move {
+        // The caller is not on the stack any more when the function is called.
+        tokio::task::yield_now().await;
+        Python::attach(|py| function.call0(py))
+    };
+    bridge::future_into_py(py, recorded(Arc::default(), future))
+}
+
+/// The same in a Rust task that nobody gave locals.
+#[pyfunction]
+pub(crate) fn call_in_bare_task(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let future = async move {
+        let task = tokio::spawn(async move { Python::attach(|py| function.call0(py)) });
+        task.await
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?
+    };
+    bridge::future_into_py(py, recorded(Arc::default(), future))
+}
+
+/// Calls a Python function inside of `scope` on this thread, detached until then, and awaits what it returned.
+#[pyfunction]
+#[pyo3(signature = (event_loop, function, context=None))]
+pub(crate) fn run_in_scope(
+    py: Python<'_>,
+    event_loop: Bound<'_, PyAny>,
+    function: Py<PyAny>,
+    context: Option<Bound<'_, PyAny>>,
+) -> PyResult<Py<PyAny>> {
+    let mut locals: TaskLocals = event_loop.into();
+    if let Some(context) = context {
+        locals = locals.with_context(context);
+    }
+    let future = bridge::scope(locals, async move {
+        let task = Python::attach(|py| bridge::into_future(function.bind(py).call0()?))?;
+        task.await
+    });
+    py.detach(|| bridge::get_runtime().block_on(future))
+}
+
+/// Sleeps in Python, as the guide's first nested function does.
+#[pyfunction]
+pub(crate) fn sleep(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+    let future = async move {
+        let task = Python::attach(|py| {
+            bridge::into_future(py.import("asyncio")?.call_method1("sleep", (seconds,))?)
+        })?;
+        task.await
+    };
+    bridge::future_into_py(py, recorded(Arc::default(), future))
+}
+
+/// Calls [`sleep`] from a Rust task, as the guide's second nested function does.
+#[pyfunction]
+pub(crate) fn wrap_sleep(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+    let future = async move {
+        let task = Python::attach(|py| bridge::into_future(sleep(py, seconds)?))?;
+        task.await
+    };
+    bridge::future_into_py(py, recorded(Arc::default(), future))
+}

@@ -1,0 +1,189 @@
+"""Every test runs on each event loop; a process covers one doorbell and one runtime.
+
+The doorbell and the runtime are chosen once in the life of a process. To cover all four ways:
+
+    pytest
+    pytest --doorbell call_soon_threadsafe
+    pytest --runtime current_thread
+    pytest --doorbell call_soon_threadsafe --runtime current_thread
+"""
+
+import asyncio
+import faulthandler
+import gc
+import os
+import sys
+import time
+
+import pytest
+
+LOOPS = {"asyncio": asyncio.new_event_loop}
+if sys.platform != "win32":
+    import uvloop
+
+    LOOPS["uvloop"] = uvloop.new_event_loop
+
+DOORBELL = "PYO3_ASYNCIO_DOORBELL"
+RUNTIME = "PYTESTS_RUNTIME"
+
+# Seconds after which a loop, or a test, hangs. A loop is then stopped. If that does not help, the stacks of all threads are
+# printed and the run ends.
+LOOP_HANGS_AFTER, TEST_HANGS_AFTER = 60, 300
+STDERR = pytest.StashKey()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--doorbell", choices=["add_reader", "call_soon_threadsafe"], help="how Rust wakes a loop")
+    parser.addoption("--runtime", choices=["multi_thread", "current_thread"], help="the flavor of tokio's runtime")
+
+
+def pytest_configure(config):
+    # The real one: later, descriptor 2 is pytest's.
+    config.stash[STDERR] = os.dup(2)
+    # Both variables are read when the module is imported or later, and are handed down to the processes of the tests.
+    doorbell, runtime = config.getoption("doorbell"), config.getoption("runtime")
+    if doorbell == "call_soon_threadsafe":
+        os.environ[DOORBELL] = doorbell
+    elif doorbell:
+        os.environ.pop(DOORBELL, None)
+    if runtime:
+        os.environ[RUNTIME] = runtime
+
+
+def pytest_report_header():
+    doorbell, runtime = os.environ.get(DOORBELL, "add_reader"), os.environ.get(RUNTIME, "multi_thread")
+    return f"doorbell: {doorbell}, runtime: {runtime}, loops: {', '.join(LOOPS)}"
+
+
+@pytest.fixture
+def rust():
+    """The extension module. Imported late: by then the environment says which doorbell and runtime it is about."""
+    import pyo3_asyncio_pytests
+
+    return pyo3_asyncio_pytests
+
+
+@pytest.fixture
+def complaints():
+    """What the loops' exception handlers were told. Who expects a complaint takes it out; what is left is a failure."""
+    return []
+
+
+@pytest.fixture(params=LOOPS)
+def new_loop(request, complaints):
+    """Makes an event loop, of each kind."""
+
+    def new_loop():
+        loop = LOOPS[request.param]()
+        loop.set_exception_handler(lambda loop, context: complaints.append(context))
+        return loop
+
+    new_loop.kind = request.param
+    return new_loop
+
+
+@pytest.fixture
+def loop(new_loop):
+    """An event loop, ended as `asyncio.run` ends its own. If it hangs, that is the failure of its test and of no other."""
+    loop = new_loop()
+    alarm = loop.call_later(LOOP_HANGS_AFTER, sys.exit, "the loop has been waiting for too long")
+    yield loop
+    alarm.cancel()
+    end(loop)
+
+
+def end(loop):
+    """Ends a loop: whatever still runs is cancelled, generators are shut down, the loop is closed."""
+    if loop.is_closed():
+        return
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True) if tasks else asyncio.sleep(0))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+@pytest.fixture
+def run(loop):
+    """Runs a coroutine to its end."""
+    return loop.run_until_complete
+
+
+def descriptors():
+    """The open file descriptors of this process and what they are, where the system tells."""
+    try:
+        numbers = os.listdir("/proc/self/fd")
+    except FileNotFoundError:
+        return {}
+    found = {}
+    for number in numbers:
+        try:
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+        except FileNotFoundError:
+            pass  # It was the one that the listing itself used.
+    return found
+
+
+def threads():
+    """The threads of this process, Rust's too, where the system tells."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except FileNotFoundError:
+        return 0
+
+
+def eventually(is_true):
+    """Whether something becomes true that the system, not we, brings about: a thread that ended leaves its table late."""
+    deadline = time.monotonic() + 10
+    while not is_true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm():
+    """The runtime's threads and the doorbell's helper are started once in a process and stay."""
+    import pyo3_asyncio_pytests as rust
+
+    async def main():
+        await asyncio.gather(*(rust.turns(3, None) for _ in range(100)))
+        await rust.nap(0)
+
+    for new_loop in LOOPS.values():
+        loop = new_loop()
+        loop.run_until_complete(main())
+        loop.close()
+
+
+@pytest.fixture(autouse=True)
+def no_hang(pytestconfig):
+    faulthandler.dump_traceback_later(TEST_HANGS_AFTER, exit=True, file=pytestconfig.stash[STDERR])
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(warm, no_hang, rust, complaints, capfd, caplog, monkeypatch):
+    """Every test leaves the process as it found it, and nobody had anything to complain about."""
+    gc.collect()
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda it: unraisable.append((it.err_msg, repr(it.object), it.exc_value)))
+    live, open_before, threads_before = rust.made() - rust.dropped(), descriptors(), threads()
+
+    yield
+
+    gc.collect()
+    rust.wait_until_live(live)
+    # A drop on the runtime can leave something for a thread that holds the interpreter: once more.
+    gc.collect()
+    assert rust.made() - rust.dropped() == live
+    assert complaints == []
+    assert unraisable == []
+    assert [record for record in caplog.get_records("call") if record.levelname in ("ERROR", "CRITICAL")] == []
+    assert capfd.readouterr().err == ""
+    assert eventually(lambda: len(descriptors()) <= len(open_before)), (open_before, descriptors())
+    assert eventually(lambda: threads() <= threads_before), (threads_before, threads())

@@ -1,0 +1,186 @@
+"""Cancelling in Python ends the Rust future: promptly, once, and it is never polled again."""
+
+import asyncio
+
+import pytest
+
+
+def cancel(future):
+    assert future.cancel()
+
+
+def test_cancelling_the_future_drops_the_rust_future(run, rust):
+    async def main():
+        gate = rust.Gate()
+        future = gate.wait()
+        assert future.cancel()
+        # The loop does not turn meanwhile: the drop needs nothing from it.
+        gate.wait_until_dropped()
+        assert not gate.open("too late")
+        assert future.cancelled()
+
+    run(main())
+
+
+def test_cancelling_the_task_that_waits_drops_the_rust_future(run, rust):
+    """https://github.com/awestlake87/pyo3-asyncio/issues/47"""
+
+    async def main():
+        gate = rust.Gate()
+
+        async def waiter():
+            await gate.wait()
+
+        task = asyncio.ensure_future(waiter())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        gate.wait_until_dropped()
+
+    run(main())
+
+
+def test_a_timeout_drops_the_rust_future(run, rust):
+    async def main():
+        gate = rust.Gate()
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(gate.wait(), 0.001)
+        gate.wait_until_dropped()
+
+    run(main())
+
+
+def test_a_future_that_was_woken_but_not_polled_is_not_polled_after_the_cancel(run, rust):
+    async def main():
+        gate = rust.Gate()
+        future = gate.wait()
+        # Every thread of the runtime is busy, so that nothing of it is polled until they are let go. A future is
+        # pending already when a later one is: its first poll is over, or will never be.
+        holds = [rust.Hold() for _ in range(rust.WORKERS)]
+        polls = gate.polls
+        gate.open("the future is woken")
+        assert future.cancel()
+        for hold in holds:
+            hold.let_go()
+        gate.wait_until_dropped()
+        assert gate.polls == polls
+        assert future.cancelled()
+        for hold in holds:
+            hold.future.cancel()
+
+    run(main())
+
+
+def test_a_future_that_was_never_polled_is_dropped_unpolled(run, rust):
+    async def main():
+        holds = [rust.Hold() for _ in range(rust.WORKERS)]
+        gate = rust.Gate()
+        future = gate.wait()
+        assert future.cancel()
+        for hold in holds:
+            hold.let_go()
+        gate.wait_until_dropped()
+        assert gate.polls == 0
+        for hold in holds:
+            hold.future.cancel()
+
+    run(main())
+
+
+def test_cancelling_does_not_wait_for_a_poll_that_is_under_way(run, rust):
+    async def main():
+        hold = rust.Hold()
+        assert hold.future.cancel()
+        assert hold.future.cancelled()
+        with pytest.raises(asyncio.CancelledError):
+            await hold.future
+        hold.let_go()
+        hold.wait_until_dropped()
+        assert hold.polls == 1
+
+    run(main())
+
+
+def test_a_future_that_always_gives_way_is_dropped(run, rust):
+    async def main():
+        futures = [rust.turns(2**62, None) for _ in range(10)]
+        await rust.turns(3, None)
+        before = rust.dropped()
+        for future in futures:
+            future.cancel()
+        rust.wait_until_live(rust.made() - before - len(futures))
+        await asyncio.wait(futures)
+
+    run(main())
+
+
+@pytest.mark.parametrize("open_first", [False, True])
+def test_cancel_and_completion_race_to_exactly_one_outcome(run, rust, open_first):
+    """https://github.com/awestlake87/pyo3-asyncio/issues/39"""
+
+    async def main():
+        outcomes = []
+        for _ in range(1000):
+            gate = rust.Gate()
+            future = gate.wait()
+            calls = []
+            future.add_done_callback(lambda future, calls=calls: calls.append(future.cancelled()))
+            if open_first:
+                gate.open("open")
+            accepted = future.cancel()
+            if not open_first:
+                gate.open("open")
+            await asyncio.wait([future])
+            await asyncio.sleep(0)
+            assert calls == [accepted]
+            assert future.cancelled() == accepted
+            outcomes.append(accepted)
+        return outcomes
+
+    assert all(run(main())), "nothing can be done before the loop turns"
+
+
+def test_a_cancelled_task_gets_its_message(run, rust):
+    async def main():
+        gate = rust.Gate()
+        future = gate.wait()
+        future.cancel("enough of this")
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await future
+        assert caught.value.args == ("enough of this",)
+
+    run(main())
+
+
+def test_cancelling_from_the_callback_of_another_future(run, rust):
+    async def main():
+        first, second = rust.Gate(), rust.Gate()
+        one, two = first.wait(), second.wait()
+        one.add_done_callback(lambda one: two.cancel())
+        first.open(None)
+        with pytest.raises(asyncio.CancelledError):
+            await two
+        second.wait_until_dropped()
+
+    run(main())
+
+
+def test_the_end_of_asyncio_run_drops_what_tasks_wait_for(rust, new_loop):
+    from conftest import end
+
+    gates = [rust.Gate() for _ in range(20)]
+
+    async def waiter(gate):
+        await gate.wait()
+
+    async def main():
+        for gate in gates:
+            asyncio.ensure_future(waiter(gate))
+        await asyncio.sleep(0)
+
+    loop = new_loop()
+    loop.run_until_complete(main())
+    end(loop)
+    for gate in gates:
+        gate.wait_until_dropped()

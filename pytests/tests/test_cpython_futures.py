@@ -1,0 +1,121 @@
+"""CPython's own tests of `asyncio.Future`, run on the future that Rust hands to Python."""
+
+import asyncio
+import unittest
+from asyncio.base_events import BaseEventLoop
+from types import SimpleNamespace
+
+import pyo3_asyncio_pytests as rust
+import pytest
+from conftest import LOOPS
+
+try:
+    from test.test_asyncio import test_futures as cpython
+    from test.test_asyncio import utils as cpython_utils
+except ModuleNotFoundError as missing:
+    raise RuntimeError(
+        "this Python came without its own test suite, which RustFuture is held against: install it (Debian and Ubuntu "
+        "package it as libpython3-testsuite, Fedora as python3-test) or use a Python built from source"
+    ) from missing
+
+NO_CONSTRUCTOR = "a RustFuture is made by Rust: it has no constructor to call"
+NO_CURRENT_LOOP = "Rust takes the loop that runs, not the one that `set_event_loop` named: it says so in its own words"
+NO_SUBCLASS = "a RustFuture is made by Rust: a subclass could not be made at all"
+
+# The cases that cannot apply, by name, with the reason.
+CANNOT_APPLY = {
+    "BaseFutureTests": {
+        "test_uninitialized": NO_CONSTRUCTOR,
+        "test_constructor_without_loop": NO_CURRENT_LOOP,
+        "test_constructor_use_global_loop": NO_CURRENT_LOOP,
+        "test_init_constructor_default_loop": NO_CURRENT_LOOP,
+    },
+    "BaseFutureDoneCallbackTests": {},
+    "BaseFutureInheritanceTests": {
+        "test_inherit_without_calling_super_init": NO_SUBCLASS,
+    },
+}
+# They came and went with the deprecation of `get_event_loop`: each Python has one or the other.
+NOT_IN_EVERY_PYTHON = {
+    "test_constructor_without_loop",
+    "test_constructor_use_global_loop",
+    "test_init_constructor_default_loop",
+}
+
+
+class OnRustFutures:
+    """Gives CPython's cases pending Rust futures, on a loop that really turns."""
+
+    cls = None
+    kind = None
+
+    def new_test_loop(self, gen=None):
+        loop = LOOPS[self.kind]()
+        asyncio.set_event_loop(None)
+        self.addCleanup(loop.close)
+        # The cases watch the logger of `asyncio.base_events`, which uvloop does not use.
+        loop.set_exception_handler(
+            lambda loop, context: BaseEventLoop.default_exception_handler(SimpleNamespace(_current_handle=None), context)
+        )
+        return loop
+
+    def setUp(self):
+        self.gates = []
+        super().setUp()
+        self.addCleanup(self.gates.clear)
+        if self.cls is None:
+            future = self._new_future(loop=self.loop)
+            type(self).cls = type(future)
+            future.cancel()
+
+    def _new_future(self, *args, loop=None):
+        if args:
+            return self.cls(*args)
+        gate = rust.Gate()
+        self.gates.append(gate)
+        return gate.wait(self.loop if loop is None and self.without_loop_means_own else loop)
+
+    # The cases about callbacks name no loop; the others mean something by not naming one.
+    without_loop_means_own = False
+
+    def _get_future_cls(self):
+        return self.cls
+
+
+def suite(base, kind, without=()):
+    """CPython's cases of one class, on one loop."""
+    members = dict.fromkeys(without)
+    members["kind"] = kind
+    members["without_loop_means_own"] = base == "BaseFutureDoneCallbackTests"
+    name = f"Test{base}On{kind.capitalize()}"
+    return type(name, (OnRustFutures, getattr(cpython, base), cpython_utils.TestCase), members)
+
+
+def cases(base):
+    return unittest.defaultTestLoader.getTestCaseNames(getattr(cpython, base))
+
+
+for base in CANNOT_APPLY:
+    for kind in LOOPS:
+        applicable = suite(base, kind, without=CANNOT_APPLY[base])
+        globals()[applicable.__name__] = applicable
+
+
+def test_no_class_of_cases_is_forgotten():
+    bases = {name for name in vars(cpython) if name.startswith("Base") and name.endswith("Tests")}
+    assert bases == set(CANNOT_APPLY)
+
+
+@pytest.mark.parametrize("base", CANNOT_APPLY)
+def test_no_excluded_name_is_stale(base):
+    stale = set(CANNOT_APPLY[base]) - set(cases(base))
+    assert stale <= NOT_IN_EVERY_PYTHON
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+@pytest.mark.parametrize("base", CANNOT_APPLY)
+def test_an_excluded_case_really_cannot_apply(base, kind, complaints):
+    for name in set(CANNOT_APPLY[base]) & set(cases(base)):
+        case, result = suite(base, kind)(name), unittest.TestResult()
+        case.run(result)
+        assert not result.wasSuccessful(), f"{name} passes: there is no reason to exclude it"

@@ -1,0 +1,258 @@
+"""Many at once, from many threads, cancelled from both sides: everyone gets one outcome, and nothing stays behind."""
+
+import asyncio
+import gc
+import os
+import random
+import sys
+import threading
+from collections import Counter
+
+from conftest import descriptors, end, eventually, threads
+
+
+class Load:
+    """Awaits in random ways, cancels some of them at random, and counts what comes out."""
+
+    def __init__(self, rust, seed):
+        self.rust, self.random = rust, random.Random(seed)
+        self.outcomes, self.calls = Counter(), Counter()
+
+    async def run(self, awaits, at_once):
+        for start in range(0, awaits, at_once):
+            numbers = range(start, min(start + at_once, awaits))
+            tasks = [asyncio.ensure_future(self.one(number)) for number in numbers]
+            for task in tasks:
+                if self.random.random() < 0.1:
+                    self.cancel_later(task, self.random.randrange(6))
+            await asyncio.wait(tasks)
+            self.outcomes.update(map(self.outcome, tasks))
+
+    def cancel_later(self, task, turns):
+        if turns == 0:
+            task.cancel()
+        else:
+            asyncio.get_running_loop().call_soon(self.cancel_later, task, turns - 1)
+
+    def check(self, awaits):
+        assert set(self.outcomes) == {"value", "error", "cancelled", "given up"}, self.outcomes
+        assert sum(self.outcomes.values()) == awaits
+        assert self.calls["registered"] == self.calls["called"]
+
+    async def one(self, number):
+        return await self.random.choice(self.WAYS)(self, number)
+
+    def outcome(self, task):
+        if task.cancelled():
+            return "cancelled"
+        return repr(task.exception()) if task.exception() else task.result()
+
+    def watched(self, future, number):
+        """Every future calls its callback once."""
+        self.calls["registered"] += 1
+        future.add_done_callback(lambda future: self.calls.update(["called"]))
+        return future
+
+    async def ready(self, number):
+        assert await self.watched(self.rust.turns(0, number), number) == number
+        return "value"
+
+    async def later(self, number):
+        assert await self.rust.turns(self.random.randrange(1, 5), number) == number
+        return "value"
+
+    async def gate(self, number):
+        gate = self.rust.Gate()
+        future = self.watched(gate.wait(), number)
+        asyncio.get_running_loop().call_soon(gate.open, number)
+        assert await future == number
+        return "value"
+
+    async def error(self, number):
+        gate = self.rust.Gate()
+        future = gate.wait()
+        gate.fail(LookupError(number))
+        try:
+            await future
+        except LookupError as error:
+            assert error.args == (number,)
+            return "error"
+
+    async def cancelled_by_python(self, number):
+        future = self.watched(self.rust.turns(self.random.randrange(5), number), number)
+        for _ in range(self.random.randrange(3)):
+            await asyncio.sleep(0)
+        future.cancel()
+        return "value" if await future == number else "wrong"
+
+    async def cancelled_by_rust(self, number):
+        gate = self.rust.Gate()
+        future = self.watched(gate.wait(), number)
+        gate.fail(asyncio.CancelledError())
+        await future
+
+    async def python(self, number):
+        assert await self.rust.into_future(self.coroutine(number)).wait() == number
+        return "value"
+
+    async def python_that_rust_may_drop(self, number):
+        result = await self.rust.await_for_turns(self.coroutine(number), self.random.randrange(30))
+        assert result in (number, None)
+        return "value" if result == number else "given up"
+
+    async def nested(self, number):
+        assert await self.rust.await_inside(lambda: self.rust.turns(1, number)) == number
+        return "value"
+
+    async def coroutine(self, number):
+        await asyncio.sleep(0)
+        return await self.rust.turns(1, number)
+
+    WAYS = [
+        ready,
+        later,
+        gate,
+        error,
+        cancelled_by_python,
+        cancelled_by_rust,
+        python,
+        python_that_rust_may_drop,
+        nested,
+    ]
+
+
+def test_a_hundred_thousand_awaits_with_random_cancels_have_one_outcome_each(run, rust):
+    awaits = 100_000
+    load = Load(rust, seed=1)
+    run(load.run(awaits, 1000))
+    # The last callbacks of cancelled futures come with the next turn.
+    run(asyncio.sleep(0))
+    load.check(awaits)
+
+
+def test_eight_loops_in_eight_threads_do_not_disturb_each_other(new_loop, rust):
+    loads, failures = [Load(rust, seed) for seed in range(8)], []
+    start = threading.Barrier(len(loads))
+
+    def work(load):
+        loop = new_loop()
+        try:
+            start.wait()
+            loop.run_until_complete(load.run(2000, 200))
+            loop.run_until_complete(asyncio.sleep(0))
+        except BaseException as failure:
+            failures.append(failure)
+        finally:
+            end(loop)
+
+    workers = [threading.Thread(target=work, args=(load,)) for load in loads]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    assert failures == []
+    for load in loads:
+        load.check(2000)
+
+
+def test_ten_thousand_futures_in_flight_are_opened_by_eight_threads(run, rust):
+    async def main():
+        gates = [rust.Gate() for _ in range(10_000)]
+        futures = [gate.wait() for gate in gates]
+
+        def open_some(first):
+            for number in range(first, len(gates), 8):
+                gates[number].open(number)
+
+        openers = [threading.Thread(target=open_some, args=(first,)) for first in range(8)]
+        for opener in openers:
+            opener.start()
+        results = await asyncio.gather(*futures)
+        for opener in openers:
+            opener.join()
+        return results
+
+    assert run(main()) == list(range(10_000))
+
+
+def test_ten_thousand_coroutines_are_awaited_by_rust_at_once(run, rust):
+    async def main():
+        async def coroutine(number):
+            await asyncio.sleep(0)
+            return number
+
+        return await asyncio.gather(*(rust.into_future(coroutine(number)).wait() for number in range(10_000)))
+
+    assert run(main()) == list(range(10_000))
+
+
+def test_loops_that_come_and_go_while_rust_completes_leave_nothing_behind(new_loop, rust):
+    """The gates are opened by another thread, before, while and after the loop of their futures is closed."""
+    gates, more = [], threading.Event()
+    stop = False
+
+    def open_all():
+        while not stop or gates:
+            more.wait()
+            more.clear()
+            while gates:
+                gates.pop().open(None)
+
+    opener = threading.Thread(target=open_all)
+    opener.start()
+    for number in range(200):
+
+        async def main():
+            mine = [rust.Gate() for _ in range(20)]
+            futures = [gate.wait() for gate in mine]
+            gates.extend(mine)
+            more.set()
+            await asyncio.wait(futures[: number % 20 + 1], return_when=asyncio.FIRST_COMPLETED)
+
+        loop = new_loop()
+        loop.run_until_complete(main())
+        loop.close()
+    stop = True
+    more.set()
+    opener.join()
+
+
+def resident_bytes():
+    """The memory of this process, Rust's too, where the system tells."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except FileNotFoundError:
+        return 0
+
+
+def test_memory_descriptors_and_threads_come_back_to_where_they_were(run, rust):
+    awaits, rounds = 5000, 10
+
+    async def one_round(seed):
+        load = Load(rust, seed)
+        await load.run(awaits, 500)
+        await asyncio.sleep(0)
+        load.check(awaits)
+
+    def measure():
+        rust.wait_until_live(live)
+        gc.collect()
+        return sys.getallocatedblocks(), resident_bytes()
+
+    live = rust.made() - rust.dropped()
+    # What is allocated once, and the caches of both languages.
+    for seed in range(3):
+        run(one_round(seed))
+    before = descriptors(), threads()
+    blocks, resident = measure()
+    for seed in range(rounds):
+        run(one_round(seed))
+    blocks_after, resident_after = measure()
+
+    # A leak of one object for each await would be 50,000 blocks; one of 64 bytes would be 3.2 MB.
+    assert blocks_after - blocks < awaits * rounds / 100
+    assert resident_after - resident < awaits * rounds * 64
+    assert eventually(lambda: len(descriptors()) <= len(before[0]))
+    assert eventually(lambda: threads() <= before[1])

@@ -1,0 +1,91 @@
+"""A panic is an exception with the panic's own text, and nobody hangs."""
+
+import asyncio
+import gc
+
+import pytest
+
+
+@pytest.fixture
+def panic_printed(capfd):
+    """Rust's panic hook prints to stderr, as it should: nobody took that away. Takes the print away from `nothing_is_left`."""
+
+    def panic_printed(text):
+        printed = capfd.readouterr().err
+        assert text in printed
+        assert "panicked at" in printed
+        assert "Traceback" not in printed
+
+    return panic_printed
+
+
+@pytest.mark.parametrize("where", ["panic", "panic_in_conversion"])
+@pytest.mark.parametrize("text", ["a text with {braces} and ünïcode", "", "two\nlines"])
+def test_a_panic_raises_rust_panic_with_its_own_text(run, rust, panic_printed, where, text):
+    async def main():
+        gate = rust.Gate()
+        future = gate.wait()
+        getattr(gate, where)(text)
+        with pytest.raises(rust.RustPanic) as caught:
+            await future
+        assert text in str(caught.value)
+        assert isinstance(caught.value, Exception)
+        gate.wait_until_dropped()
+
+    run(main())
+    panic_printed(text)
+
+
+@pytest.mark.parametrize("where", ["panic", "panic_in_conversion"])
+def test_a_panic_leaves_the_runtime_and_the_loop_at_work(run, rust, panic_printed, where):
+    async def main():
+        gates = [rust.Gate() for _ in range(20)]
+        futures = [gate.wait() for gate in gates]
+        for number, gate in enumerate(gates):
+            getattr(gate, where)("odd") if number % 2 else gate.open(number)
+        results = await asyncio.gather(*futures, return_exceptions=True)
+        assert [result for result in results if isinstance(result, int)] == list(range(0, 20, 2))
+        assert sum(isinstance(result, rust.RustPanic) for result in results) == 10
+        assert await rust.turns(3, "still there") == "still there"
+
+    run(main())
+    panic_printed("odd")
+
+
+@pytest.mark.parametrize("where", ["panic", "panic_in_conversion"])
+def test_a_panic_that_nobody_retrieves_is_told_to_the_loop(run, rust, complaints, panic_printed, where):
+    async def main():
+        gate = rust.Gate()
+        future = gate.wait()
+        getattr(gate, where)("unseen")
+        await asyncio.wait([future])
+        del future
+        gc.collect()
+
+    run(main())
+    complaint = complaints.pop()
+    assert isinstance(complaint["exception"], rust.RustPanic)
+    panic_printed("unseen")
+
+
+def test_a_panic_after_the_cancel_is_nobodys(run, rust):
+    async def main():
+        gate = rust.Gate()
+        gate.wait().cancel()
+        gate.wait_until_dropped()
+        assert not gate.panic("never polled again")
+
+    run(main())
+
+
+def test_a_panic_in_a_nested_future_is_an_error_that_rust_can_hand_on(run, rust, panic_printed):
+    async def main():
+        gate = rust.Gate()
+        inner = gate.wait()
+        outer = rust.into_future(inner).wait()
+        gate.panic("from the inner one")
+        with pytest.raises(rust.RustPanic, match="from the inner one"):
+            await outer
+
+    run(main())
+    panic_printed("from the inner one")

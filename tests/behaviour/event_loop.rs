@@ -1,0 +1,67 @@
+//! The kinds of loop that every behaviour is held against.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyModule;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LoopKind {
+    Asyncio,
+    Uvloop,
+    /// Woken by `call_soon_threadsafe`, as a loop is that watches no descriptors.
+    AsyncioWithoutAddReader,
+    UvloopWithoutAddReader,
+}
+
+impl LoopKind {
+    pub(super) fn new_event_loop(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        match self {
+            Self::Asyncio => selector_loop(py)?,
+            Self::Uvloop => uvloop(py)?,
+            Self::AsyncioWithoutAddReader => {
+                static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                without_add_reader(py, &CLASS, selector_loop)?
+            }
+            Self::UvloopWithoutAddReader => {
+                static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                without_add_reader(py, &CLASS, uvloop)?
+            }
+        }
+        .call0()
+    }
+}
+
+fn selector_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    py.import("asyncio")?.getattr("SelectorEventLoop")
+}
+
+fn uvloop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let uvloop = py.import("uvloop");
+    let uvloop = uvloop.expect("these tests need uvloop: pip install uvloop");
+    uvloop.getattr("Loop")
+}
+
+fn without_add_reader<'py>(
+    py: Python<'py>,
+    class: &'static PyOnceLock<Py<PyAny>>,
+    base: fn(Python<'py>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let class = class.get_or_try_init(py, || -> PyResult<_> {
+        let python = PyModule::from_code(
+            py,
+            c"
+def without_add_reader(base):
+    class Loop(base):
+        def add_reader(self, *args):
+            raise NotImplementedError
+    return Loop
+",
+            c"loops.py",
+            c"loops",
+        )?;
+        Ok(python
+            .call_method1("without_add_reader", (base(py)?,))?
+            .unbind())
+    })?;
+    Ok(class.bind(py).clone())
+}

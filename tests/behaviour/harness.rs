@@ -1,0 +1,317 @@
+//! One test: a loop of its own, and at its end nothing left over.
+//!
+//! A test passes only if, beside what it asserts itself, the loop's exception handler was never called without the test
+//! taking the call, nothing was unraisable, no coroutine was left unawaited, every Rust future that was made is dropped, and
+//! the loop itself could be collected.
+
+use std::ffi::CStr;
+use std::future::Future;
+use std::panic;
+use std::sync::{Arc, Mutex, Once};
+use std::time::Instant;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyCFunction, PyDict, PyList, PyModule, PyWeakrefMethods, PyWeakrefReference};
+use pyo3_asyncio::{PyTask, into_future_with_loop};
+use tokio::sync::oneshot;
+
+use super::counters::{Counters, PATIENCE, Tracked};
+use super::event_loop::LoopKind;
+
+/// Makes a module of each behaviour, with a test for every kind of loop.
+macro_rules! matrix {
+    ($(fn $name:ident($cx:ident: &Cx<'_>) $body:block)*) => {$(
+        mod $name {
+            use super::*;
+            use $crate::behaviour::event_loop::LoopKind;
+            use $crate::behaviour::harness::{Cx, test};
+
+            fn behaviour($cx: &Cx<'_>) -> PyResult<()> {
+                $body
+                Ok(())
+            }
+
+            #[test]
+            fn asyncio() {
+                test(LoopKind::Asyncio, behaviour);
+            }
+
+            #[test]
+            fn asyncio_without_add_reader() {
+                test(LoopKind::AsyncioWithoutAddReader, behaviour);
+            }
+
+            #[cfg(unix)]
+            #[test]
+            fn uvloop() {
+                test(LoopKind::Uvloop, behaviour);
+            }
+
+            #[cfg(unix)]
+            #[test]
+            fn uvloop_without_add_reader() {
+                test(LoopKind::UvloopWithoutAddReader, behaviour);
+            }
+        }
+    )*};
+}
+
+/// What a test has at hand.
+pub(super) struct Cx<'py> {
+    pub(super) py: Python<'py>,
+    pub(super) kind: LoopKind,
+    pub(super) event_loop: Bound<'py, PyAny>,
+    pub(super) counters: Arc<Counters>,
+    /// The calls of the loop's exception handler.
+    unhandled: Bound<'py, PyList>,
+}
+
+pub(super) fn test(kind: LoopKind, behaviour: fn(&Cx<'_>) -> PyResult<()>) {
+    start();
+    Python::attach(|py| {
+        let result = Cx::new(py, kind).and_then(|cx| {
+            behaviour(&cx)?;
+            cx.end()
+        });
+        if let Err(error) = result {
+            error.display(py);
+            panic!("{error}");
+        }
+    });
+}
+
+impl<'py> Cx<'py> {
+    fn new(py: Python<'py>, kind: LoopKind) -> PyResult<Self> {
+        let event_loop = kind.new_event_loop(py)?;
+        let unhandled = PyList::empty(py);
+        let record = unhandled.clone().unbind();
+        let handler = PyCFunction::new_closure(py, None, None, move |args, _| {
+            record.bind(args.py()).append(args.get_item(1)?)
+        })?;
+        event_loop.call_method1("set_exception_handler", (handler,))?;
+        Ok(Self {
+            py,
+            kind,
+            event_loop,
+            counters: Arc::default(),
+            unhandled,
+        })
+    }
+
+    /// A Python module of the test's own.
+    pub(super) fn module(&self, code: &CStr) -> PyResult<Bound<'py, PyModule>> {
+        // Not `PyModule::from_code`: that is an import, and all tests would share one module.
+        let module = PyModule::new(self.py, "behaviour")?;
+        self.py.run(code, Some(&module.dict()), None)?;
+        Ok(module)
+    }
+
+    /// Runs the loop until a Rust future is done.
+    pub(super) fn block_on<F, T>(&self, future: F) -> PyResult<T>
+    where
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let future = self.tracked(future);
+        pyo3_asyncio::tokio::run_until_complete(self.event_loop.clone(), future)
+    }
+
+    /// Runs the loop until a Python awaitable is done.
+    pub(super) fn run(&self, awaitable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.event_loop
+            .call_method1("run_until_complete", (awaitable,))
+    }
+
+    /// Runs the loop until a gate of tokio's is open.
+    pub(super) fn wait_for<T: Send + 'static>(&self, gate: oneshot::Receiver<T>) -> PyResult<T> {
+        self.block_on(async { Ok(gate.await.expect("the gate is opened, not dropped")) })
+    }
+
+    /// Runs the loop until everything that was posted to it so far has run, and what that has scheduled.
+    pub(super) fn catch_up(&self) -> PyResult<()> {
+        let sleep = self.py.import("asyncio")?.getattr("sleep")?;
+        for _ in 0..2 {
+            // Jobs run in the order in which they were posted: this one is the last.
+            self.block_on(self.start(sleep.call1((0,))?)?)?;
+        }
+        Ok(())
+    }
+
+    /// Starts a Python awaitable on the loop.
+    pub(super) fn start(&self, awaitable: Bound<'py, PyAny>) -> PyResult<PyTask> {
+        into_future_with_loop(self.event_loop.clone(), awaitable)
+    }
+
+    /// Starts a Rust future, tracked, and gives its Python future.
+    pub(super) fn spawn<F, T>(&self, future: F) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'a> IntoPyObject<'a> + Send + 'static,
+    {
+        let future = self.tracked(future);
+        pyo3_asyncio::tokio::future_into_py_with_loop(self.event_loop.clone(), future)
+    }
+
+    pub(super) fn tracked<F>(&self, future: F) -> Tracked<F> {
+        Tracked::new(&self.counters, future)
+    }
+
+    /// A Python function without arguments that opens a gate.
+    pub(super) fn signal(&self) -> PyResult<(Bound<'py, PyCFunction>, oneshot::Receiver<()>)> {
+        let (sender, gate) = oneshot::channel();
+        let sender = Mutex::new(Some(sender));
+        let signal = PyCFunction::new_closure(self.py, None, None, move |_, _| {
+            let sender = sender.lock().expect("sending does not panic").take();
+            sender.is_some_and(|sender| sender.send(()).is_ok())
+        })?;
+        Ok((signal, gate))
+    }
+
+    /// The messages and exceptions that the loop's exception handler has been called with, which the test expects.
+    pub(super) fn take_unhandled(&self) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
+        let calls = self.unhandled.iter();
+        let calls = calls.map(|context| {
+            let message = context.get_item("message")?.extract()?;
+            let exception = context.cast::<PyDict>()?.get_item("exception")?;
+            let exception = exception.unwrap_or_else(|| self.py.None().into_bound(self.py));
+            Ok((message, exception))
+        });
+        let calls = calls.collect::<PyResult<_>>()?;
+        self.unhandled.call_method0("clear")?;
+        Ok(calls)
+    }
+
+    pub(super) fn collect_garbage(&self) -> PyResult<()> {
+        self.py.import("gc")?.call_method0("collect").map(drop)
+    }
+
+    fn end(self) -> PyResult<()> {
+        let py = self.py;
+        if !self.is_closed()? {
+            self.cancel_all_tasks()?;
+            self.event_loop.call_method0("close")?;
+        }
+        self.collect_garbage()?;
+        self.counters
+            .wait_for_drops(py, self.counters.counts().made);
+        let unhandled = self.take_unhandled()?;
+        assert!(
+            unhandled.is_empty(),
+            "the exception handler was called: {unhandled:?}"
+        );
+        let complaints = complaints(py).bind(py);
+        let heard = complaints.repr()?.to_string();
+        let any = !complaints.is_empty();
+        complaints.call_method0("clear")?;
+        assert!(!any, "Python complained: {heard}");
+        let event_loop = PyWeakrefReference::new(&self.event_loop)?;
+        drop(self);
+        wait_until_collected(&event_loop)
+    }
+
+    fn is_closed(&self) -> PyResult<bool> {
+        self.event_loop.call_method0("is_closed")?.extract()
+    }
+
+    fn cancel_all_tasks(&self) -> PyResult<()> {
+        self.module(
+            c"
+import asyncio
+
+async def cancel_all_tasks():
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+",
+        )?
+        .call_method0("cancel_all_tasks")
+        .and_then(|coroutine| self.run(&coroutine))
+        .map(drop)
+    }
+}
+
+/// Rust threads let go of what they hold a moment after they have told so.
+fn wait_until_collected(object: &Bound<'_, PyWeakrefReference>) -> PyResult<()> {
+    let py = object.py();
+    let begin = Instant::now();
+    loop {
+        py.import("gc")?.call_method0("collect")?;
+        let Some(object) = object.upgrade() else {
+            return Ok(());
+        };
+        assert!(begin.elapsed() < PATIENCE, "{object:?} is kept alive");
+        drop(object);
+        py.detach(std::thread::yield_now);
+    }
+}
+
+/// What went to `sys.unraisablehook` and `warnings`, where a test would not see it.
+fn complaints(py: Python<'_>) -> &Py<PyList> {
+    static COMPLAINTS: PyOnceLock<Py<PyList>> = PyOnceLock::new();
+    COMPLAINTS
+        .get_or_try_init(py, || -> PyResult<_> {
+            let complaints = PyList::empty(py);
+            let python = PyModule::from_code(
+                py,
+                c"
+import sys
+import warnings
+
+def record(complaints):
+    def unraisable(args):
+        complaints.append(f'unraisable: {args.err_msg} {args.exc_value!r} in {args.object!r}')
+
+    def warning(message, category, *args, **kwargs):
+        complaints.append(f'{category.__name__}: {message}')
+
+    sys.unraisablehook = unraisable
+    warnings.showwarning = warning
+    warnings.simplefilter('always', RuntimeWarning)
+",
+                c"complaints.py",
+                c"complaints",
+            )?;
+            python.call_method1("record", (&complaints,))?;
+            Ok(complaints.unbind())
+        })
+        .expect("Python can record its complaints")
+}
+
+/// What every test needs, once a process.
+fn start() {
+    static START: Once = Once::new();
+    START.call_once(|| {
+        let mut builder = crate::runtime();
+        builder.enable_all();
+        pyo3_asyncio::tokio::init(builder).expect("nothing was started before");
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            let text = panic.payload().downcast_ref::<&str>();
+            if !text.is_some_and(|text| text.starts_with("on purpose")) {
+                report(panic);
+            }
+        }));
+        initialize_python();
+    });
+}
+
+/// Python's main thread is the one that initializes it, and uvloop treats that thread in its own way. It is none of the
+/// tests', and does not end before them: its ident would be given to another.
+fn initialize_python() {
+    let (initialized, is_initialized) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        Python::initialize();
+        Python::attach(|py| {
+            py.import("threading")
+                .expect("it is in the standard library");
+            complaints(py);
+        });
+        initialized.send(()).expect("the first test waits for it");
+        loop {
+            std::thread::park();
+        }
+    });
+    is_initialized.recv().expect("Python can be initialized");
+}

@@ -1,0 +1,493 @@
+//! Python awaits Rust.
+
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use pyo3::exceptions::{PyKeyError, PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyWeakrefMethods, PyWeakrefReference};
+use pyo3_asyncio::TaskLocals;
+use pyo3_asyncio::err::{LoopClosed, RustPanic};
+use pyo3_asyncio::tokio::{
+    future_into_py, future_into_py_with_locals, future_into_py_with_loop, get_current_loop,
+    into_future,
+};
+use tokio::sync::oneshot;
+
+use super::counters::Tracked;
+
+/// A result whose conversion to Python panics.
+struct Unconvertible;
+
+impl<'py> IntoPyObject<'py> for Unconvertible {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, _: Python<'py>) -> PyResult<Self::Output> {
+        panic!("on purpose: while converting");
+    }
+}
+
+/// A result whose conversion to Python fails.
+struct Refused;
+
+impl<'py> IntoPyObject<'py> for Refused {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, _: Python<'py>) -> PyResult<Self::Output> {
+        Err(PyKeyError::new_err("refused"))
+    }
+}
+
+/// A future that panics when it is dropped.
+struct PanicsInDrop {
+    ready: bool,
+    polled: Option<oneshot::Sender<()>>,
+}
+
+impl Future for PanicsInDrop {
+    type Output = PyResult<i32>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(polled) = self.polled.take() {
+            let _ = polled.send(());
+        }
+        if self.ready {
+            Poll::Ready(Ok(42))
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("on purpose: in drop");
+    }
+}
+
+fn is_cancelled_error(error: &PyErr, py: Python<'_>) -> PyResult<bool> {
+    let cancelled_error = py.import("asyncio")?.getattr("CancelledError")?;
+    error.value(py).is_instance(&cancelled_error)
+}
+
+/// The functions of the guide's example: one that sleeps, and one that awaits another from Rust.
+#[pyfunction]
+fn sleep(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+    future_into_py(py, async move {
+        tokio::time::sleep(std::time::Duration::from_secs_f64(seconds)).await;
+        Ok(seconds)
+    })
+}
+
+#[pyfunction]
+fn wrap<'py>(py: Python<'py>, function: Py<PyAny>, seconds: f64) -> PyResult<Bound<'py, PyAny>> {
+    future_into_py(py, async move {
+        let slept = Python::attach(|py| into_future(function.bind(py).call1((seconds,))?))?;
+        slept.await
+    })
+}
+
+matrix! {
+    fn a_rust_future_gives_its_value(cx: &Cx<'_>) {
+        let future = cx.spawn(async { Ok(42) })?;
+        assert_eq!(cx.run(&future)?.extract::<i32>()?, 42);
+    }
+
+    fn each_of_many_futures_gives_its_own_value(cx: &Cx<'_>) {
+        let futures = (0..3000).map(|value| cx.spawn(async move { Ok(value) }));
+        let futures: Vec<_> = futures.collect::<PyResult<_>>()?;
+        let python = cx.module(c"
+import asyncio
+
+async def all_of(futures):
+    return await asyncio.gather(*futures)
+")?;
+        let values = cx.run(&python.call_method1("all_of", (futures,))?)?;
+        assert!(values.extract::<Vec<usize>>()?.into_iter().eq(0..3000));
+    }
+
+    fn python_sees_the_result_when_the_rust_future_is_gone(cx: &Cx<'_>) {
+        let future = cx.spawn(async {
+            tokio::task::yield_now().await;
+            Ok(())
+        })?;
+        cx.run(&future)?;
+        let counts = cx.counters.counts();
+        assert_eq!(counts.dropped, counts.made);
+    }
+
+    fn an_error_comes_out_as_the_same_object(cx: &Cx<'_>) {
+        let error = PyKeyError::new_err("the very one");
+        let object = error.value(cx.py).clone();
+        let future = cx.spawn(async { Err::<(), _>(error) })?;
+        let error = cx.run(&future).unwrap_err();
+        assert!(error.value(cx.py).is(&object));
+    }
+
+    fn an_error_of_pythons_goes_through_rust_and_back_as_the_same_object(cx: &Cx<'_>) {
+        let python = cx.module(c"
+error = LookupError('deep down')
+
+async def fails():
+    raise error
+
+async def passes_through(rust):
+    try:
+        await rust
+    except LookupError as caught:
+        return caught is error
+")?;
+        let task = cx.start(python.call_method0("fails")?)?;
+        let future = cx.spawn(task)?;
+        let same = cx.run(&python.call_method1("passes_through", (future,))?)?;
+        assert!(same.is_truthy()?);
+    }
+
+    fn a_panic_raises_rust_panic_with_its_text(cx: &Cx<'_>) {
+        let future = cx.spawn(async {
+            tokio::task::yield_now().await;
+            if true {
+                panic!("on purpose: while polling");
+            }
+            Ok(())
+        })?;
+        let error = cx.run(&future).unwrap_err();
+        assert!(error.is_instance_of::<RustPanic>(cx.py), "{error}");
+        assert!(error.to_string().contains("on purpose: while polling"), "{error}");
+    }
+
+    fn a_panic_while_the_result_is_converted_raises_rust_panic_with_its_text(cx: &Cx<'_>) {
+        let future = cx.spawn(async { Ok(Unconvertible) })?;
+        let error = cx.run(&future).unwrap_err();
+        assert!(error.is_instance_of::<RustPanic>(cx.py), "{error}");
+        assert!(error.to_string().contains("on purpose: while converting"), "{error}");
+    }
+
+    fn an_error_while_the_result_is_converted_is_raised(cx: &Cx<'_>) {
+        let future = cx.spawn(async { Ok(Refused) })?;
+        let error = cx.run(&future).unwrap_err();
+        assert!(error.is_instance_of::<PyKeyError>(cx.py), "{error}");
+    }
+
+    fn a_panic_in_the_drop_of_a_finished_future_raises_rust_panic(cx: &Cx<'_>) {
+        let future = cx.spawn(PanicsInDrop { ready: true, polled: None })?;
+        let error = cx.run(&future).unwrap_err();
+        assert!(error.is_instance_of::<RustPanic>(cx.py), "{error}");
+        assert!(error.to_string().contains("on purpose: in drop"), "{error}");
+    }
+
+    fn a_panic_in_the_drop_of_a_cancelled_future_hurts_nobody(cx: &Cx<'_>) {
+        let (polled, is_polled) = oneshot::channel();
+        let future = cx.spawn(PanicsInDrop { ready: false, polled: Some(polled) })?;
+        cx.wait_for(is_polled)?;
+        future.call_method0("cancel")?;
+        let error = cx.run(&future).unwrap_err();
+        assert!(is_cancelled_error(&error, cx.py)?, "{error}");
+        cx.counters.wait_for_drops(cx.py, cx.counters.counts().made);
+        let future = cx.spawn(async { Ok(42) })?;
+        assert_eq!(cx.run(&future)?.extract::<i32>()?, 42);
+    }
+
+    fn cancelling_drops_the_rust_future_and_never_polls_it_again(cx: &Cx<'_>) {
+        let (kept, waker) = oneshot::channel::<Waker>();
+        let mut kept = Some(kept);
+        let counters = Arc::default();
+        let future = Tracked::new(&counters, poll_fn(move |task| {
+            if let Some(kept) = kept.take() {
+                kept.send(task.waker().clone()).expect("the test waits for it");
+            }
+            Poll::<PyResult<()>>::Pending
+        }));
+        let future = future_into_py_with_loop(cx.event_loop.clone(), future)?;
+        let waker = cx.wait_for(waker)?;
+        assert!(future.call_method0("cancel")?.is_truthy()?);
+        counters.wait_for_drops(cx.py, 1);
+        waker.wake();
+        assert!(future.call_method0("cancelled")?.is_truthy()?);
+        assert!(!future.call_method0("cancel")?.is_truthy()?, "it is cancelled already");
+        assert_eq!(counters.counts().polled, 1);
+    }
+
+    fn cancelling_the_task_that_awaits_drops_the_rust_future(cx: &Cx<'_>) {
+        let python = cx.module(c"
+import asyncio
+
+async def awaits(future):
+    await future
+")?;
+        let (polled, is_polled) = oneshot::channel();
+        let future = cx.spawn(async {
+            polled.send(()).expect("the test waits for it");
+            pending::<PyResult<()>>().await
+        })?;
+        let task = python.call_method1("awaits", (future,))?;
+        let task = cx.event_loop.call_method1("create_task", (task,))?;
+        cx.wait_for(is_polled)?;
+        let made = cx.counters.counts().made;
+        task.call_method1("cancel", ("enough",))?;
+        let error = cx.run(&task).unwrap_err();
+        assert!(is_cancelled_error(&error, cx.py)?, "{error}");
+        cx.counters.wait_for_drops(cx.py, made);
+    }
+
+    fn a_result_that_is_set_from_python_drops_the_rust_future(cx: &Cx<'_>) {
+        let (polled, is_polled) = oneshot::channel();
+        let future = cx.spawn(async {
+            polled.send(()).expect("the test waits for it");
+            pending::<PyResult<()>>().await
+        })?;
+        cx.wait_for(is_polled)?;
+        let made = cx.counters.counts().made;
+        future.call_method1("set_result", ("from Python",))?;
+        cx.counters.wait_for_drops(cx.py, made);
+        assert_eq!(cx.run(&future)?.extract::<String>()?, "from Python");
+    }
+
+    fn a_rust_future_that_ends_with_cancelled_error_is_cancelled(cx: &Cx<'_>) {
+        let cancelled = cx.py.import("asyncio")?.getattr("CancelledError")?.call1(("by Rust",))?;
+        let error = PyErr::from_value(cancelled);
+        let future = cx.spawn(async { Err::<(), _>(error) })?;
+        let error = cx.run(&future).unwrap_err();
+        assert!(is_cancelled_error(&error, cx.py)?, "{error}");
+        assert!(error.to_string().contains("by Rust"), "{error}");
+        assert!(future.call_method0("cancelled")?.is_truthy()?);
+    }
+
+    fn exported_functions_call_each_other_through_rust(cx: &Cx<'_>) {
+        let python = cx.module(c"
+async def main(wrap, function):
+    return await wrap(function, 0.001)
+")?;
+        let sleep = wrap_pyfunction!(sleep, cx.py)?;
+        let wrap = wrap_pyfunction!(wrap, cx.py)?;
+        let slept = cx.run(&python.call_method1("main", (wrap, sleep))?)?;
+        assert_eq!(slept.extract::<f64>()?, 0.001);
+    }
+
+    fn inside_a_rust_future_the_loop_is_found_in_every_poll(cx: &Cx<'_>) {
+        let expected = cx.event_loop.clone().unbind();
+        let future = cx.spawn(async move {
+            for _ in 0..20 {
+                Python::attach(|py| {
+                    assert!(get_current_loop(py)?.is(&expected));
+                    Ok::<_, PyErr>(())
+                })?;
+                tokio::task::yield_now().await;
+            }
+            Python::attach(|_| drop(expected));
+            Ok(())
+        })?;
+        cx.run(&future)?;
+    }
+
+    fn where_no_loop_is_known_the_error_says_which_call_gives_one(cx: &Cx<'_>) {
+        let error = future_into_py(cx.py, cx.tracked(async { Ok(()) })).unwrap_err();
+        assert!(error.is_instance_of::<PyRuntimeError>(cx.py), "{error}");
+        assert!(error.to_string().contains("future_into_py"), "{error}");
+        assert!(error.to_string().contains("_with_loop"), "{error}");
+    }
+
+    fn a_closed_loop_is_an_error_at_the_call(cx: &Cx<'_>) {
+        cx.event_loop.call_method0("close")?;
+        let error = cx.spawn(async { Ok(()) }).unwrap_err();
+        assert!(error.is_instance_of::<LoopClosed>(cx.py), "{error}");
+        let locals = TaskLocals::new(cx.event_loop.clone());
+        let future = cx.tracked(async { Ok(()) });
+        let error = future_into_py_with_locals(cx.py, locals, future).unwrap_err();
+        assert!(error.is_instance_of::<LoopClosed>(cx.py), "{error}");
+    }
+
+    fn a_future_of_the_loop_is_made_in_another_thread_and_awaited_here(cx: &Cx<'_>) {
+        let event_loop = cx.event_loop.clone().unbind();
+        let future = cx.tracked(async {
+            tokio::task::yield_now().await;
+            Ok("from elsewhere")
+        });
+        let thread = std::thread::spawn(|| {
+            Python::attach(|py| {
+                let event_loop = event_loop.into_bound(py);
+                future_into_py_with_loop(event_loop, future).map(Bound::unbind)
+            })
+        });
+        let future = cx.py.detach(|| thread.join().expect("the thread does not panic"))?;
+        let future = future.into_bound(cx.py);
+        assert!(future.call_method0("get_loop")?.is(&cx.event_loop));
+        assert_eq!(cx.run(&future)?.extract::<String>()?, "from elsewhere");
+    }
+
+    fn a_loop_that_sleeps_is_woken_by_another_threads_first_call(cx: &Cx<'_>) {
+        let (slept, is_asleep) = cx.signal()?;
+        let awake = cx.event_loop.call_method0("create_future")?;
+        // The loop goes to sleep after this, with nothing of ours in it yet.
+        cx.event_loop.call_method1("call_soon", (slept,))?;
+        let event_loop = cx.event_loop.clone().unbind();
+        let wake = awake.clone().unbind();
+        let counters = Arc::clone(&cx.counters);
+        let thread = std::thread::spawn(move || {
+            is_asleep.blocking_recv().expect("the loop runs");
+            Python::attach(|py| {
+                let set_result = wake.getattr(py, "set_result")?;
+                let future = Tracked::new(&counters, async { Ok("awake") });
+                let future = future_into_py_with_loop(event_loop.into_bound(py), future)?;
+                let settled = PyCFunction::new_closure(py, None, None, move |args, _| {
+                    let result = args.get_item(0)?.call_method0("result")?;
+                    set_result.bind(args.py()).call1((result,)).map(Bound::unbind)
+                })?;
+                future.call_method1("add_done_callback", (settled,)).map(drop)
+            })
+        });
+        assert_eq!(cx.run(&awake)?.extract::<String>()?, "awake");
+        cx.py.detach(|| thread.join().expect("the thread does not panic"))?;
+    }
+
+    fn an_abandoned_future_goes_on(cx: &Cx<'_>) {
+        let (open, gate) = oneshot::channel();
+        let (finished, is_finished) = oneshot::channel();
+        drop(cx.spawn(async {
+            gate.await.expect("the gate is opened");
+            finished.send(()).expect("the test waits for it");
+            Ok(())
+        })?);
+        cx.collect_garbage()?;
+        open.send(()).expect("the future goes on");
+        cx.wait_for(is_finished)?;
+    }
+
+    fn an_abandoned_future_that_fails_is_reported_to_the_exception_handler(cx: &Cx<'_>) {
+        let (open, gate) = oneshot::channel();
+        let error = PyKeyError::new_err("nobody looks");
+        let object = error.value(cx.py).clone();
+        drop(cx.spawn(async {
+            gate.await.expect("the gate is opened");
+            Err::<(), _>(error)
+        })?);
+        let made = cx.counters.counts().made;
+        open.send(()).expect("the future goes on");
+        cx.counters.wait_for_drops(cx.py, made);
+        // The result is posted a moment after the future is dropped.
+        let reported = loop {
+            cx.catch_up()?;
+            let reported = cx.take_unhandled()?;
+            if !reported.is_empty() {
+                break reported;
+            }
+        };
+        let [(message, error)] = &reported[..] else {
+            panic!("one error is reported, once: {reported:?}");
+        };
+        assert!(error.is(&object));
+        assert!(message.contains("exception was never retrieved"), "{message}");
+    }
+
+    fn a_failed_future_that_nobody_looks_at_is_reported_when_it_is_dropped(cx: &Cx<'_>) {
+        let error = PyKeyError::new_err("nobody looks");
+        let object = error.value(cx.py).clone();
+        let future = cx.spawn(async { Err::<(), _>(error) })?;
+        while !future.call_method0("done")?.is_truthy()? {
+            cx.catch_up()?;
+        }
+        assert!(cx.take_unhandled()?.is_empty());
+        drop(future);
+        let [(_, error)] = &cx.take_unhandled()?[..] else {
+            panic!("one error is reported, once");
+        };
+        assert!(error.is(&object));
+    }
+
+    fn a_result_for_a_loop_that_has_closed_is_dropped_quietly(cx: &Cx<'_>) {
+        let (open, gate) = oneshot::channel();
+        let future = cx.spawn(async {
+            gate.await.expect("the gate is opened");
+            Err::<(), _>(PyKeyError::new_err("too late"))
+        })?;
+        let python = cx.module(c"def ignore(future): pass")?;
+        future.call_method1("add_done_callback", (python.getattr("ignore")?,))?;
+        let made = cx.counters.counts().made;
+        cx.event_loop.call_method0("close")?;
+        open.send(()).expect("the future goes on");
+        cx.counters.wait_for_drops(cx.py, made);
+    }
+
+    fn a_future_that_is_awaited_on_a_loop_that_closes_leaves_nothing(cx: &Cx<'_>) {
+        let python = cx.module(c"
+class Held: pass
+
+def callback_with(held):
+    def callback(future):
+        held
+    return callback
+")?;
+        let held = python.call_method0("Held")?;
+        let watch = PyWeakrefReference::new(&held)?;
+        let (_open, gate) = oneshot::channel::<()>();
+        let future = cx.spawn(async {
+            gate.await.expect("the gate is opened");
+            Ok(())
+        })?;
+        let callback = python.call_method1("callback_with", (held,))?;
+        future.call_method1("add_done_callback", (callback,))?;
+        drop(future);
+        cx.catch_up()?;
+        cx.collect_garbage()?;
+        assert!(watch.upgrade().is_some(), "somebody waits for the result");
+        cx.event_loop.call_method0("close")?;
+        cx.collect_garbage()?;
+        assert!(watch.upgrade().is_none(), "nobody can get the result any more");
+    }
+
+    fn an_interrupt_out_of_one_task_is_not_the_end_of_the_next(cx: &Cx<'_>) {
+        let python = cx.module(c"
+async def interrupted(future):
+    await future
+    raise KeyboardInterrupt
+
+async def undisturbed(future):
+    return await future
+")?;
+        let (opened, gates): (Vec<_>, Vec<_>) = (0..2).map(|_| oneshot::channel::<()>()).unzip();
+        let mut futures = gates.into_iter().map(|gate| cx.spawn(async {
+            gate.await.expect("the gate is opened");
+            Ok("undisturbed")
+        }));
+        let mut future = || futures.next().expect("there are two")
+            .map(|future| (future,));
+        let create_task = |coroutine| cx.event_loop.call_method1("create_task", (coroutine,));
+        let first = create_task(python.call_method1("interrupted", future()?)?)?;
+        let second = create_task(python.call_method1("undisturbed", future()?)?)?;
+        cx.catch_up()?;
+        for open in opened {
+            open.send(()).expect("the future goes on");
+        }
+        let forever = cx.event_loop.call_method0("create_future")?;
+        let error = cx.run(&forever).unwrap_err();
+        assert!(error.is_instance_of::<PyKeyboardInterrupt>(cx.py), "{error}");
+        assert_eq!(cx.run(&second)?.extract::<String>()?, "undisturbed");
+        let error = first.call_method0("exception")?;
+        assert!(error.is_instance_of::<PyKeyboardInterrupt>());
+    }
+
+    fn what_python_awaits_at_once_and_what_it_awaits_later_are_the_same(cx: &Cx<'_>) {
+        let python = cx.module(c"
+async def twice(future):
+    return await future, await future
+")?;
+        let calls = Arc::new(Mutex::new(0));
+        let future = cx.spawn({
+            let calls = Arc::clone(&calls);
+            async move {
+                *calls.lock().expect("counting does not panic") += 1;
+                Ok("once")
+            }
+        })?;
+        let (first, second): (String, String) =
+            cx.run(&python.call_method1("twice", (future,))?)?.extract()?;
+        assert_eq!((first.as_str(), second.as_str()), ("once", "once"));
+        assert_eq!(*calls.lock().expect("counting does not panic"), 1);
+    }
+}

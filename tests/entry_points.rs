@@ -1,0 +1,381 @@
+//! The life of a loop that Rust starts: how `run`, `run_until_complete` and `run_forever` end.
+//!
+//! What Ctrl-C and the exit status are about takes real processes: see the package `entry_points`.
+
+use std::ffi::CStr;
+use std::future::pending;
+
+use pyo3::exceptions::{PyKeyError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
+use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
+use pyo3_asyncio::err::{LoopClosed, RustPanic};
+use pyo3_asyncio::run_forever;
+use pyo3_asyncio::tokio::{
+    future_into_py_with_loop, get_current_loop, get_runtime, init, init_with_runtime, into_future,
+    run, run_until_complete,
+};
+
+/// What a program leaves on its loop: a task that cleans up in several steps, an async generator in the middle, a default
+/// executor.
+const LEFTOVERS: &CStr = c"
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+log = []
+kept = []
+
+async def leftover(started):
+    try:
+        started.set()
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await asyncio.sleep(0)
+        log.append('task')
+
+async def generator():
+    try:
+        yield 'first'
+        yield 'second'
+    finally:
+        await asyncio.sleep(0)
+        log.append('generator')
+
+async def leave_behind():
+    event_loop = asyncio.get_running_loop()
+    started = asyncio.Event()
+    task = asyncio.ensure_future(leftover(started))
+    await started.wait()
+    items = generator()
+    await items.__anext__()
+    executor = ThreadPoolExecutor(1)
+    event_loop.set_default_executor(executor)
+    await event_loop.run_in_executor(None, log.append, 'executor')
+    kept.extend([event_loop, task, items, executor])
+
+def seen():
+    event_loop, task, items, executor = kept
+    assert event_loop.is_closed()
+    assert task.cancelled()
+    try:
+        executor.submit(print)
+    except RuntimeError:
+        log.append('executor shut down')
+    assert asyncio._get_running_loop() is None
+    return log
+";
+
+fn python<'py>(py: Python<'py>, code: &CStr) -> PyResult<Bound<'py, PyModule>> {
+    let module = PyModule::new(py, "entry_points")?;
+    py.run(code, Some(&module.dict()), None)?;
+    Ok(module)
+}
+
+/// Python's main thread is the one that initializes it, and uvloop treats that thread in its own way: it is none of the tests'.
+fn initialize_python() {
+    static INITIALIZED: std::sync::Once = std::sync::Once::new();
+    INITIALIZED.call_once(|| {
+        let (initialized, is_initialized) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            Python::initialize();
+            Python::attach(|py| py.import("threading").map(drop))
+                .expect("it is in the standard library");
+            initialized.send(()).expect("the first test waits for it");
+            loop {
+                std::thread::park();
+            }
+        });
+        is_initialized.recv().expect("Python can be initialized");
+    });
+}
+
+fn attached(test: impl FnOnce(Python<'_>) -> PyResult<()>) {
+    initialize_python();
+    Python::attach(|py| {
+        if let Err(error) = test(py) {
+            error.display(py);
+            panic!("{error}");
+        }
+    });
+}
+
+/// A Rust future that leaves something of everything behind.
+async fn leave_behind(module: Py<PyModule>) -> PyResult<()> {
+    let task = Python::attach(|py| into_future(module.bind(py).call_method0("leave_behind")?))?;
+    task.await.map(drop)
+}
+
+fn assert_ended(leftovers: &Bound<'_, PyModule>) -> PyResult<()> {
+    let seen: Vec<String> = leftovers.call_method0("seen")?.extract()?;
+    assert_eq!(
+        seen,
+        ["executor", "task", "generator", "executor shut down"]
+    );
+    Ok(())
+}
+
+#[test]
+fn run_gives_the_value_of_the_future() {
+    attached(|py| {
+        assert_eq!(run(py, async { Ok(42) })?, 42);
+        // Not a Python value: it does not cross.
+        struct OfRust(&'static str);
+        assert_eq!(run(py, async { Ok(OfRust("value")) })?.0, "value");
+        Ok(())
+    });
+}
+
+#[test]
+fn run_gives_the_error_of_the_future_as_the_same_object() {
+    attached(|py| {
+        let error = PyKeyError::new_err("the very one");
+        let object = error.value(py).clone();
+        let error = run(py, async { Err::<(), _>(error) }).unwrap_err();
+        assert!(error.value(py).is(&object));
+        Ok(())
+    });
+}
+
+#[test]
+fn run_ends_with_the_system_exit_of_the_future() {
+    attached(|py| {
+        let error = run(py, async { Err::<(), _>(PySystemExit::new_err(3)) }).unwrap_err();
+        assert!(error.is_instance_of::<PySystemExit>(py), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
+fn run_ends_with_the_keyboard_interrupt_of_the_future() {
+    attached(|py| {
+        let error = run(py, async { Err::<(), _>(PyKeyboardInterrupt::new_err(())) }).unwrap_err();
+        assert!(error.is_instance_of::<PyKeyboardInterrupt>(py), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
+fn run_ends_with_the_system_exit_of_a_python_task() {
+    attached(|py| {
+        let module = python(py, c"async def exits():\n    raise SystemExit(3)")?;
+        let exits = module.getattr("exits")?.unbind();
+        let error = run(py, async move {
+            Python::attach(|py| into_future(exits.bind(py).call0()?))?.await
+        })
+        .unwrap_err();
+        assert!(error.is_instance_of::<PySystemExit>(py), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
+fn run_ends_with_rust_panic_if_the_future_panics() {
+    attached(|py| {
+        let error = run(py, async {
+            if true {
+                panic!("on purpose");
+            }
+            Ok(())
+        })
+        .unwrap_err();
+        assert!(error.is_instance_of::<RustPanic>(py), "{error}");
+        assert!(error.to_string().contains("on purpose"), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
+fn run_ends_as_asyncio_run_does() {
+    attached(|py| {
+        let leftovers = python(py, LEFTOVERS)?;
+        run(py, leave_behind(leftovers.clone().unbind()))?;
+        assert_ended(&leftovers)
+    });
+}
+
+#[test]
+fn run_ends_as_asyncio_run_does_after_an_error() {
+    attached(|py| {
+        let leftovers = python(py, LEFTOVERS)?;
+        let module = leftovers.clone().unbind();
+        let error = run(py, async {
+            leave_behind(module).await?;
+            Err::<(), _>(PyKeyError::new_err("after all that"))
+        })
+        .unwrap_err();
+        assert!(error.is_instance_of::<PyKeyError>(py), "{error}");
+        assert_ended(&leftovers)
+    });
+}
+
+#[test]
+fn run_reports_the_error_of_a_leftover_task_to_the_exception_handler() {
+    attached(|py| {
+        let module = python(
+            py,
+            c"
+import asyncio
+
+reported = []
+error = LookupError('in the clean-up')
+
+async def leftover():
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        raise error
+
+async def main():
+    event_loop = asyncio.get_running_loop()
+    event_loop.set_exception_handler(lambda _, context: reported.append(context['exception']))
+    event_loop.kept = asyncio.ensure_future(leftover())
+    await asyncio.sleep(0)
+",
+        )?;
+        let main = module.getattr("main")?.unbind();
+        run(py, async move {
+            Python::attach(|py| into_future(main.bind(py).call0()?))?.await
+        })?;
+        let reported: Vec<Bound<'_, PyAny>> = module.getattr("reported")?.extract()?;
+        assert_eq!(reported.len(), 1);
+        assert!(reported[0].is(module.getattr("error")?));
+        Ok(())
+    });
+}
+
+#[test]
+fn run_in_a_thread_that_runs_a_loop_is_an_error_that_names_the_way() {
+    attached(|py| {
+        let nested =
+            PyCFunction::new_closure(py, None, None, |args, _| run(args.py(), async { Ok(()) }))?;
+        let module = python(py, c"async def calls(function):\n    function()")?;
+        let coroutine = module.call_method1("calls", (nested,))?;
+        let error = py
+            .import("asyncio")?
+            .call_method1("run", (coroutine,))
+            .unwrap_err();
+        assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
+        assert!(error.to_string().contains("future_into_py"), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
+fn run_uses_the_loop_of_the_running_thread_only_while_it_runs() {
+    attached(|py| {
+        let event_loop = run(py, async {
+            Python::attach(|py| get_current_loop(py).map(Bound::unbind))
+        })?;
+        let event_loop = event_loop.bind(py);
+        assert!(event_loop.call_method0("is_closed")?.is_truthy()?);
+        assert!(get_current_loop(py).is_err());
+        Ok(())
+    });
+}
+
+#[test]
+fn run_until_complete_leaves_the_loop_open() {
+    attached(|py| {
+        let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
+        for expected in [1, 2] {
+            let value = run_until_complete(event_loop.clone(), async move { Ok(expected) })?;
+            assert_eq!(value, expected);
+        }
+        assert!(!event_loop.call_method0("is_closed")?.is_truthy()?);
+        event_loop.call_method0("close")?;
+        Ok(())
+    });
+}
+
+#[test]
+fn run_until_complete_on_a_closed_loop_is_an_error_that_says_so() {
+    attached(|py| {
+        let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
+        event_loop.call_method0("close")?;
+        let error = run_until_complete(event_loop, async { Ok(()) }).unwrap_err();
+        assert!(error.is_instance_of::<LoopClosed>(py), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
+fn run_until_complete_drops_the_future_when_the_loop_is_stopped() {
+    struct SetInDrop(std::sync::mpsc::Sender<()>);
+    impl Drop for SetInDrop {
+        fn drop(&mut self) {
+            self.0.send(()).expect("the test looks at it");
+        }
+    }
+    attached(|py| {
+        let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
+        event_loop.call_method1("call_soon", (event_loop.getattr("stop")?,))?;
+        let (sender, dropped) = std::sync::mpsc::channel();
+        let guard = SetInDrop(sender);
+        let error = run_until_complete(event_loop.clone(), async move {
+            let _guard = guard;
+            pending::<PyResult<()>>().await
+        })
+        .unwrap_err();
+        assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
+        dropped
+            .try_recv()
+            .expect("it is dropped before the call returns");
+        event_loop.call_method0("close")?;
+        Ok(())
+    });
+}
+
+/// `run_forever` on a loop of its own that a Rust future stops.
+fn run_forever_ends(py: Python<'_>, module: &str) -> PyResult<()> {
+    let leftovers = python(py, LEFTOVERS)?;
+    let event_loop = py.import(module)?.call_method0("new_event_loop")?;
+    let asyncio = py.import("asyncio")?;
+    asyncio.call_method1("set_event_loop", (&event_loop,))?;
+    let stop = event_loop.getattr("stop")?.unbind();
+    let module = leftovers.clone().unbind();
+    let started = future_into_py_with_loop(event_loop.clone(), async move {
+        leave_behind(module).await?;
+        Python::attach(|py| {
+            let call_soon_threadsafe = get_current_loop(py)?.getattr("call_soon_threadsafe")?;
+            call_soon_threadsafe.call1((stop,)).map(drop)
+        })
+    })?;
+    run_forever(py)?;
+    assert!(event_loop.call_method0("is_closed")?.is_truthy()?);
+    assert!(started.call_method0("done")?.is_truthy()?);
+    assert_ended(&leftovers)
+}
+
+#[test]
+fn run_forever_ends_as_asyncio_run_does() {
+    attached(|py| run_forever_ends(py, "asyncio"));
+}
+
+#[cfg(unix)]
+#[test]
+fn run_forever_ends_as_asyncio_run_does_on_uvloop() {
+    attached(|py| run_forever_ends(py, "uvloop"));
+}
+
+#[test]
+fn run_forever_in_a_thread_that_runs_a_loop_is_an_error() {
+    attached(|py| {
+        let nested = PyCFunction::new_closure(py, None, None, |args, _| run_forever(args.py()))?;
+        let module = python(py, c"async def calls(function):\n    function()")?;
+        let coroutine = module.call_method1("calls", (nested,))?;
+        let error = py
+            .import("asyncio")?
+            .call_method1("run", (coroutine,))
+            .unwrap_err();
+        assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
+        assert!(error.to_string().contains("run_forever"), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_runtime_that_comes_too_late_is_an_error() {
+    let running = get_runtime();
+    let late = init(tokio::runtime::Builder::new_current_thread()).unwrap_err();
+    assert_eq!(init_with_runtime(running), Err(late));
+    assert!(late.to_string().contains("before the first conversion"));
+}

@@ -1,0 +1,46 @@
+//! Programs that print what they run on.
+
+use pyo3::prelude::*;
+use pyo3_asyncio::tokio::{get_current_loop, get_runtime};
+
+fn print_runtime_and_loop() -> PyResult<()> {
+    let runtime = get_runtime();
+    let event_loop = Python::attach(|py| {
+        let class = get_current_loop(py)?.get_type();
+        class.module().map(|module| module.to_string())
+    })?;
+    let package = event_loop.split('.').next().unwrap_or_default();
+    println!(
+        "{:?} {} {package}",
+        runtime.handle().runtime_flavor(),
+        runtime.metrics().num_workers()
+    );
+    Ok(())
+}
+
+pub(crate) mod multi_thread {
+    use super::*;
+
+    #[pyo3_asyncio::tokio::main(flavor = "multi_thread", worker_threads = 3)]
+    pub(crate) async fn main() -> PyResult<()> {
+        print_runtime_and_loop()
+    }
+}
+
+pub(crate) mod current_thread {
+    use super::*;
+
+    #[pyo3_asyncio::tokio::main(flavor = "current_thread")]
+    pub(crate) async fn main() -> PyResult<()> {
+        print_runtime_and_loop()
+    }
+}
+
+pub(crate) mod uvloop {
+    use super::*;
+
+    #[pyo3_asyncio::tokio::main(worker_threads = 1, event_loop = "uvloop")]
+    pub(crate) async fn main() -> PyResult<()> {
+        print_runtime_and_loop()
+    }
+}

@@ -1,0 +1,8 @@
+//! The attribute alone.
+
+use pyo3::prelude::*;
+
+#[pyo3_asyncio::tokio::main]
+pub(crate) async fn main() -> PyResult<()> {
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! The commands of the project: `cargo xtask demo`, `test`, `lint`, `bench`.
+//!
+//! Each sets up everything it needs in `.venv` and `target`, so that a fresh clone needs only Rust, a C compiler and
+//! a Python with pip.
+
+mod bench;
+mod demo;
+mod hand_over;
+mod lint;
+mod options;
+mod python;
+mod steps;
+mod test;
+mod venv;
+
+use std::{env, error::Error, path::Path, process::ExitCode};
+
+use options::Options;
+use xshell::Shell;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
+
+  demo [ARGUMENT...]           build the example and search Python's standard library with it
+  test [--list] [NAME...]      run the tests; with NAMEs, the steps whose name contains one of them
+  lint [--list] [NAME...]      check formatting, clippy and rustdoc; NAMEs as above
+  bench [ARGUMENT...]          measure this library against its predecessor
+
+  --python PATH    the Python to use, 3.9 or newer; else $PYO3_PYTHON, an active virtual
+                   environment's, or `python3` or `python` on the PATH";
+
+fn main() -> ExitCode {
+    match dispatch(env::args().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(mut arguments: Vec<String>) -> Result<()> {
+    if arguments.is_empty() {
+        arguments.push("help".to_owned());
+    }
+    let command = arguments.remove(0);
+    let options = Options::parse(arguments)?;
+    let sh = Shell::new()?;
+    sh.change_dir(root());
+    match command.as_str() {
+        "demo" => demo::run(&sh, &options),
+        "test" => test::run(&sh, &options),
+        "lint" => lint::run(&sh, &options),
+        "bench" => bench::run(&sh, &options),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => Err(format!("there is no command `{other}`\n\n{USAGE}").into()),
+    }
+}
+
+/// The root of the checkout.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask is a folder of the checkout")
+}

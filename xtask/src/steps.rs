@@ -1,0 +1,214 @@
+//! A list of commands that are all run, however many of them fail.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use xshell::Cmd;
+
+use crate::Result;
+
+/// One command with what has to be done before it.
+#[derive(Debug)]
+pub(crate) struct Step<'sh> {
+    name: &'static str,
+    setup: Option<Line<'sh>>,
+    line: Line<'sh>,
+}
+
+/// A command and the variables of its own.
+#[derive(Debug)]
+struct Line<'sh> {
+    variables: Vec<(&'static str, String)>,
+    command: Cmd<'sh>,
+}
+
+impl<'sh> Step<'sh> {
+    pub(crate) fn new(name: &'static str, command: Cmd<'sh>) -> Self {
+        Step {
+            name,
+            setup: None,
+            line: Line::new(command),
+        }
+    }
+
+    /// Steps with the same set-up share one run of it.
+    pub(crate) fn after(mut self, setup: Cmd<'sh>) -> Self {
+        self.setup = Some(Line::new(setup));
+        self
+    }
+
+    /// With an environment variable that the heading shows.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.line.variables.push((name, value.into()));
+        self
+    }
+}
+
+impl<'sh> Line<'sh> {
+    fn new(command: Cmd<'sh>) -> Self {
+        Line {
+            variables: Vec::new(),
+            command,
+        }
+    }
+
+    /// As one would type it.
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (name, value) in &self.variables {
+            let quote = if value.contains(' ') { "'" } else { "" };
+            text += &format!("{name}={quote}{value}{quote} ");
+        }
+        text + &self.command.to_string()
+    }
+
+    fn run(self, name: &str) -> bool {
+        println!("\n=== {name}\n$ {}", self.text());
+        let outcome = self.command.envs(self.variables).quiet().run();
+        if let Err(error) = &outcome {
+            println!("{name}: {error}");
+        }
+        outcome.is_ok()
+    }
+}
+
+/// Sets up and runs the steps that `names` select, or only lists them all for `--list`.
+pub(crate) fn run(
+    steps: Vec<Step<'_>>,
+    names: &[String],
+    set_up: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    if names.iter().any(|name| name == "--list") {
+        for step in &steps {
+            println!("{:<20} {}", step.name, step.line.text());
+        }
+        return Ok(());
+    }
+    let steps = select(steps, names)?;
+    set_up()?;
+    report(&run_all(steps))
+}
+
+fn select<'sh>(steps: Vec<Step<'sh>>, names: &[String]) -> Result<Vec<Step<'sh>>> {
+    for name in names {
+        if !steps.iter().any(|step| step.name.contains(name)) {
+            let known: Vec<_> = steps.iter().map(|step| step.name).collect();
+            let known = known.join(", ");
+            return Err(format!("no step has `{name}` in its name; there are {known}").into());
+        }
+    }
+    let selected =
+        |step: &Step<'_>| names.is_empty() || names.iter().any(|name| step.name.contains(name));
+    Ok(steps.into_iter().filter(selected).collect())
+}
+
+/// How one step went.
+#[derive(Debug)]
+struct Outcome {
+    name: &'static str,
+    passed: bool,
+    took: Duration,
+}
+
+fn run_all(steps: Vec<Step<'_>>) -> Vec<Outcome> {
+    let mut set_up = HashMap::new();
+    let run_one = |step: Step<'_>| {
+        let start = Instant::now();
+        let ready = step.setup.is_none_or(|setup| {
+            *set_up
+                .entry(setup.text())
+                .or_insert_with(|| setup.run(step.name))
+        });
+        Outcome {
+            name: step.name,
+            passed: ready && step.line.run(step.name),
+            took: start.elapsed(),
+        }
+    };
+    steps.into_iter().map(run_one).collect()
+}
+
+fn report(outcomes: &[Outcome]) -> Result<()> {
+    println!("\n=== summary");
+    for Outcome { name, passed, took } in outcomes {
+        let verdict = if *passed { "passed" } else { "FAILED" };
+        println!("{name:<20} {verdict} in {:.1} s", took.as_secs_f64());
+    }
+    let failed: Vec<_> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.passed)
+        .map(|outcome| outcome.name)
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{} of {} steps failed: {}",
+        failed.len(),
+        outcomes.len(),
+        failed.join(", ")
+    )
+    .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xshell::{Shell, cmd};
+
+    /// Steps that fail at once if they are run.
+    fn three(sh: &Shell) -> Vec<Step<'_>> {
+        ["rust", "python", "python-debug"]
+            .map(|name| Step::new(name, cmd!(sh, "there-is-no-such-program {name}")))
+            .into()
+    }
+
+    fn selected(names: &[&str]) -> Result<Vec<&'static str>> {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let sh = Shell::new()?;
+        let steps = select(three(&sh), &names)?;
+        Ok(steps.iter().map(|step| step.name).collect())
+    }
+
+    #[test]
+    fn without_names_every_step_is_selected() {
+        assert_eq!(selected(&[]).unwrap(), ["rust", "python", "python-debug"]);
+    }
+
+    #[test]
+    fn a_name_selects_every_step_that_contains_it() {
+        assert_eq!(selected(&["python"]).unwrap(), ["python", "python-debug"]);
+        assert_eq!(
+            selected(&["debug", "rust"]).unwrap(),
+            ["rust", "python-debug"]
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_that_lists_the_names() {
+        let error = selected(&["rust", "go"]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "no step has `go` in its name; there are rust, python, python-debug"
+        );
+    }
+
+    #[test]
+    fn a_failed_step_does_not_hide_the_others() {
+        let sh = Shell::new().unwrap();
+        let error = run(three(&sh), &["python".to_owned()], || Ok(())).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "2 of 2 steps failed: python, python-debug"
+        );
+    }
+
+    #[test]
+    fn a_heading_is_what_one_would_type() {
+        let sh = Shell::new().unwrap();
+        let step = Step::new("loom", cmd!(sh, "cargo test")).with("RUSTFLAGS", "--cfg loom");
+        assert_eq!(step.line.text(), "RUSTFLAGS='--cfg loom' cargo test");
+    }
+}

@@ -1,0 +1,249 @@
+//! The virtual environment in `.venv`, and the environment variables under which everything of ours runs.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
+
+use xshell::{Cmd, Shell, cmd};
+
+use crate::{Result, python::Python, root};
+
+/// maturin tells PyO3 that it builds an extension module since 1.9.4.
+pub(crate) const MATURIN: &str = "maturin>=1.9.4,<2";
+
+/// Where the dynamic linker looks for libpython.
+const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
+    "DYLD_FALLBACK_LIBRARY_PATH"
+} else {
+    "LD_LIBRARY_PATH"
+};
+
+/// `.venv`, made with the chosen Python.
+#[derive(Debug)]
+pub(crate) struct Venv<'sh> {
+    sh: &'sh Shell,
+    directory: PathBuf,
+    base: Python,
+}
+
+impl<'sh> Venv<'sh> {
+    /// The one that `make` makes with the Python that the user chose.
+    pub(crate) fn choose(sh: &'sh Shell, python: Option<&str>) -> Result<Self> {
+        Ok(Venv {
+            sh,
+            directory: root().join(".venv"),
+            base: Python::find(sh, python)?,
+        })
+    }
+
+    /// Makes it, unless it is there and of that Python, and installs what it lacks.
+    pub(crate) fn make(&self, requirements: &[&str]) -> Result<()> {
+        if !self.is_current() {
+            self.create()?;
+        }
+        self.install(requirements, &[])
+    }
+
+    /// Installs uvloop if there is a build of it for this Python: whatever uses it does without where there is none.
+    pub(crate) fn add_uvloop(&self) {
+        let outcome = self.install(
+            &["uvloop; sys_platform != 'win32'"],
+            &["--only-binary", "uvloop"],
+        );
+        if outcome.is_err() {
+            println!("uvloop cannot be installed for this Python: going on without it");
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        let python = self.executable().display().to_string();
+        self.executable().exists()
+            && Python::probe(self.sh, &python)
+                .is_ok_and(|found| found.build == self.base.build && found.has_pip)
+    }
+
+    fn create(&self) -> Result<()> {
+        let Python {
+            executable,
+            version,
+            ..
+        } = &self.base;
+        if !self.base.has_ensurepip {
+            return Err(format!(
+                "`{}` cannot make a virtual environment with pip, its module `ensurepip` is missing: install that \
+                 (Debian: `apt install python3-venv`), or name another Python with `--python PATH`",
+                executable.display()
+            )
+            .into());
+        }
+        let directory = &self.directory;
+        println!("making .venv with Python {version}");
+        cmd!(self.sh, "{executable} -m venv --clear {directory}")
+            .env_remove("PYTHONHOME")
+            .quiet()
+            .run()?;
+        Ok(())
+    }
+
+    /// Says how to make a shell in which a command that is shown can be typed.
+    pub(crate) fn print_environment(&self) {
+        println!(
+            "$ source .venv/bin/activate; export PYO3_PYTHON={} {LIBRARY_PATH}={}",
+            self.base.executable.display(),
+            self.base.libdir.display(),
+        );
+    }
+
+    /// Installs those that no earlier call has installed.
+    fn install(&self, requirements: &[&str], options: &[&str]) -> Result<()> {
+        let stamp = self.directory.join("installed-by-xtask");
+        let stamped = self.sh.read_file(&stamp).unwrap_or_default();
+        let (missing, all) = merge(&stamped, requirements);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        println!("installing {}", missing.join(", "));
+        self.python(["-m", "pip", "--disable-pip-version-check"])
+            .args(["install", "--quiet"])
+            .args(options)
+            .args(missing)
+            .quiet()
+            .run()?;
+        self.sh.write_file(stamp, all)?;
+        Ok(())
+    }
+
+    /// Builds the extension module of the crate in `package` and installs it.
+    pub(crate) fn maturin(&self, package: &str, options: &[&str]) -> Cmd<'sh> {
+        // PyO3 is built otherwise for an extension module than for a program, so the two would rebuild it in turn in
+        // one target directory.
+        self.python(["-m", "maturin", "develop"])
+            .args(["--target-dir", "target/python", "--manifest-path"])
+            .arg(format!("{package}/Cargo.toml"))
+            .args(options)
+    }
+
+    /// The command `python ARGUMENTS…`.
+    pub(crate) fn python<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Cmd<'sh> {
+        self.activate(self.sh.cmd(self.executable()).args(arguments))
+    }
+
+    /// The command `cargo ARGUMENTS…`.
+    pub(crate) fn cargo(&self, arguments: &str) -> Cmd<'sh> {
+        self.activate(self.sh.cmd("cargo").args(arguments.split_whitespace()))
+    }
+
+    fn activate(&self, command: Cmd<'sh>) -> Cmd<'sh> {
+        command
+            .envs(self.variables())
+            // Each would have PyO3 or Python itself look elsewhere.
+            .env_remove("CONDA_PREFIX")
+            .env_remove("PYTHONHOME")
+    }
+
+    /// With these, PyO3 builds for our Python, and a program that embeds Python loads the libpython it was built for
+    /// and finds the packages of `.venv`: Python looks for `python3` on the PATH to learn where it lives.
+    fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let mut variables = vec![
+            ("VIRTUAL_ENV", self.directory.clone().into()),
+            // PyO3 is built again when this changes, which the path in `.venv` would not if that were made anew.
+            ("PYO3_PYTHON", self.base.executable.clone().into()),
+            ("PATH", prepended("PATH", &self.programs())),
+        ];
+        if self.base.is_shared && !cfg!(windows) {
+            let path = prepended(LIBRARY_PATH, &self.base.libdir);
+            variables.push((LIBRARY_PATH, path));
+        }
+        variables
+    }
+
+    /// An error that says what to install if no program can be linked with this Python.
+    pub(crate) fn check_that_it_can_be_embedded(&self) -> Result<()> {
+        let Python {
+            libdir, library, ..
+        } = &self.base;
+        let directory = self.sh.create_temp_dir()?;
+        let program = directory.path().join("program");
+        let links = || {
+            cmd!(self.sh, "rustc --edition 2024 --crate-name program -L")
+                .arg(libdir)
+                .args(["-l", library, "-o"])
+                .arg(program)
+                .arg("-")
+                .stdin("fn main() {}")
+                .quiet()
+                .ignore_stdout()
+                .ignore_stderr()
+                .run()
+                .is_ok()
+        };
+        if self.base.is_shared && links() {
+            return Ok(());
+        }
+        Err(format!(
+            "cannot link with the shared library `{library}` of `{}`: install it (Debian: `apt install python3-dev`; \
+             Fedora: `dnf install python3-devel`; pyenv: `PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install`), or \
+             name another Python with `--python PATH`",
+            self.base.executable.display()
+        )
+        .into())
+    }
+
+    fn executable(&self) -> PathBuf {
+        self.programs().join(if cfg!(windows) {
+            "python.exe"
+        } else {
+            "python"
+        })
+    }
+
+    fn programs(&self) -> PathBuf {
+        self.directory
+            .join(if cfg!(windows) { "Scripts" } else { "bin" })
+    }
+}
+
+/// What of `requirements` the stamp lacks, and the stamp with it.
+fn merge<'a>(stamp: &str, requirements: &[&'a str]) -> (Vec<&'a str>, String) {
+    let mut installed: BTreeSet<&str> = stamp.lines().collect();
+    let missing = requirements
+        .iter()
+        .copied()
+        .filter(|requirement| installed.insert(requirement))
+        .collect();
+    let stamp = installed
+        .iter()
+        .map(|requirement| format!("{requirement}\n"))
+        .collect();
+    (missing, stamp)
+}
+
+fn prepended(variable: &str, directory: &Path) -> OsString {
+    let rest = env::var_os(variable).unwrap_or_default();
+    let rest = env::split_paths(&rest).filter(|path| !path.as_os_str().is_empty());
+    env::join_paths([directory.to_owned()].into_iter().chain(rest)).expect(
+        "neither the checkout nor Python lies in a directory with the separator in its name",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_stamped_is_installed() {
+        let (missing, stamp) = merge("", &["b", "a>=1"]);
+        assert_eq!(missing, ["b", "a>=1"]);
+        assert_eq!(merge(&stamp, &["a>=1", "b"]).0, [""; 0]);
+        assert_eq!(
+            merge(&stamp, &["a>=2", "b"]),
+            (vec!["a>=2"], "a>=1\na>=2\nb\n".to_owned())
+        );
+    }
+}
