@@ -86,6 +86,8 @@ def new_loop(request, complaints):
 def loop(new_loop):
     """An event loop, ended as `asyncio.run` ends its own. If it hangs, that is the failure of its test and of no other."""
     loop = new_loop()
+    # In debug mode the loop logs what takes long, pytest keeps the log, and a busy machine makes a leak of it.
+    loop.slow_callback_duration = float("inf")
     alarm = loop.call_later(LOOP_HANGS_AFTER, sys.exit, "the loop has been waiting for too long")
     yield loop
     alarm.cancel()
