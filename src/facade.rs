@@ -506,8 +506,8 @@ pub mod __private {
 
         #[derive(Debug)]
         pub struct CoroutineOptions {
-            pub name: &'static str,
-            pub qualname: &'static str,
+            /// The name and the qualified name.
+            pub names: fn() -> (&'static str, &'static str),
             pub eager_start: bool,
         }
 
@@ -541,7 +541,7 @@ pub mod __private {
 
         #[track_caller]
         fn making(options: &CoroutineOptions) -> Making {
-            let making = Making::named(options.name, options.qualname);
+            let making = Making::named(options.names);
             if options.eager_start {
                 making.eager()
             } else {

@@ -30,8 +30,8 @@ use pyo3::types::PyString;
 use super::awaiting::thrown;
 use super::cancel::hand_over;
 use super::future::RustFuture;
-pub(crate) use introspection::Name;
-use introspection::RustFrame;
+pub(crate) use introspection::{Names, names_of};
+use introspection::{Renamed, RustFrame};
 
 /// What the first step of a coroutine does.
 pub(super) trait Start: Send {
@@ -47,14 +47,14 @@ pub(super) enum Started {
 #[pyclass(frozen, weakref, module = "pyo3_asyncio")]
 pub(crate) struct RustCoroutine {
     inner: Mutex<Inner>,
-    name: Name,
+    names: Names,
     made_at: &'static Location<'static>,
 }
 
 struct Inner {
     state: State,
     /// Names that Python has given it.
-    names: Option<Box<introspection::Names>>,
+    renamed: Option<Box<Renamed>>,
 }
 
 enum State {
@@ -73,19 +73,19 @@ enum Step {
 impl RustCoroutine {
     pub(super) fn new<'py>(
         py: Python<'py>,
-        name: Name,
+        names: Names,
         made_at: &'static Location<'static>,
         start: Box<dyn Start>,
     ) -> PyResult<Bound<'py, Self>> {
         let inner = Inner {
             state: State::Created(start),
-            names: None,
+            renamed: None,
         };
         Bound::new(
             py,
             Self {
                 inner: Mutex::new(inner),
-                name,
+                names,
                 made_at,
             },
         )
