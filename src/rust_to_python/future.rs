@@ -3,7 +3,7 @@
 //! It follows `Modules/_asynciomodule.c` and `Lib/asyncio/futures.py`, names with an underscore included where asyncio's own
 //! code reads them (`gather`, `Task`, `_future_repr_info`).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::{
     PyBaseException, PyDeprecationWarning, PyRuntimeError, PyStopIteration, PyTypeError,
@@ -16,6 +16,7 @@ use pyo3::types::{PyList, PyTuple, PyType};
 use super::callbacks::Callbacks;
 use super::shared::{Outcome, Shared};
 use crate::asyncio;
+use crate::primitive::lock_std;
 
 /// A Rust future that Python awaits. Does what asyncio.Future does.
 #[pyclass(frozen, weakref, module = "pyo3_asyncio")]
@@ -368,12 +369,12 @@ struct Awaiting(Mutex<Option<Py<RustFuture>>>);
 
 impl Awaiting {
     fn future(&self, py: Python<'_>) -> Option<Py<RustFuture>> {
-        let future = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let future = lock_std(&self.0);
         future.as_ref().map(|it| it.clone_ref(py))
     }
 
     fn forget(&self) -> Option<Py<RustFuture>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock_std(&self.0).take()
     }
 }
 
@@ -427,7 +428,7 @@ impl Awaiting {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let future = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let future = lock_std(&self.0);
         visit.call(&*future)
     }
 
