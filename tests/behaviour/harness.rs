@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use super::counters::{Counters, PATIENCE, Tracked};
 use super::event_loop::LoopKind;
+use super::interpreter;
 use crate::rt;
 
 /// Starts a task of the runtime's, which knows nothing of Python, and gives its output.
@@ -350,25 +351,8 @@ fn start() {
                 report(panic);
             }
         }));
-        initialize_python();
-    });
-}
-
-/// Python's main thread is the one that initializes it, and uvloop treats that thread in its own way. It is none of the
-/// tests', and does not end before them: its ident would be given to another.
-fn initialize_python() {
-    let (initialized, is_initialized) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        Python::initialize();
-        Python::attach(|py| {
-            py.import("threading")
-                .expect("it is in the standard library");
+        interpreter::initialize(|py| {
             complaints(py);
         });
-        initialized.send(()).expect("the first test waits for it");
-        loop {
-            std::thread::park();
-        }
     });
-    is_initialized.recv().expect("Python can be initialized");
 }

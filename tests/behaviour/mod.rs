@@ -6,6 +6,7 @@
 mod harness;
 mod counters;
 mod event_loop;
+mod interpreter;
 
 mod load;
 mod local;
