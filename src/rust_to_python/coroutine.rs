@@ -18,7 +18,7 @@ mod introspection;
 
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use pyo3::exceptions::{
     PyRuntimeError, PyRuntimeWarning, PyStopIteration, PyTypeError, PyValueError,
@@ -30,6 +30,7 @@ use pyo3::types::PyString;
 use super::awaiting::thrown;
 use super::cancel::hand_over;
 use super::future::RustFuture;
+use crate::primitive::lock_std;
 pub(crate) use introspection::{Names, names_of};
 use introspection::{Renamed, RustFrame};
 
@@ -92,7 +93,7 @@ impl RustCoroutine {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_std(&self.inner)
     }
 
     fn replace(&self, state: State) -> State {
