@@ -1,4 +1,4 @@
-//! The commands of the project: `cargo xtask demo`, `test`, `lint`, `bench`.
+//! The commands of the project: `cargo xtask demo`, `test`, `lint`, `stress`, `bench`.
 //!
 //! Each sets up everything it needs in `.venv` and `target`, so that a fresh clone needs only Rust, a C compiler and
 //! a Python with pip.
@@ -8,6 +8,7 @@ mod demo;
 mod hand_over;
 mod lint;
 mod options;
+mod programs;
 mod python;
 mod steps;
 mod test;
@@ -26,6 +27,8 @@ usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
   demo [ARGUMENT...]           build the example and search Python's standard library with it
   test [--list] [NAME...]      run the tests; with NAMEs, the steps whose name contains one of them
   lint [--list] [NAME...]      check formatting, clippy and rustdoc; NAMEs as above
+  stress [--minutes N] [--seed S] [ARGUMENT...]
+                               mix everything at random and check that nothing is lost or left
   bench [ARGUMENT...]          measure this library against its predecessor
 
   --python PATH    the Python to use, 3.9 or newer; else $PYO3_PYTHON, an active virtual
@@ -53,6 +56,7 @@ fn dispatch(mut arguments: Vec<String>) -> Result<()> {
         "demo" => demo::run(&sh, &options),
         "test" => test::run(&sh, &options),
         "lint" => lint::run(&sh, &options),
+        "stress" => programs::run(&sh, &options, "stress"),
         "bench" => bench::run(&sh, &options),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -11,7 +11,12 @@ use crate::{
 
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     let venv = Venv::choose(sh, options.python.as_deref())?;
-    let steps = [rust(&venv), python(&venv), examples(&venv)];
+    let steps = [
+        rust(&venv),
+        python(&venv),
+        programs(&venv),
+        examples(&venv),
+    ];
     let steps = steps.into_iter().flatten().collect();
     steps::run(steps, &options.rest, || {
         venv.check_that_it_can_be_embedded()?;
@@ -63,6 +68,16 @@ fn python<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
         pytests("python-doorbell-current-thread", helper, one_thread),
         pytests("python-debug", reader, threads).with("PYTHONASYNCIODEBUG", "1"),
     ]
+}
+
+/// The programs that look for what no test was written for, each for a moment.
+fn programs<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
+    let program = |name, minutes| {
+        let program = format!("pytests/{name}");
+        Step::new(name, venv.python([&program, "--minutes", minutes]))
+            .after(venv.maturin("pytests", &[]))
+    };
+    vec![program("stress", "1")]
 }
 
 /// The programs of `examples`.
