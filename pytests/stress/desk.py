@@ -33,7 +33,8 @@ class Desk:
         # From when on somebody may hear of the end of the loop, and not of what was waited for.
         self.ends = False
         self.loop = new_loop()
-        self.loop.set_debug(choose.random() < 0.1)
+        # In debug mode, what Rust hands over begins a turn later: Python would warn of what is abandoned in between.
+        self.loop.set_debug(self.ending != "abandoned" and choose.random() < 0.1)
         # Debug mode would log every step that a busy machine makes slow.
         self.loop.slow_callback_duration = float("inf")
         self.loop.set_exception_handler(self._complain)
