@@ -1,4 +1,5 @@
-//! The commands of the project: `cargo xtask demo`, `test`, `lint`, `stress`, `bench`.
+//! The commands of the project: `cargo xtask demo`, `test`, `lint`, `stress`, `fuzz`,
+//! `bench`.
 //!
 //! Each sets up everything it needs in `.venv` and `target`, so that a fresh clone needs only Rust, a C compiler and
 //! a Python with pip.
@@ -29,6 +30,9 @@ usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
   lint [--list] [NAME...]      check formatting, clippy and rustdoc; NAMEs as above
   stress [--minutes N] [--seed S] [ARGUMENT...]
                                mix everything at random and check that nothing is lost or left
+  fuzz [--minutes N] [--seed S] [ARGUMENT...]
+                               look for operations on futures and coroutines that answer
+                               otherwise than asyncio's own
   bench [ARGUMENT...]          measure this library against its predecessor
 
   --python PATH    the Python to use, 3.9 or newer; else $PYO3_PYTHON, an active virtual
@@ -56,7 +60,7 @@ fn dispatch(mut arguments: Vec<String>) -> Result<()> {
         "demo" => demo::run(&sh, &options),
         "test" => test::run(&sh, &options),
         "lint" => lint::run(&sh, &options),
-        "stress" => programs::run(&sh, &options, "stress"),
+        name @ ("stress" | "fuzz") => programs::run(&sh, &options, name),
         "bench" => bench::run(&sh, &options),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -13,7 +13,7 @@ use crate::{
 /// Runs the program in the folder `pytests/NAME`.
 pub(crate) fn run(sh: &Shell, options: &Options, name: &str) -> Result<()> {
     let venv = Venv::choose(sh, options.python.as_deref())?;
-    venv.make(&[MATURIN])?;
+    venv.make(&[MATURIN, "pytest>=8"])?;
     venv.add_uvloop();
     venv.maturin("pytests", &[]).run()?;
     let program = root().join("pytests").join(name);

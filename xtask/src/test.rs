@@ -77,7 +77,7 @@ fn programs<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
         Step::new(name, venv.python([&program, "--minutes", minutes]))
             .after(venv.maturin("pytests", &[]))
     };
-    vec![program("stress", "1")]
+    vec![program("stress", "1"), program("fuzz", "0.2")]
 }
 
 /// The programs of `examples`.
