@@ -64,6 +64,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "facade",
         imports: &[
+            "CancelHandle",
             "PyTask",
             "TaskLocals",
             "entry",
