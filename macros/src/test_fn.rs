@@ -158,7 +158,7 @@ impl TestFn {
             #ignore
             #should_panic
             #visibility fn #name() #output {
-                #case_name().#run()
+                #case_name().#run(#path_of_test)
             }
 
             #case

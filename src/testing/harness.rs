@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
-use pyo3::exceptions::PySystemExit;
+use pyo3::exceptions::{PySystemExit, PyValueError};
 use pyo3::prelude::*;
 
 use super::case::Ignored;
@@ -39,6 +39,11 @@ use super::{Args, Test};
 /// If this is dropped, no further test begins. Those that run already end by themselves.
 pub async fn test_harness(tests: Vec<Test>, args: Args) -> PyResult<()> {
     let Args(arguments) = args;
+    if arguments.test_threads == Some(0) {
+        let message =
+            "`--test-threads` cannot be 0: it takes how many tests run at once, from 1 up";
+        return Err(PyValueError::new_err(message));
+    }
     let arrivals = Arc::new(Arrivals::default());
     let common = common_crate(&tests);
     let trials = tests
