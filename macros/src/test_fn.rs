@@ -187,37 +187,53 @@ impl TestFn {
             .iter()
             .filter(|attribute| !attribute.path().is_ident("doc") && !is_lint_level(attribute));
         let case_name = case_name(&self.function);
-        let name = &signature.ident;
-        let parameter = signature
-            .inputs
-            .first()
-            .map(|_| quote!(#krate::__private::event_loop()));
-        let runtime_ty = runtime.ty();
-        let case_ty = quote!(#krate::__private::TestCase::<#krate::__private::#runtime_ty>);
-        let event_loop = options.event_loop.as_ref().map(|module| {
+        // What is no parameter of a test and what is no test's result is found here, and is shown at the user's types.
+        let of_users = |span: Span| span.resolved_at(Span::call_site());
+        let argument = signature.inputs.first().map(|parameter| {
+            let span = match parameter {
+                FnArg::Typed(parameter) => parameter.ty.span(),
+                FnArg::Receiver(receiver) => receiver.span(),
+            };
+            quote_spanned!(of_users(span)=> __event_loop())
+        });
+        let span = of_users(match &signature.output {
+            ReturnType::Type(_, output) => output.span(),
+            ReturnType::Default => signature.ident.span(),
+        });
+        let mut name = signature.ident.clone();
+        name.set_span(span);
+        let (runtime_options, made) = if signature.asyncness.is_some() {
+            let is_given = options.flavor.is_some() || options.worker_threads.is_some();
+            let given = option(is_given.then(|| tokio_options(options, krate)));
+            (
+                Some(quote!(let __options = #given;)),
+                quote_spanned!(span=> TestCase::<Runtime>::asynchronous(__options, || #name(#argument))),
+            )
+        } else {
+            let made = quote_spanned!(span=> TestCase::<Runtime>::plain(|| #name(#argument)));
+            (None, made)
+        };
+        let import = argument.map(|_| quote!(use #krate::__private::event_loop as __event_loop;));
+        let module = options.event_loop.as_ref().map(|module| {
             let module = &module.0;
             quote!(.with_event_loop(#module))
         });
-        // What is no test's result is found here, and is shown at the user's return type.
-        let span = match &signature.output {
-            ReturnType::Type(_, output) => output.span(),
-            ReturnType::Default => signature.ident.span(),
-        };
-        let span = span.resolved_at(Span::call_site());
-        let made = if signature.asyncness.is_some() {
-            let is_given = options.flavor.is_some() || options.worker_threads.is_some();
-            let runtime_options = option(is_given.then(|| tokio_options(options, krate)));
-            quote_spanned!(span=> #case_ty::asynchronous(#runtime_options, || #name(#parameter)))
-        } else {
-            quote_spanned!(span=> #case_ty::plain(|| #name(#parameter)))
-        };
+        let runtime = runtime.ty();
         quote! {
             #(#lint_levels)*
-            fn #case_name() -> #krate::__private::TestCase<#krate::__private::#runtime_ty> {
+            fn #case_name() -> #krate::__private::TestCase<#krate::__private::#runtime> {
                 #(#inner)*
                 #signature #body
 
-                #made #event_loop
+                // In a block, so that the names are not in the user's way. Those in small letters could be a test's own.
+                {
+                    use #krate::__private::{#runtime as Runtime, TestCase};
+                    #import
+
+                    #runtime_options
+                    let case = #made;
+                    case #module
+                }
             }
         }
     }
@@ -276,5 +292,135 @@ fn text(value: &Expr) -> Result<&LitStr> {
             ..
         }) => Ok(text),
         other => Err(Error::new_spanned(other, "this has to be a string literal")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a path, since the tests' own package does not depend on `pyo3-asyncio`.
+    fn expanded(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> String {
+        expand(runtime, quote!(crate = "bridge", #arguments), item).to_string()
+    }
+
+    #[test]
+    fn a_test_is_one_of_each_harness_around_one_function() {
+        let test = expanded(
+            Runtime::Smol,
+            quote!(event_loop = "uvloop"),
+            quote!(
+                fn works() -> PyResult<()> {
+                    Ok(())
+                }
+            ),
+        );
+        let expected = quote! {
+            #[::core::prelude::v1::test]
+            fn works() -> ::core::result::Result<(), bridge::__private::Failure> {
+                __pyo3_asyncio_works().run(::core::concat!(::core::module_path!(), "::", "works"))
+            }
+
+            fn __pyo3_asyncio_works() -> bridge::__private::TestCase<bridge::__private::Smol> {
+                fn works() -> PyResult<()> { Ok(()) }
+
+                {
+                    use bridge::__private::{Smol as Runtime, TestCase};
+
+                    let case = TestCase::<Runtime>::plain(|| works());
+                    case.with_event_loop("uvloop")
+                }
+            }
+
+            bridge::__private::inventory::submit! {
+                bridge::testing::Test {
+                    name: ::core::concat!(::core::module_path!(), "::", "works"),
+                    test_fn: &|| __pyo3_asyncio_works().task(::core::concat!(::core::module_path!(), "::", "works")),
+                }
+            }
+        };
+        assert_eq!(test, expected.to_string());
+    }
+
+    #[test]
+    fn what_speaks_to_a_harness_speaks_to_both() {
+        let test = expanded(
+            Runtime::Tokio,
+            quote!(worker_threads = 2),
+            quote! {
+                /// Panics.
+                #[ignore = "too slow"]
+                #[should_panic(expected = "text")]
+                #[expect(non_snake_case)]
+                #[tracing::instrument]
+                pub async fn Works() {}
+            },
+        );
+        let of_cargo = quote! {
+            /// Panics.
+            #[allow(non_snake_case)]
+            #[::core::prelude::v1::test]
+            #[ignore = "too slow"]
+            #[should_panic(expected = "text")]
+            pub fn Works() {
+                __pyo3_asyncio_works().run_to_panic(::core::concat!(::core::module_path!(), "::", "Works"))
+            }
+
+            #[expect(non_snake_case)]
+            fn __pyo3_asyncio_works()
+        };
+        assert!(test.starts_with(&of_cargo.to_string()), "{test}");
+        for part in [
+            quote!(
+                #[tracing::instrument]
+                async fn Works() {}
+            ),
+            quote!(worker_threads: ::core::option::Option::Some(2),),
+            quote!(
+                __pyo3_asyncio_works()
+                    .should_panic(::core::option::Option::Some("text"))
+                    .task
+            ),
+            quote! {
+                bridge::__private::Ignored {
+                    name: ::core::concat!(::core::module_path!(), "::", "Works"),
+                    reason: ::core::option::Option::Some("too slow")
+                }
+            },
+        ] {
+            assert!(test.contains(&part.to_string()), "{part} is not in {test}");
+        }
+    }
+
+    #[test]
+    fn a_runtime_is_given_options_only_where_there_are_some() {
+        let item = quote!(
+            async fn works() {}
+        );
+        let without = expanded(Runtime::Tokio, quote!(), item.clone());
+        let none = quote!(let __options = ::core::option::Option::None;).to_string();
+        assert!(without.contains(&none), "{without}");
+        let with = expanded(Runtime::Tokio, quote!(flavor = "current_thread"), item);
+        assert!(!with.contains(&none), "{with}");
+    }
+
+    #[test]
+    fn what_is_no_test_stays_as_it_is_beside_the_errors() {
+        let item = quote!(
+            const fn works(one: u8, other: u8) {}
+        );
+        let test = expanded(
+            Runtime::Tokio,
+            quote!(flavor = "current_thread"),
+            item.clone(),
+        );
+        assert!(test.starts_with(&item.to_string()), "{test}");
+        for message in [
+            "a test cannot be `const`",
+            "a test has no parameters, or one",
+            "`flavor` is for an `async fn`",
+        ] {
+            assert!(test.contains(message), "{message:?} is not in {test}");
+        }
     }
 }

@@ -165,12 +165,23 @@ fn name_below_crate(path: &str) -> String {
     below_crate.unwrap_or(path).to_owned()
 }
 
+/// What a test may take as its parameter.
+#[diagnostic::on_unimplemented(
+    message = "a test cannot take a `{Self}`",
+    label = "taken by a test",
+    note = "a test takes nothing, or its event loop, as a `Py<PyAny>` or as `TaskLocals`"
+)]
+pub trait EventLoop: From<Py<PyAny>> {}
+
+impl EventLoop for Py<PyAny> {}
+impl EventLoop for TaskLocals {}
+
 /// The event loop of a test that asks for it by a parameter.
 ///
 /// # Panics
 ///
 /// Outside of a test.
-pub fn event_loop<T: From<Py<PyAny>>>() -> T {
+pub fn event_loop<T: EventLoop>() -> T {
     let event_loop = Python::attach(|py| get_current_loop(py).map(Bound::unbind));
     event_loop.expect("a test knows its event loop").into()
 }
