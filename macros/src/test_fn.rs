@@ -7,23 +7,22 @@
 //!
 //! Both call a third function, which has the user's inside, so that nothing is dead code in either.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Error, Expr, ExprLit, FnArg, Lit, LitStr, Meta, Result, ReturnType};
+use syn::{Attribute, Error, FnArg, Meta, Result, ReturnType, Signature};
 
 use crate::errors::Errors;
 use crate::function::{Function, is_lint_level, option, tokio_options};
 use crate::krate;
+use crate::marks::Marks;
 use crate::options::Options;
 use crate::runtime::Runtime;
 
-/// The function under the attribute, and the attributes of it that speak to a harness.
 struct TestFn {
     function: Function,
-    ignore: Option<Attribute>,
-    should_panic: Option<Attribute>,
+    marks: Marks,
 }
 
 pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -32,14 +31,21 @@ pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream
     let krate = options
         .as_ref()
         .and_then(|options| errors.sift(krate::path(options.krate.as_ref())));
-    let test_fn = errors.sift(TestFn::parse(item.clone()));
+    let function = errors.sift(parse(item.clone()));
+    let test_fn = function.map(|mut function| TestFn {
+        marks: Marks::take(&mut function.attributes, &mut errors),
+        function,
+    });
     if let Some(test_fn) = &test_fn {
         errors.sift(test_fn.check(options.as_ref()));
     }
     match (options, krate, test_fn) {
-        (Some(options), Some(krate), Some(test_fn)) if errors.is_empty() => test_fn
-            .into_test(runtime, &options, &krate)
-            .unwrap_or_else(Error::into_compile_error),
+        (Some(options), Some(krate), Some(test_fn)) if errors.is_empty() => {
+            let case = test_fn.case(runtime, &options, &krate);
+            let of_cargo = test_fn.of_cargo(&krate);
+            let of_ours = test_fn.of_ours(&krate);
+            quote!(#of_cargo #case #of_ours)
+        }
         _ => {
             let errors = errors.into_compile_error();
             quote!(#item #errors)
@@ -47,24 +53,11 @@ pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream
     }
 }
 
-impl TestFn {
-    fn parse(item: TokenStream) -> Result<Self> {
-        let mut function: Function = syn::parse2(item)
-            .map_err(|error| Error::new(error.span(), "`#[test]` is for a function"))?;
-        let mut take = |name| {
-            let attributes = &mut function.attributes;
-            let position = attributes
-                .iter()
-                .position(|attribute| attribute.path().is_ident(name));
-            position.map(|position| attributes.remove(position))
-        };
-        Ok(Self {
-            ignore: take("ignore"),
-            should_panic: take("should_panic"),
-            function,
-        })
-    }
+fn parse(item: TokenStream) -> Result<Function> {
+    syn::parse2(item).map_err(|error| Error::new(error.span(), "`#[test]` is for a function"))
+}
 
+impl TestFn {
     fn check(&self, options: Option<&Options>) -> Result<()> {
         let Function {
             attributes,
@@ -104,74 +97,70 @@ impl TestFn {
         errors.into_result()
     }
 
-    fn into_test(
-        self,
-        runtime: Runtime,
-        options: &Options,
-        krate: &TokenStream,
-    ) -> Result<TokenStream> {
-        let expected_panic = self.should_panic.as_ref().map(expected_panic).transpose()?;
-        let reason = self.ignore.as_ref().map(reason).transpose()?;
-        let case = self.case(runtime, options, krate);
-        let Self {
-            function,
-            ignore,
-            should_panic,
-        } = self;
-        let visibility = &function.visibility;
-        let name = &function.signature.ident;
-        let case_name = case_name(&function);
-        let path_of_test = {
-            let name = name.unraw().to_string();
-            quote!(::core::concat!(::core::module_path!(), "::", #name))
-        };
-        let documentation = function
-            .attributes
-            .iter()
-            .filter(|attribute| attribute.path().is_ident("doc"));
-        let lint_levels = function
-            .attributes
-            .iter()
-            .filter(is_lint_level)
-            .map(unexpected);
+    /// The test of cargo's harness.
+    fn of_cargo(&self, krate: &TokenStream) -> TokenStream {
+        let Function {
+            attributes,
+            visibility,
+            signature,
+            ..
+        } = &self.function;
+        let is_doc = |attribute: &&Attribute| attribute.path().is_ident("doc");
+        let documentation = attributes.iter().filter(is_doc);
+        let lint_levels = attributes.iter().filter(is_lint_level).map(unexpected);
+        let marks = [&self.marks.ignore, &self.marks.should_panic];
+        let marks = marks.into_iter().flatten().map(|mark| &mark.attribute);
         // The compiler lets nothing be returned from a test that has to panic.
-        let (output, run) = match &should_panic {
-            Some(_) => (quote!(), quote!(run_to_panic)),
-            None => (
-                quote!(-> ::core::result::Result<(), #krate::__private::Failure>),
-                quote!(run),
-            ),
+        let (output, run) = if self.marks.should_panic.is_some() {
+            (quote!(), quote!(run_to_panic))
+        } else {
+            let output = quote!(-> ::core::result::Result<(), #krate::__private::Failure>);
+            (output, quote!(run))
         };
-        let should_panic_in_harness =
-            expected_panic.map(|expected| quote!(.should_panic(#expected)));
-        let ignored = reason.map(|reason| {
-            quote! {
-                #krate::__private::inventory::submit! {
-                    #krate::__private::Ignored { name: #path_of_test, reason: #reason }
-                }
-            }
-        });
-        Ok(quote! {
+        let name = &signature.ident;
+        let case_name = self.case_name();
+        let path = self.path();
+        quote! {
             #(#documentation)*
             #(#lint_levels)*
             #[::core::prelude::v1::test]
-            #ignore
-            #should_panic
+            #(#marks)*
             #visibility fn #name() #output {
-                #case_name().#run(#path_of_test)
+                #case_name().#run(#path)
             }
+        }
+    }
 
-            #case
-
+    /// The test of our harness.
+    fn of_ours(&self, krate: &TokenStream) -> TokenStream {
+        let Marks {
+            ignore,
+            should_panic,
+        } = &self.marks;
+        let should_panic = should_panic.as_ref().map(|mark| {
+            let expected = &mark.text;
+            quote!(.should_panic(#expected))
+        });
+        let case_name = self.case_name();
+        let path = self.path();
+        let ignored = ignore.as_ref().map(|mark| {
+            let reason = &mark.text;
+            quote! {
+                #krate::__private::inventory::submit! {
+                    #krate::__private::Ignored { name: #path, reason: #reason }
+                }
+            }
+        });
+        quote! {
             #krate::__private::inventory::submit! {
                 #krate::testing::Test {
-                    name: #path_of_test,
-                    test_fn: &|| #case_name()#should_panic_in_harness.task(#path_of_test),
+                    name: #path,
+                    test_fn: &|| #case_name()#should_panic.task(#path),
                 }
             }
 
             #ignored
-        })
+        }
     }
 
     /// The function that has the user's inside.
@@ -186,39 +175,20 @@ impl TestFn {
         let inner = attributes
             .iter()
             .filter(|attribute| !attribute.path().is_ident("doc") && !is_lint_level(attribute));
-        let case_name = case_name(&self.function);
-        // What is no parameter of a test and what is no test's result is found here, and is shown at the user's types.
-        let of_users = |span: Span| span.resolved_at(Span::call_site());
-        let argument = signature.inputs.first().map(|parameter| {
-            let span = match parameter {
-                FnArg::Typed(parameter) => parameter.ty.span(),
-                FnArg::Receiver(receiver) => receiver.span(),
-            };
-            quote_spanned!(of_users(span)=> __event_loop())
-        });
-        let span = of_users(match &signature.output {
-            ReturnType::Type(_, output) => output.span(),
-            ReturnType::Default => signature.ident.span(),
-        });
-        let mut name = signature.ident.clone();
-        name.set_span(span);
-        let (runtime_options, made) = if signature.asyncness.is_some() {
+        let options_of_runtime = signature.asyncness.map(|_| {
             let is_given = options.flavor.is_some() || options.worker_threads.is_some();
             let given = option(is_given.then(|| tokio_options(options, krate)));
-            (
-                Some(quote!(let __options = #given;)),
-                quote_spanned!(span=> TestCase::<Runtime>::asynchronous(__options, || #name(#argument))),
-            )
-        } else {
-            let made = quote_spanned!(span=> TestCase::<Runtime>::plain(|| #name(#argument)));
-            (None, made)
-        };
-        let import = argument.map(|_| quote!(use #krate::__private::event_loop as __event_loop;));
-        let module = options.event_loop.as_ref().map(|module| {
+            quote!(let __options = #given;)
+        });
+        let take_event_loop = (!signature.inputs.is_empty())
+            .then(|| quote!(use #krate::__private::event_loop as __event_loop;));
+        let event_loop = options.event_loop.as_ref().map(|module| {
             let module = &module.0;
             quote!(.with_event_loop(#module))
         });
+        let case_name = self.case_name();
         let runtime = runtime.ty();
+        let made = made(signature);
         quote! {
             #(#lint_levels)*
             fn #case_name() -> #krate::__private::TestCase<#krate::__private::#runtime> {
@@ -228,21 +198,51 @@ impl TestFn {
                 // In a block, so that the names are not in the user's way. Those in small letters could be a test's own.
                 {
                     use #krate::__private::{#runtime as Runtime, TestCase};
-                    #import
+                    #take_event_loop
 
-                    #runtime_options
+                    #options_of_runtime
                     let case = #made;
-                    case #module
+                    case #event_loop
                 }
             }
         }
     }
+
+    /// Lower case, so that a name which is in need of an `allow(non_snake_case)` is reported once.
+    fn case_name(&self) -> Ident {
+        let name = self.function.signature.ident.unraw();
+        format_ident!("__pyo3_asyncio_{}", name.to_string().to_lowercase())
+    }
+
+    fn path(&self) -> TokenStream {
+        let name = self.function.signature.ident.unraw().to_string();
+        quote!(::core::concat!(::core::module_path!(), "::", #name))
+    }
 }
 
-/// Lower case, so that a name which is in need of an `allow(non_snake_case)` is reported once.
-fn case_name(function: &Function) -> proc_macro2::Ident {
-    let name = function.signature.ident.unraw().to_string().to_lowercase();
-    format_ident!("__pyo3_asyncio_{}", name)
+/// The call that makes the case. What is no parameter of a test and what is no test's result is found there, and is shown
+/// at the user's types.
+fn made(signature: &Signature) -> TokenStream {
+    let of_users = |span: Span| span.resolved_at(Span::call_site());
+    let argument = signature.inputs.first().map(|parameter| {
+        let span = match parameter {
+            FnArg::Typed(parameter) => parameter.ty.span(),
+            FnArg::Receiver(receiver) => receiver.span(),
+        };
+        quote_spanned!(of_users(span)=> __event_loop())
+    });
+    let span = of_users(match &signature.output {
+        ReturnType::Type(_, output) => output.span(),
+        ReturnType::Default => signature.ident.span(),
+    });
+    let mut name = signature.ident.clone();
+    name.set_span(span);
+    let test = quote_spanned!(span=> || #name(#argument));
+    if signature.asyncness.is_some() {
+        quote_spanned!(span=> TestCase::<Runtime>::asynchronous(__options, #test))
+    } else {
+        quote_spanned!(span=> TestCase::<Runtime>::plain(#test))
+    }
 }
 
 /// The lint level for the generated function beside that with the user's body: an expectation cannot be met in both.
@@ -253,46 +253,6 @@ fn unexpected(attribute: &Attribute) -> Attribute {
         _ => {}
     }
     attribute
-}
-
-/// `#[ignore]` or `#[ignore = "reason"]`
-fn reason(attribute: &Attribute) -> Result<TokenStream> {
-    match &attribute.meta {
-        Meta::Path(_) => Ok(option(None::<TokenStream>)),
-        Meta::NameValue(reason) => Ok(option(Some(text(&reason.value)?))),
-        Meta::List(_) => Err(Error::new_spanned(
-            attribute,
-            "write `#[ignore]` or `#[ignore = \"reason\"]`",
-        )),
-    }
-}
-
-/// `#[should_panic]`, `#[should_panic = "text"]` or `#[should_panic(expected = "text")]`
-fn expected_panic(attribute: &Attribute) -> Result<TokenStream> {
-    match &attribute.meta {
-        Meta::Path(_) => Ok(option(None::<TokenStream>)),
-        Meta::NameValue(expected) => Ok(option(Some(text(&expected.value)?))),
-        Meta::List(list) => {
-            let expected: syn::MetaNameValue = list.parse_args()?;
-            if !expected.path.is_ident("expected") {
-                return Err(Error::new_spanned(
-                    &expected.path,
-                    "write `#[should_panic(expected = \"text\")]`",
-                ));
-            }
-            Ok(option(Some(text(&expected.value)?)))
-        }
-    }
-}
-
-fn text(value: &Expr) -> Result<&LitStr> {
-    match value {
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(text),
-            ..
-        }) => Ok(text),
-        other => Err(Error::new_spanned(other, "this has to be a string literal")),
-    }
 }
 
 #[cfg(test)]

@@ -170,3 +170,43 @@ impl Running {
         Poll::Ready(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(paths: &[&'static str]) -> Vec<String> {
+        let tests: Vec<_> = paths
+            .iter()
+            .map(|name| Test {
+                name,
+                test_fn: &|| Box::pin(async { Ok(()) }),
+            })
+            .collect();
+        let common = common_crate(&tests);
+        let arguments = Arguments::default();
+        let arrivals = Arc::default();
+        let trials = tests
+            .into_iter()
+            .map(|test| trial(test, &common, &arguments, &arrivals));
+        trials.map(|trial| trial.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_name_is_without_the_crate_unless_there_are_tests_of_two() {
+        assert_eq!(
+            names(&["one::a::works", "one::works"]),
+            ["a::works", "works"]
+        );
+        assert_eq!(
+            names(&["one::works", "two::works"]),
+            ["one::works", "two::works"]
+        );
+        assert_eq!(
+            names(&["one::works", "one_more::works"]),
+            ["one::works", "one_more::works"]
+        );
+        assert_eq!(names(&["works", "one::works"]), ["works", "one::works"]);
+        assert_eq!(names(&[]), [""; 0]);
+    }
+}
