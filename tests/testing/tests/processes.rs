@@ -235,6 +235,18 @@ fn an_unknown_argument_is_refused() {
     assert!(stderr(&output).contains("--no-such-flag"), "{output:?}");
 }
 
+#[test]
+fn tests_that_are_made_by_hand_run_inside_of_the_runtime() {
+    let output = Command::new(env!("CARGO_BIN_EXE_by_hand"))
+        .output()
+        .unwrap();
+    // What becomes of the tests is for its `main` to say.
+    assert_ends(&output, 0, "test result: FAILED. 1 passed; 2 failed;");
+    assert_eq!(report(&output, "panics"), "test panicked: by hand");
+    let report = report(&output, "panics before it begins");
+    assert_eq!(report, "test panicked: nothing is made of this");
+}
+
 /// What `cargo nextest` does: it asks for the names, and starts a process for each.
 /// https://nexte.st/docs/design/custom-test-harnesses/
 mod nextest {
