@@ -32,7 +32,7 @@ use super::{Args, Test};
 /// # Errors
 ///
 /// `SystemExit` with the status 101 if a test has failed, so that a `main` which returns it ends as other test programs
-/// do.
+/// do. `ValueError` for `--test-threads 0`.
 ///
 /// # Cancellation
 ///
