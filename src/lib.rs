@@ -9,6 +9,7 @@
 //! | to await Python from Rust | [`tokio::into_future`] |
 //! | to export one that runs only when it is awaited, as an `async def` | [`tokio::into_coroutine`] |
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
+//! | to test either | [`#[tokio::test]`](macro@tokio::test), [`testing`] |
 //! | to cross from a thread of your own | [`TaskLocals`], the functions that end in `_with_locals` or `_with_loop` |
 //!
 //! # Which thread runs what
@@ -61,6 +62,9 @@ pub use facade::private as __private;
 pub use facade::smol;
 #[cfg(feature = "tokio-runtime")]
 pub use facade::tokio;
+/// The registry of tests. `inventory::submit!` adds a [`Test`](testing::Test) that no attribute has made.
+#[cfg(feature = "testing")]
+pub use inventory;
 pub use locals::{Scope, TaskLocals};
 pub use python_to_rust::{PyTask, into_future_with_locals, into_future_with_loop};
 pub use rust_to_python::CancelHandle;

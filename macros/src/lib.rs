@@ -9,6 +9,7 @@ mod errors;
 mod function;
 mod krate;
 mod main_fn;
+mod marks;
 mod options;
 mod runtime;
 mod test_fn;
