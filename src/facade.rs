@@ -1,5 +1,12 @@
 //! The public modules, one a runtime: stamped from one text, so that every runtime has the same functions and the same words.
 
+#[cfg(feature = "attributes")]
+#[macro_use]
+mod attributes;
+#[cfg(feature = "attributes")]
+#[allow(missing_docs, reason = "not public API")]
+mod export;
+
 /// Stamps the functions of a runtime's module. `$generic` is the parameter that stands for the runtime where that is the
 /// caller's choice. The rest is for the documentation: what comes before a function's name and after it in an example, how
 /// to sleep on that runtime, and where it polls a future that is not `Send`.
@@ -169,6 +176,7 @@ macro_rules! facade {
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
             let making = Making::lazy::<F>();
+            let make = |cancel| Ok(make(cancel));
             crate::rust_to_python::into_cancellable_coroutine::<$runtime, F, T>(py, making, make)
         }
 
@@ -391,6 +399,14 @@ pub mod async_std {
     );
 
     pub use crate::runtime::async_std::AsyncStd;
+
+    #[cfg(feature = "attributes")]
+    attributes!(
+        async_std_pyfunction,
+        async_std_pymethods,
+        "async_std",
+        "async_std::task::sleep"
+    );
 }
 
 /// The bridge on smol.
@@ -408,6 +424,14 @@ pub mod smol {
     );
 
     pub use crate::runtime::smol::Smol;
+
+    #[cfg(feature = "attributes")]
+    attributes!(
+        smol_pyfunction,
+        smol_pymethods,
+        "smol",
+        "smol::Timer::after"
+    );
 }
 
 /// The bridge on tokio.
@@ -470,6 +494,14 @@ pub mod tokio {
     #[doc(inline)]
     #[cfg(feature = "attributes")]
     pub use pyo3_asyncio_macros::tokio_main as main;
+
+    #[cfg(feature = "attributes")]
+    attributes!(
+        tokio_pyfunction,
+        tokio_pymethods,
+        "tokio",
+        "tokio::time::sleep"
+    );
 }
 
 /// The bridge on a runtime of your own: implement [`Runtime`](generic::Runtime) and name it as the first type parameter.
@@ -493,62 +525,7 @@ pub mod generic {
 #[doc(hidden)]
 #[allow(missing_docs, reason = "not public API")]
 pub mod __private {
-    pub use coroutine::{CoroutineOptions, cancellable_coroutine, coroutine};
-
-    mod coroutine {
-        use std::future::Future;
-
-        use pyo3::prelude::*;
-
-        use crate::CancelHandle;
-        use crate::runtime::Runtime;
-        use crate::rust_to_python::{Making, into_cancellable_coroutine, into_coroutine};
-
-        #[derive(Debug)]
-        pub struct CoroutineOptions {
-            pub name: &'static str,
-            pub qualname: &'static str,
-            pub eager_start: bool,
-        }
-
-        #[track_caller]
-        pub fn coroutine<R, F, T>(
-            py: Python<'_>,
-            options: CoroutineOptions,
-            future: F,
-        ) -> PyResult<Bound<'_, PyAny>>
-        where
-            R: Runtime,
-            F: Future<Output = PyResult<T>> + Send + 'static,
-            T: for<'py> IntoPyObject<'py> + Send + 'static,
-        {
-            into_coroutine::<R, F, T>(py, making(&options), future)
-        }
-
-        #[track_caller]
-        pub fn cancellable_coroutine<R, F, T>(
-            py: Python<'_>,
-            options: CoroutineOptions,
-            make: impl FnOnce(CancelHandle) -> F,
-        ) -> PyResult<Bound<'_, PyAny>>
-        where
-            R: Runtime,
-            F: Future<Output = PyResult<T>> + Send + 'static,
-            T: for<'py> IntoPyObject<'py> + Send + 'static,
-        {
-            into_cancellable_coroutine::<R, F, T>(py, making(&options), make)
-        }
-
-        #[track_caller]
-        fn making(options: &CoroutineOptions) -> Making {
-            let making = Making::named(options.name, options.qualname);
-            if options.eager_start {
-                making.eager()
-            } else {
-                making
-            }
-        }
-    }
+    pub use super::export::*;
 
     #[cfg(feature = "tokio-runtime")]
     pub use tokio_main::{TokioOptions, tokio_main};

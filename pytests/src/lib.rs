@@ -3,6 +3,7 @@
 //!
 //! Whatever a test can say in Python is left to Python: here is only what has to happen in Rust.
 
+mod attributes;
 mod gate;
 mod ledger;
 mod locals;
@@ -35,6 +36,12 @@ fn start_runtime() -> PyResult<usize> {
 mod pyo3_asyncio_pytests {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::attributes::{
+        Counter, Empty, Shared, UpTo, add, add_twice, eager_polling_thread, everything, inline,
+        length_of, nothing, pass, pass_or_clean_up, polling_thread, private_name, reject, reply,
+        surroundings, this_thread,
+    };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, nap, never, turns};
     #[pymodule_export]

@@ -43,8 +43,8 @@ impl Making {
 
     #[cfg(feature = "attributes")]
     #[track_caller]
-    pub(crate) fn named(name: &'static str, qualname: &'static str) -> Self {
-        Self::with_name(Name::Given(name, qualname))
+    pub(crate) fn named(class: Option<&'static str>, name: &'static str) -> Self {
+        Self::with_name(Name::Given { class, name })
     }
 
     #[track_caller]
@@ -82,7 +82,7 @@ where
 pub(crate) fn into_cancellable_coroutine<R, F, T>(
     py: Python<'_>,
     making: Making,
-    future: impl FnOnce(CancelHandle) -> F,
+    future: impl FnOnce(CancelHandle) -> PyResult<F>,
 ) -> PyResult<Bound<'_, PyAny>>
 where
     R: Runtime,
@@ -90,7 +90,7 @@ where
     T: Crossed,
 {
     let (handle, slot) = CancelHandle::new();
-    make::<R, F, T>(py, making, future(handle), Some(slot))
+    make::<R, F, T>(py, making, future(handle)?, Some(slot))
 }
 
 fn make<R, F, T>(

@@ -11,9 +11,12 @@ use crate::rust_to_python::future::RustFuture;
 /// What a coroutine is called, unless Python renames it.
 #[derive(Clone, Copy)]
 pub(crate) enum Name {
+    /// By an attribute: what it is called in Python, and the class that it is a method of.
     #[cfg(feature = "attributes")]
-    /// By an attribute: the name and the qualified name.
-    Given(&'static str, &'static str),
+    Given {
+        class: Option<&'static str>,
+        name: &'static str,
+    },
     /// By the Rust function that its future comes from.
     Derived(fn() -> &'static str),
 }
@@ -27,16 +30,19 @@ impl Name {
     fn name(self) -> &'static str {
         match self {
             #[cfg(feature = "attributes")]
-            Self::Given(name, _) => name,
+            Self::Given { name, .. } => name,
             Self::Derived(derive) => derive(),
         }
     }
 
-    fn qualname(self) -> &'static str {
+    fn qualname(self) -> String {
         match self {
             #[cfg(feature = "attributes")]
-            Self::Given(_, qualname) => qualname,
-            Self::Derived(derive) => derive(),
+            Self::Given {
+                class: Some(class),
+                name,
+            } => format!("{class}.{name}"),
+            other => other.name().to_owned(),
         }
     }
 }
@@ -75,7 +81,7 @@ impl RustCoroutine {
             let names = inner.names.as_ref();
             names.and_then(|it| it.qualname.as_ref().map(ToString::to_string))
         };
-        given.unwrap_or_else(|| self.name.qualname().to_owned())
+        given.unwrap_or_else(|| self.name.qualname())
     }
 
     /// Replaces a name. The one before is dropped by the caller, without the lock.
