@@ -20,6 +20,14 @@ pub(crate) async fn add(a: i64, b: i64, c: i64) -> i64 {
 #[bridge::pyfunction]
 pub(crate) async fn nothing() {}
 
+#[bridge::pyfunction]
+pub(crate) async fn nothing_or_error(error: bool) -> PyResult<()> {
+    match error {
+        true => Err(PyValueError::new_err("an error")),
+        false => Ok(()),
+    }
+}
+
 /// Rust calls an exported function as any other.
 #[bridge::pyfunction]
 pub(crate) async fn add_twice(a: i64) -> i64 {
@@ -88,7 +96,7 @@ pub(crate) async fn surroundings(variable: Py<PyAny>) -> PyResult<(Py<PyAny>, Py
 }
 
 #[bridge::pyfunction]
-pub(crate) async fn pass(gate: Py<Gate>) -> PyResult<Answer> {
+pub(crate) async fn pass_through(gate: Py<Gate>) -> PyResult<Answer> {
     gate.get().future()?.await
 }
 
@@ -131,7 +139,7 @@ pub(crate) async fn eager_polling_thread() -> String {
 }
 
 /// A class whose methods run side by side.
-#[pyclass(frozen, weakref)]
+#[pyclass(frozen, subclass, weakref)]
 pub(crate) struct Shared {
     name: String,
     calls: AtomicUsize,
@@ -158,7 +166,7 @@ impl Shared {
     }
 
     /// Waits for the gate.
-    async fn pass(&self, gate: Py<Gate>) -> PyResult<Answer> {
+    async fn pass_through(&self, gate: Py<Gate>) -> PyResult<Answer> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         gate.get().future()?.await
     }

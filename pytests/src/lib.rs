@@ -39,8 +39,8 @@ mod pyo3_asyncio_pytests {
     #[pymodule_export]
     use crate::attributes::{
         Counter, Empty, Shared, UpTo, add, add_twice, eager_polling_thread, everything, inline,
-        length_of, nothing, pass, pass_or_clean_up, polling_thread, private_name, reject, reply,
-        surroundings, this_thread,
+        length_of, nothing, nothing_or_error, pass_or_clean_up, pass_through, polling_thread,
+        private_name, reject, reply, surroundings, this_thread,
     };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, nap, never, turns};

@@ -23,10 +23,10 @@ def test_a_signature_has_positional_and_keyword_parameters_and_defaults(rust, ru
 
 def test_the_documentation_is_the_docstring(rust):
     assert rust.add.__doc__ == "Adds, which it need not be asynchronous for."
-    assert rust.Shared.pass_.__doc__ == "Waits for the gate."
+    assert rust.Shared.pass_through.__doc__ == "Waits for the gate."
 
 
-@pytest.mark.parametrize("call", ["add()", "add('one')", "add(1, 2, 3)", "add(1, d=4)", "Shared.double([])", "Shared('x').pass_(1)"])
+@pytest.mark.parametrize("call", ["add()", "add('one')", "add(1, 2, 3)", "add(1, d=4)", "Shared.double([])", "Shared('x').pass_through(1)"])
 def test_an_argument_that_does_not_fit_is_a_type_error_at_the_call(rust, call):
     with pytest.raises(TypeError):
         eval(call, vars(rust))
@@ -61,6 +61,9 @@ def test_a_function_has_the_name_and_the_text_signature_that_it_was_given(rust):
 
 def test_nothing_is_none(rust, run):
     assert run(rust.nothing()) is None
+    assert run(rust.nothing_or_error(False)) is None
+    with pytest.raises(ValueError, match="^an error$"):
+        run(rust.nothing_or_error(True))
 
 
 def test_the_error_of_a_library_is_what_it_converts_to(rust, run):
@@ -78,8 +81,10 @@ def test_rust_calls_an_exported_function_as_any_other(rust, run):
 
 
 def test_a_function_is_passed_its_module_and_all_other_arguments(rust, run):
-    assert run(rust.everything(1, 2, three=3)) == (rust, (1, 2), {"three": 3})
-    assert run(rust.everything()) == (rust, (), None)
+    module, *arguments = run(rust.everything(1, 2, three=3))
+    assert module.everything is rust.everything
+    assert arguments == [(1, 2), {"three": 3}]
+    assert run(rust.everything())[1:] == ((), None)
 
 
 def test_an_argument_is_converted_by_the_function_it_names(rust, run):
@@ -105,7 +110,7 @@ def test_the_future_sees_the_runtime_and_the_context_of_the_task_that_awaits(rus
 
 def test_nothing_runs_before_it_is_awaited(rust, run):
     shared, gate = rust.Shared("x"), rust.Gate()
-    coroutine = shared.pass_(gate)
+    coroutine = shared.pass_through(gate)
     assert shared.calls == 0
 
     async def main():
@@ -120,8 +125,9 @@ def test_nothing_runs_before_it_is_awaited(rust, run):
 def test_a_cancelled_task_drops_the_future(rust, run):
     async def main():
         gate = rust.Gate()
-        task = asyncio.ensure_future(rust.pass_(gate))
-        await asyncio.sleep(0)
+        task = asyncio.ensure_future(rust.pass_through(gate))
+        while not gate.polls:
+            await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -167,7 +173,7 @@ def test_plain_methods_constructors_getters_and_constants_are_as_pyo3_makes_them
 def test_methods_of_a_frozen_class_run_side_by_side(rust, run):
     async def main():
         shared, gates = rust.Shared("x"), [rust.Gate() for _ in range(3)]
-        tasks = [asyncio.ensure_future(shared.pass_(gate)) for gate in gates]
+        tasks = [asyncio.ensure_future(shared.pass_through(gate)) for gate in gates]
         for number, gate in reversed(list(enumerate(gates))):
             gate.open(number)
         assert await asyncio.gather(*tasks) == [0, 1, 2]
@@ -180,7 +186,7 @@ def test_a_coroutine_keeps_its_object_alive_and_lets_go_of_it(rust, run):
     async def main():
         shared, gate = rust.Shared("x"), rust.Gate()
         gone = weakref.ref(shared)
-        coroutine = shared.pass_(gate)
+        coroutine = shared.pass_through(gate)
         del shared
         gc.collect()
         assert gone() is not None
