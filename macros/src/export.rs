@@ -13,7 +13,7 @@ use syn::{Attribute, LitStr, Result, Signature, Visibility};
 
 use crate::errors::Errors;
 pub(crate) use options::{Options, Place, of_impl};
-use signature::{Parameter, Parameters, Receiver, Returns};
+use signature::{Parameter, Parameters, Returns};
 
 /// The runtimes, each by the path to its type in `pyo3-asyncio`.
 #[derive(Clone, Copy)]
@@ -145,45 +145,44 @@ impl Export<'_> {
         let (py, slf, held) = (local("py"), local("slf"), local("held"));
         let python_name = self.python_name();
         let options = self.coroutine_options(private);
-        let (hold, receiver) = match parameters.receiver {
-            Some(Receiver::Shared) => (
-                quote!(let #held = #private::shared(&#slf, #python_name).await?;),
-                quote!(&#held,),
-            ),
-            Some(Receiver::Exclusive) => (
-                quote!(let mut #held = #private::exclusive(&#slf, #python_name).await?;),
-                quote!(&mut #held,),
-            ),
-            None => (quote!(), quote!()),
-        };
         let name = &self.signature.ident;
+        let receiver = parameters.receiver.as_ref();
+        // What is wrong with an object is shown at the receiver, and what cannot be awaited from Python, such as a future that
+        // is not `Send`, at the return type.
+        let at_receiver = receiver.map_or_else(Span::call_site, |it| here(it.span));
+        let at_output = here(returns.span().unwrap_or_else(|| name.span()));
+        let (hold, held, way) = match receiver.map(|it| it.is_exclusive) {
+            None => (quote!(), quote!(), quote!(#private::Owning)),
+            Some(false) => (
+                quote_spanned!(at_receiver=> let #held = #private::shared(&#slf, #python_name).await?;),
+                quote_spanned!(at_receiver=> &#held,),
+                quote!(#private::SharedWay<Self>),
+            ),
+            Some(true) => (
+                quote_spanned!(at_receiver=> let mut #held = #private::exclusive(&#slf, #python_name).await?;),
+                quote_spanned!(at_receiver=> &mut #held,),
+                quote!(#private::Borrowing),
+            ),
+        };
         let function = match self.is_method {
             true => quote!(Self::#name),
             false => quote!(#name),
         };
         let arguments = parameters.rest.iter().map(|it| &it.name);
         let output = local("output");
-        let result = returns.into_result(&output, private);
-        let future = quote! {
+        let result = returns.into_result(&output, private, at_output);
+        let future = quote_spanned! {at_output=>
             async move {
                 #hold
-                let #output = #function(#receiver #(#arguments),*).await;
+                let #output = #function(#held #(#arguments),*).await;
                 #result
             }
         };
-        let way = match parameters.receiver {
-            None => quote!(#private::Owning),
-            Some(Receiver::Shared) => quote!(#private::SharedWay<Self>),
-            Some(Receiver::Exclusive) => quote!(#private::Borrowing),
-        };
-        // What cannot be awaited from Python, such as a future that is not `Send`, is shown at the user's function.
-        let span = returns.span().unwrap_or_else(|| name.span());
-        let span = span.resolved_at(Span::call_site());
         match &parameters.cancel_handle() {
-            None => quote_spanned! {span=>
+            None => quote_spanned! {at_output=>
                 #private::coroutine::<#runtime, #way, _, _, _>(#py, #options, #future)
             },
-            Some(cancel) => quote_spanned! {span=>
+            Some(cancel) => quote_spanned! {at_output=>
                 #private::cancellable_coroutine::<#runtime, #way, _, _, _>(#py, #options, |#cancel| #future)
             },
         }
@@ -245,6 +244,11 @@ pub(crate) fn is_for_both(attribute: &Attribute) -> bool {
     ["cfg", "doc"]
         .iter()
         .any(|name| attribute.path().is_ident(name))
+}
+
+/// Where an error in generated code is shown.
+fn here(span: Span) -> Span {
+    span.resolved_at(Span::call_site())
 }
 
 /// A name of ours among the user's parameters.

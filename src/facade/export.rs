@@ -13,7 +13,7 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
@@ -93,7 +93,8 @@ pub fn coroutine<R, W, F, T, O>(
 where
     R: Runtime,
     W: Way,
-    F: Future<Output = PyResult<T>> + Send + 'static,
+    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
+    F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
     T: for<'py> IntoPyObject<'py> + Send + 'static,
 {
     Ok(Coroutine {
@@ -111,7 +112,8 @@ pub fn cancellable_coroutine<R, W, F, T, O>(
 where
     R: Runtime,
     W: Way,
-    F: Future<Output = PyResult<T>> + Send + 'static,
+    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
+    F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
     T: for<'py> IntoPyObject<'py> + Send + 'static,
 {
     let make = |cancel| W::ready(make(cancel));
@@ -273,24 +275,55 @@ where
     <T::Frozen as Mutability>::hold(object, method)
 }
 
-pub async fn exclusive<'a, T>(
+/// How `&mut self` is had.
+#[diagnostic::on_unimplemented(
+    message = "`&mut self` in a class that is `frozen`",
+    label = "an object of a frozen class cannot be had for oneself",
+    note = "take `&self`, with a lock around what changes, or take `frozen` out of `#[pyclass]`"
+)]
+pub trait Mutable: Sized {
+    type HeldAlone<'a, T: PyClass<Frozen = Self> + 'a>: DerefMut<Target = T>;
+
+    fn hold_alone<'a, T>(
+        object: &'a Py<T>,
+        method: &'static str,
+    ) -> impl Future<Output = PyResult<Self::HeldAlone<'a, T>>>
+    where
+        T: PyClass<Frozen = Self> + Send + Sync;
+}
+
+impl Mutable for False {
+    type HeldAlone<'a, T: PyClass<Frozen = False> + 'a> = PyClassGuardMut<'a, T>;
+
+    async fn hold_alone<'a, T>(
+        object: &'a Py<T>,
+        method: &'static str,
+    ) -> PyResult<PyClassGuardMut<'a, T>>
+    where
+        T: PyClass<Frozen = False> + Send + Sync,
+    {
+        // In the call, which is attached: see the protocol.
+        let borrow = Python::attach(|py| object.bind_borrowed(py).extract().ok());
+        let borrow = borrow.ok_or_else(|| {
+            let class = T::NAME;
+            PyRuntimeError::new_err(format!(
+                "{class}.{method} has the object for itself (`&mut self`) until it is done, and another call that is not done \
+                 uses it: await that one first"
+            ))
+        })?;
+        call_returns().await;
+        Ok(borrow)
+    }
+}
+
+pub fn exclusive<'a, T>(
     object: &'a Py<T>,
     method: &'static str,
-) -> PyResult<PyClassGuardMut<'a, T>>
+) -> impl Future<Output = PyResult<<T::Frozen as Mutable>::HeldAlone<'a, T>>>
 where
-    T: PyClass<Frozen = False> + Send + Sync,
+    T: PyClass<Frozen: Mutable> + Send + Sync,
 {
-    // In the call, which is attached: see the protocol.
-    let borrow = Python::attach(|py| object.bind_borrowed(py).extract().ok());
-    let borrow = borrow.ok_or_else(|| {
-        let class = T::NAME;
-        PyRuntimeError::new_err(format!(
-            "{class}.{method} has the object for itself (`&mut self`) until it is done, and another call that is not done uses \
-             it: await that one first"
-        ))
-    })?;
-    call_returns().await;
-    Ok(borrow)
+    <T::Frozen as Mutable>::hold_alone(object, method)
 }
 
 /// Waits once.

@@ -19,6 +19,7 @@ pub(crate) struct Options {
     pub(crate) has_pyo3_path: bool,
     /// Those of PyO3, as they were written.
     pub(crate) forwarded: Vec<TokenStream>,
+    names: Vec<Ident>,
 }
 
 /// Where an option is written.
@@ -82,8 +83,13 @@ impl Options {
                 return Err(Error::new(name.span(), message));
             }
         }
+        let is_twice = name != "warn" && self.names.contains(name);
+        self.names.push(name.clone());
         self.forwarded.push(tokens);
-        Ok(())
+        match is_twice {
+            false => Ok(()),
+            true => Err(Error::new(name.span(), format!("`{name}` is set twice"))),
+        }
     }
 
     fn set_eager_start(&mut self, name: &Ident, tokens: usize) -> Result<()> {

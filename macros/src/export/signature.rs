@@ -1,7 +1,7 @@
 //! What an exported `async fn` takes and returns, and what of that Python cannot give or get.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{
     Attribute, Error, FnArg, GenericArgument, Pat, PathArguments, Result, ReturnType, Signature,
@@ -31,9 +31,10 @@ pub(super) fn check_qualifiers(signature: &Signature) -> Result<()> {
     errors.into_result()
 }
 
-pub(super) enum Receiver {
-    Shared,
-    Exclusive,
+/// `&self` or `&mut self`.
+pub(super) struct Receiver {
+    pub(super) is_exclusive: bool,
+    pub(super) span: Span,
 }
 
 pub(super) struct Parameters {
@@ -84,8 +85,10 @@ impl Parameters {
 impl Receiver {
     fn parse(receiver: &syn::Receiver) -> Result<Self> {
         match (&receiver.reference, receiver.mutability) {
-            (Some(_), None) => Ok(Self::Shared),
-            (Some(_), Some(_)) => Ok(Self::Exclusive),
+            (Some(_), mutability) => Ok(Self {
+                is_exclusive: mutability.is_some(),
+                span: receiver.span(),
+            }),
             (None, _) => Err(Error::new_spanned(
                 receiver,
                 "Python keeps the object, so it cannot be taken by value: take `&self`, `&mut self` or `slf: Py<Self>`",
@@ -251,8 +254,13 @@ impl Returns {
     }
 
     /// Makes a `PyResult` of the output.
-    pub(super) fn into_result(&self, output: &TokenStream, private: &TokenStream) -> TokenStream {
-        let result = quote!(#private::outcome(&#output).into_result(#output));
+    pub(super) fn into_result(
+        &self,
+        output: &TokenStream,
+        private: &TokenStream,
+        span: Span,
+    ) -> TokenStream {
+        let result = quote_spanned!(span=> #private::outcome(&#output).into_result(#output));
         if !self.is_next {
             return result;
         }
