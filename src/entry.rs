@@ -1,12 +1,12 @@
 //! The life of a loop that Rust starts: run, end as `asyncio.run` does, Ctrl-C in between.
 
 mod interrupt;
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+#[cfg(feature = "attributes")]
 mod program;
 
 use std::future::Future;
+use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
@@ -15,11 +15,14 @@ use pyo3::prelude::*;
 use self::interrupt::Interrupts;
 use crate::asyncio;
 use crate::locals::TaskLocals;
+use crate::primitive::lock_std;
 use crate::runtime::Runtime;
 use crate::rust_to_python::future_into_py;
 
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+#[cfg(feature = "attributes")]
 pub(crate) use program::main;
+#[cfg(feature = "testing")]
+pub(crate) use program::prepare_interpreter;
 
 /// Runs `future` on a new loop, of `module`'s kind if one is named, and ends the loop.
 pub(crate) fn run<R, F, T>(py: Python<'_>, module: Option<&str>, future: F) -> PyResult<T>
@@ -103,7 +106,7 @@ fn receive<T: Send>(py: Python<'_>, receiver: &mut mpsc::Receiver<T>) -> PyResul
         // `detach` asks for a reference that another thread could use, which a receiver's is not.
         let receiver = Mutex::new(&mut *receiver);
         let received = py.detach(|| {
-            let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
+            let receiver = lock_std(&receiver);
             receiver.recv_timeout(PATIENCE)
         });
         match received {

@@ -1,11 +1,20 @@
 //! The public modules, one a runtime: stamped from one text, so that every runtime has the same functions and the same words.
 
-#[cfg(feature = "attributes")]
+#[cfg(any(
+    feature = "async-std-runtime",
+    feature = "smol-runtime",
+    feature = "tokio-runtime"
+))]
 #[macro_use]
 mod attributes;
 #[cfg(feature = "attributes")]
+#[macro_use]
+mod exporting;
+#[cfg(feature = "attributes")]
 #[allow(missing_docs, reason = "not public API")]
 mod export;
+#[cfg(feature = "attributes")]
+pub mod private;
 
 /// Stamps the functions of a runtime's module. `$generic` is the parameter that stands for the runtime where that is the
 /// caller's choice. The rest is for the documentation: what comes before a function's name and after it in an example, how
@@ -400,11 +409,12 @@ pub mod async_std {
 
     pub use crate::runtime::async_std::AsyncStd;
 
+    attributes!("async_std", async_std_main, async_std_test, "", "");
     #[cfg(feature = "attributes")]
-    attributes!(
+    exporting!(
+        "async_std",
         async_std_pyfunction,
         async_std_pymethods,
-        "async_std",
         "async_std::task::sleep"
     );
 }
@@ -425,11 +435,12 @@ pub mod smol {
 
     pub use crate::runtime::smol::Smol;
 
+    attributes!("smol", smol_main, smol_test, "", "");
     #[cfg(feature = "attributes")]
-    attributes!(
+    exporting!(
+        "smol",
         smol_pyfunction,
         smol_pymethods,
-        "smol",
         "smol::Timer::after"
     );
 }
@@ -448,65 +459,28 @@ pub mod tokio {
 
     pub use crate::runtime::tokio::{AlreadyStarted, Tokio, get_runtime, init, init_with_runtime};
 
-    /// Makes an `async fn main` the program: it runs on tokio, and a Python event loop runs in the main thread meanwhile.
-    ///
-    /// Python is started, `main` is run as by [`run`], with all that `run` does at the end, and the process exits.
-    ///
-    /// | option | takes | without it |
-    /// | --- | --- | --- |
-    /// | `flavor` | `"multi_thread"`, or `"current_thread"`: one thread beside the main one | `"multi_thread"` |
-    /// | `worker_threads` | how many threads the `multi_thread` flavor has, from 1 up | tokio's own default |
-    /// | `event_loop` | the name of a Python module that has `new_event_loop()`, such as `"uvloop"` | asyncio's policy |
-    /// | `crate` | the path to this crate | found by `Cargo.toml`, under whatever name it has there |
-    ///
-    /// Documentation and lint levels (`allow` and the like) on the function are of the program's `main`. Other attributes,
-    /// such as `#[tracing::instrument]`, are of the `async fn`.
-    ///
-    /// # Exit status
-    ///
-    /// | `main` ends with | status | printed |
-    /// | --- | --- | --- |
-    /// | `Ok` | 0 | |
-    /// | `Err`, or a panic | 1 | the traceback, as Python prints it |
-    /// | `SystemExit` | its code | its message, if it has one |
-    /// | Ctrl-C | 130 | |
-    ///
-    /// # Errors
-    ///
-    /// What is not accepted is a compile error that points at it: an option that is unknown, is set twice or has a wrong
-    /// value, and a function that is not an `async fn main()` without parameters that returns a `PyResult`.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use pyo3::prelude::*;
-    ///
-    /// #[pyo3_asyncio::tokio::main(flavor = "current_thread")]
-    /// async fn main() -> PyResult<()> {
-    ///     let sleep = Python::attach(|py| {
-    ///         let asyncio = py.import("asyncio")?;
-    ///         pyo3_asyncio::tokio::into_future(asyncio.call_method1("sleep", (0.1,))?)
-    ///     })?;
-    ///     sleep.await?;
-    ///     Ok(())
-    /// }
-    /// ```
-    #[doc(inline)]
-    #[cfg(feature = "attributes")]
-    pub use pyo3_asyncio_macros::tokio_main as main;
-
-    #[cfg(feature = "attributes")]
     attributes!(
+        "tokio",
+        tokio_main,
+        tokio_test,
+        "| `flavor` | `\"multi_thread\"`, or `\"current_thread\"`: one thread beside the main one | `\"multi_thread\"` |
+| `worker_threads` | how many threads the `multi_thread` flavor has, from 1 up | tokio's own default |",
+        "| `flavor` | `\"multi_thread\"` or `\"current_thread\"`, for a runtime of the test's own | that of the process |
+| `worker_threads` | how many threads the `multi_thread` flavor has, for a runtime of the test's own | that of the process |"
+    );
+    #[cfg(feature = "attributes")]
+    exporting!(
+        "tokio",
         tokio_pyfunction,
         tokio_pymethods,
-        "tokio",
         "tokio::time::sleep"
     );
 }
 
 /// The bridge on a runtime of your own: implement [`Runtime`](generic::Runtime) and name it as the first type parameter.
 ///
-/// The functions are those of the runtimes' own modules; the examples use tokio where yours would stand.
+/// The functions are those of the runtimes' own modules; the examples use tokio where yours would stand. A whole program is
+/// `examples/custom_runtime.rs`.
 pub mod generic {
     facade!(
         [R],
@@ -518,44 +492,4 @@ pub mod generic {
     );
 
     pub use crate::runtime::Runtime;
-}
-
-/// Not public API: what the attributes expand to.
-#[cfg(feature = "attributes")]
-#[doc(hidden)]
-#[allow(missing_docs, reason = "not public API")]
-pub mod __private {
-    pub use super::export::*;
-
-    #[cfg(feature = "tokio-runtime")]
-    pub use tokio_main::{TokioOptions, tokio_main};
-
-    #[cfg(feature = "tokio-runtime")]
-    mod tokio_main {
-        use std::future::Future;
-        use std::process::ExitCode;
-
-        use pyo3::PyResult;
-
-        use crate::runtime::tokio::{Tokio, init_with_options};
-
-        #[derive(Debug)]
-        pub struct TokioOptions {
-            pub current_thread: bool,
-            pub worker_threads: Option<usize>,
-        }
-
-        pub fn tokio_main<F, T>(
-            options: TokioOptions,
-            event_loop: Option<&str>,
-            main: impl FnOnce() -> F,
-        ) -> ExitCode
-        where
-            F: Future<Output = PyResult<T>> + Send + 'static,
-            T: Send + 'static,
-        {
-            init_with_options(options.current_thread, options.worker_threads);
-            crate::entry::main::<Tokio, F, T>(event_loop, main)
-        }
-    }
 }

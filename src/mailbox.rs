@@ -16,6 +16,7 @@
 //!    that leaks its handles. Closing drops the queued jobs, tells the anchored, and gives the descriptor back.
 //! 6. Locks are released before a job runs, before anything of the user's is dropped and before Python is called.
 
+pub(crate) mod burst;
 pub(crate) mod doorbell;
 pub(crate) mod queue;
 
@@ -23,7 +24,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -33,6 +34,8 @@ use slab::Slab;
 
 use crate::asyncio;
 use crate::error::LoopClosed;
+use crate::primitive::lock_std;
+use burst::{Burst, Start};
 use doorbell::{Call, Doorbell};
 use queue::{Queue, Remains};
 
@@ -60,6 +63,7 @@ pub(crate) struct Mailbox(Arc<Inner>);
 
 struct Inner {
     queue: Queue<Job, Doorbell>,
+    starts: Burst<Start>,
     /// `None` once closed.
     anchors: Mutex<Option<Slab<Arc<dyn Anchored>>>>,
     address: usize,
@@ -76,10 +80,6 @@ thread_local! {
     static LAST: RefCell<Option<Mailbox>> = const { RefCell::new(None) };
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Mailbox {
     /// The mailbox of a loop, made at the first call for it, from any thread.
     ///
@@ -90,7 +90,7 @@ impl Mailbox {
         if let Some(mailbox) = last {
             return Ok(mailbox);
         }
-        let known = lock(&REGISTRY).get(&address).cloned();
+        let known = lock_std(&REGISTRY).get(&address).cloned();
         let mailbox = match known {
             Some(mailbox) if mailbox.serves(address) => mailbox,
             _ => Self::open(event_loop)?,
@@ -109,6 +109,11 @@ impl Mailbox {
         self.0.queue.push(job)
     }
 
+    /// What this loop's thread starts on a runtime.
+    pub(crate) fn starts(&self) -> &Burst<Start> {
+        &self.0.starts
+    }
+
     /// Whether the loop is in debug mode. A change is seen from the next turn of the drain on.
     pub(crate) fn is_debug(&self) -> bool {
         self.0.debug.load(Ordering::Relaxed)
@@ -116,7 +121,7 @@ impl Mailbox {
 
     /// Anchors an object until it is released or the loop closes. `None` if the loop is closed.
     pub(crate) fn anchor(&self, object: Arc<dyn Anchored>) -> Option<Anchor> {
-        let mut anchors = lock(&self.0.anchors);
+        let mut anchors = lock_std(&self.0.anchors);
         let key = anchors.as_mut()?.insert(object);
         let key = u32::try_from(key + 1).ok().and_then(NonZeroU32::new);
         Some(Anchor(key.expect("fewer than 2^32 futures wait at once")))
@@ -125,7 +130,7 @@ impl Mailbox {
     /// Releases an anchor, once.
     pub(crate) fn release(&self, anchor: Anchor) {
         let released = {
-            let mut anchors = lock(&self.0.anchors);
+            let mut anchors = lock_std(&self.0.anchors);
             anchors
                 .as_mut()
                 .and_then(|anchors| anchors.try_remove(anchor.0.get() as usize - 1))
@@ -142,7 +147,7 @@ impl Mailbox {
         }
         let mailbox = Self::new(event_loop)?;
         let first = {
-            let mut registry = lock(&REGISTRY);
+            let mut registry = lock_std(&REGISTRY);
             match registry.get(&mailbox.0.address) {
                 Some(other) if !other.0.queue.is_closed() => Some(other.clone()),
                 _ => {
@@ -166,6 +171,7 @@ impl Mailbox {
     fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         Ok(Self(Arc::new(Inner {
             queue: Queue::new(Doorbell::NotYet),
+            starts: Burst::new(),
             anchors: Mutex::new(Some(Slab::new())),
             address: event_loop.as_ptr() as usize,
             debug: AtomicBool::new(asyncio::is_debug(event_loop)?),
@@ -177,7 +183,7 @@ impl Mailbox {
     fn watch(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         let signal = Py::new(event_loop.py(), LoopGone(self.clone()))?;
         let watch = asyncio::weakref(event_loop, signal.into_any())?;
-        *lock(&self.0.watch) = Some(watch.unbind());
+        *lock_std(&self.0.watch) = Some(watch.unbind());
         Ok(())
     }
 
@@ -199,14 +205,14 @@ impl Mailbox {
     fn close(&self, py: Python<'_>) {
         let Remains { jobs, bell } = self.0.queue.close();
         {
-            let mut registry = lock(&REGISTRY);
+            let mut registry = lock_std(&REGISTRY);
             let own = registry.get(&self.0.address);
             if own.is_some_and(|own| Arc::ptr_eq(&own.0, &self.0)) {
                 registry.remove(&self.0.address);
             }
         }
-        let anchors = lock(&self.0.anchors).take();
-        let watch = lock(&self.0.watch).take();
+        let anchors = lock_std(&self.0.anchors).take();
+        let watch = lock_std(&self.0.watch).take();
         drop(jobs);
         for (_, anchored) in anchors.into_iter().flatten() {
             anchored.loop_closed(py);
@@ -308,7 +314,7 @@ impl Drain {
         if !self.owned_by_loop {
             return Ok(());
         }
-        let anchors = lock(&self.mailbox.0.anchors);
+        let anchors = lock_std(&self.mailbox.0.anchors);
         let mut anchored = anchors.iter().flatten();
         anchored.try_for_each(|(_, anchored)| anchored.traverse(&visit))
     }

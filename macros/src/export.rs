@@ -12,26 +12,9 @@ use syn::ext::IdentExt as _;
 use syn::{Attribute, LitStr, Result, Signature, Visibility};
 
 use crate::errors::Errors;
+use crate::runtime::Runtime;
 pub(crate) use options::{Options, Place, of_impl};
 use signature::{Parameter, Parameters, Returns};
-
-/// The runtimes, each by the path to its type in `pyo3-asyncio`.
-#[derive(Clone, Copy)]
-pub(crate) enum Runtime {
-    AsyncStd,
-    Smol,
-    Tokio,
-}
-
-impl Runtime {
-    fn path(self, krate: &TokenStream) -> TokenStream {
-        match self {
-            Self::AsyncStd => quote!(#krate::async_std::AsyncStd),
-            Self::Smol => quote!(#krate::smol::Smol),
-            Self::Tokio => quote!(#krate::tokio::Tokio),
-        }
-    }
-}
 
 /// An `async fn` that is exported.
 pub(crate) struct Export<'a> {
@@ -69,7 +52,7 @@ impl Export<'_> {
         let private = quote!(#krate::__private);
         let inputs = self.inputs(&parameters, &private);
         let output = returns.in_python(&private);
-        let body = self.body(&parameters, &returns, &runtime.path(krate), &private);
+        let body = self.body(&parameters, &returns, runtime, &private);
         let function = quote! {
             #head
             #visibility fn #name<'py>(#inputs) -> #private::pyo3::PyResult<#private::Coroutine<'py, #output>> {
@@ -139,10 +122,11 @@ impl Export<'_> {
         &self,
         parameters: &Parameters,
         returns: &Returns,
-        runtime: &TokenStream,
+        runtime: Runtime,
         private: &TokenStream,
     ) -> TokenStream {
         let (py, slf, held) = (local("py"), local("slf"), local("held"));
+        let runtime = runtime.ty();
         let python_name = self.python_name();
         let options = self.coroutine_options(private);
         let name = &self.signature.ident;
@@ -180,10 +164,10 @@ impl Export<'_> {
         };
         match &parameters.cancel_handle() {
             None => quote_spanned! {at_output=>
-                #private::coroutine::<#runtime, #way, _, _, _>(#py, #options, #future)
+                #private::coroutine::<#private::#runtime, #way, _, _, _>(#py, #options, #future)
             },
             Some(cancel) => quote_spanned! {at_output=>
-                #private::cancellable_coroutine::<#runtime, #way, _, _, _>(#py, #options, |#cancel| #future)
+                #private::cancellable_coroutine::<#private::#runtime, #way, _, _, _>(#py, #options, |#cancel| #future)
             },
         }
     }
@@ -199,8 +183,7 @@ impl Export<'_> {
         };
         quote! {
             #private::CoroutineOptions {
-                class: #class,
-                name: #name,
+                names: || (#name, #class),
                 eager_start: #eager_start,
             }
         }

@@ -5,8 +5,9 @@ use quote::quote;
 use syn::{Error, ItemFn, Result};
 
 use crate::errors::Errors;
-use crate::export::{Export, Options, Place, Runtime, is_for_both, without_python};
+use crate::export::{Export, Options, Place, is_for_both, without_python};
 use crate::krate;
+use crate::runtime::Runtime;
 
 pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let function = match syn::parse2::<ItemFn>(item.clone()) {

@@ -6,8 +6,9 @@ use syn::ext::IdentExt as _;
 use syn::{Error, ImplItem, ImplItemFn, ItemImpl, Result, Visibility};
 
 use crate::errors::Errors;
-use crate::export::{Export, Options, Runtime, of_impl, pyo3_path, without_python};
+use crate::export::{Export, Options, of_impl, pyo3_path, without_python};
 use crate::krate;
+use crate::runtime::Runtime;
 
 pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut methods = match syn::parse2::<ItemImpl>(item.clone()) {

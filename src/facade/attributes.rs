@@ -1,126 +1,97 @@
-//! The attributes that export functions, with their documentation: one text for every runtime.
+//! The attributes of a runtime's module, with their documentation.
 
-/// Stamps them. `$path` is the runtime's module and `$sleep` how to sleep on it, for the examples.
+/// Exports `#[main]` and `#[test]`. `$main` and `$test` are their names among the macros; the options that only this
+/// runtime has are rows of the tables of options.
 macro_rules! attributes {
-    ($pyfunction:ident, $pymethods:ident, $path:literal, $sleep:literal) => {
-        /// Exports an `async fn` as a function that gives Python a coroutine: there, it is an `async def`.
+    ($path:literal, $main:ident, $test:ident, $main_options:literal, $test_options:literal) => {
+        /// Makes an `async fn main` the program: it runs on this runtime, and a Python event loop runs in the main thread
+        /// meanwhile.
         ///
-        /// Arguments are extracted when it is called, so a `TypeError` comes at the call. The future starts on the runtime when the
-        /// coroutine is awaited, as that of [`into_coroutine`]: it finds the loop and the context of the task that awaits it,
-        /// and cancelling the task drops it. It may return a value, `()`, or a `Result` whose error PyO3 can make an exception
-        /// of. In Rust the `async fn` stays what it is, and is called as before.
+        /// Python is started, `main` is run as by [`run`], with all that `run` does at the end, and the process exits.
         ///
-        /// | option | says |
-        /// | --- | --- |
-        /// | `eager_start` | the first poll is on the thread that awaits: see [`eager_future_into_py`] |
-        /// | `name`, `signature`, `text_signature`, `pass_module`, `warn` | what they say to PyO3 |
-        /// | `crate` | the path to this crate, instead of its name in `Cargo.toml` |
+        /// | option | takes | without it |
+        /// | --- | --- | --- |
+        #[doc = $main_options]
+        /// | `event_loop` | the name of a Python module that has `new_event_loop()`, such as `"uvloop"` | asyncio's policy |
+        /// | `crate` | the path to this crate | found by `Cargo.toml`, under whatever name it has there |
         ///
-        /// They may stand in a `#[pyo3(…)]` as well, where `crate` is the path to PyO3. A parameter that is marked
-        /// `#[pyo3(cancel_handle)]` is not Python's: it is a [`CancelHandle`](crate::CancelHandle), and cancelling the task
-        /// tells the future so instead of dropping it.
+        /// Documentation and lint levels (`allow` and the like) on the function are of the program's `main`. Other
+        /// attributes, such as `#[tracing::instrument]`, are of the `async fn`.
         ///
-        /// An inline `#[pymodule]` knows its functions by the name of their attribute: import this one as `pyfunction` there.
+        /// # Exit status
+        ///
+        /// | `main` ends with | status | printed |
+        /// | --- | --- | --- |
+        /// | `Ok` | 0 | |
+        /// | `Err`, or a panic | 1 | the traceback, as Python prints it |
+        /// | `SystemExit` | its code | its message, if it has one |
+        /// | Ctrl-C | 130 | |
         ///
         /// # Errors
         ///
-        /// What is not accepted is a compile error: a function that is not `async`, parameters that borrow (`&str`, `Bound`,
-        /// `Python`), a future that is not `Send`. The stub that PyO3's introspection makes says what the coroutine comes to, with
-        /// the feature `experimental-inspect`.
+        /// What is not accepted is a compile error that points at it: an option that is unknown, is set twice or has a
+        /// wrong value, and a function that is not an `async fn main()` without parameters that returns a `PyResult`.
         ///
         /// # Example
         ///
         /// ```
-        /// use std::time::Duration;
         /// use pyo3::prelude::*;
         ///
-        /// /// Sleeps, and says for how long.
-        #[doc = concat!("#[pyo3_asyncio::", $path, "::pyfunction(signature = (seconds=0.01))]")]
-        /// async fn rust_sleep(seconds: f64) -> f64 {
-        #[doc = concat!("    ", $sleep, "(Duration::from_secs_f64(seconds)).await;")]
-        ///     seconds
+        #[doc = concat!("#[pyo3_asyncio::", $path, "::main]")]
+        /// async fn main() -> PyResult<()> {
+        ///     let sleep = Python::attach(|py| {
+        ///         let asyncio = py.import("asyncio")?;
+        #[doc = concat!("        pyo3_asyncio::", $path, "::into_future(asyncio.call_method1(\"sleep\", (0.1,))?)")]
+        ///     })?;
+        ///     sleep.await?;
+        ///     Ok(())
         /// }
-        ///
-        /// # Python::initialize();
-        /// Python::attach(|py| {
-        ///     let rust_sleep = wrap_pyfunction!(rust_sleep, py)?;
-        ///     let seconds = py.import("asyncio")?.call_method1("run", (rust_sleep.call0()?,))?;
-        ///     assert_eq!(seconds.extract::<f64>()?, 0.01);
-        ///     Ok::<_, PyErr>(())
-        /// })
-        /// # .unwrap();
         /// ```
         #[doc(inline)]
-        pub use pyo3_asyncio_macros::$pyfunction as pyfunction;
+        #[cfg(feature = "attributes")]
+        pub use pyo3_asyncio_macros::$main as main;
 
-        /// PyO3's `#[pymethods]`, in which methods may be `async fn`: they give Python a coroutine, as with
-        #[doc = concat!("[`#[pyfunction]`](macro@crate::", $path, "::pyfunction).")]
+        /// Makes a function a test, under cargo's own harness and under [`testing::main`](crate::testing::main).
         ///
-        /// Everything else in the block is PyO3's. The options of an `async fn` are in `#[pyo3(…)]` on it, also `eager_start`.
+        /// An `async fn` is polled on this runtime; a plain `fn` may block. Either has a thread of its own, that of no
+        /// event loop, which is not attached to the interpreter. [`get_current_loop`] and [`into_future`] find the test's
+        /// event loop: its own under cargo's harness, that of the program's `main` under [`testing`](crate::testing).
         ///
-        /// | receiver | what the coroutine keeps, from the call to its end |
-        /// | --- | --- |
-        /// | `&self` of a `frozen` class | the object |
-        /// | `&self` | the object, and a shared borrow of it |
-        /// | `&mut self` | the object, for itself alone |
-        /// | `slf: Py<Self>` | the object |
-        /// | `cls: Py<PyType>` with `#[classmethod]` | the class |
-        /// | none, with `#[staticmethod]` | nothing |
+        /// It may take one parameter, the loop, as a `Py<PyAny>` or as [`TaskLocals`](crate::TaskLocals). It returns
+        /// nothing, or a `Result<(), E>` of any `E: Debug`; the traceback of a `PyErr` is in the report.
+        /// `#[ignore]` and `#[should_panic]` mean what they mean for `#[test]`.
         ///
-        /// A call that cannot have its borrow, as another coroutine has it, is a `RuntimeError`. The borrow is given back
-        /// before Python goes on, also when the task was cancelled. A `frozen` class is the better choice where methods run
-        /// side by side: it keeps what changes in a lock or a channel of its own.
-        ///
-        /// `__aenter__`, `__aexit__`, `__anext__` and `__call__` may be `async fn`. An `__anext__` that returns `None` ends the
-        /// iteration. Python does not await a constructor: make one a class method that returns `Self`.
+        /// | option | takes | without it |
+        /// | --- | --- | --- |
+        #[doc = $test_options]
+        /// | `event_loop` | the name of a Python module that has `new_event_loop()`, for a loop of the test's own | asyncio's policy, or the loop of `main` |
+        /// | `crate` | the path to this crate | found by `Cargo.toml`, under whatever name it has there |
         ///
         /// # Errors
         ///
-        /// What is not accepted is a compile error.
+        /// What is not accepted is a compile error that points at it.
         ///
         /// # Example
         ///
         /// ```
-        /// use std::sync::atomic::{AtomicU32, Ordering};
-        /// use std::time::Duration;
-        /// use pyo3::prelude::*;
+        /// # fn main() {}
+        /// #[cfg(test)]
+        /// mod tests {
+        ///     use pyo3::prelude::*;
         ///
-        /// /// Counts down, and takes its time.
-        /// #[pyclass(frozen)]
-        /// struct Countdown(AtomicU32);
-        ///
-        #[doc = concat!("#[pyo3_asyncio::", $path, "::pymethods]")]
-        /// impl Countdown {
-        ///     #[new]
-        ///     fn new(from: u32) -> Self {
-        ///         Countdown(AtomicU32::new(from))
-        ///     }
-        ///
-        ///     fn __aiter__(slf: Py<Self>) -> Py<Self> {
-        ///         slf
-        ///     }
-        ///
-        ///     async fn __anext__(&self) -> Option<u32> {
-        #[doc = concat!("        ", $sleep, "(Duration::from_millis(1)).await;")]
-        ///         let next = |left: u32| left.checked_sub(1);
-        ///         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
+        #[doc = concat!("    #[pyo3_asyncio::", $path, "::test]")]
+        ///     async fn python_sleeps() -> PyResult<()> {
+        ///         let sleep = Python::attach(|py| {
+        ///             let asyncio = py.import("asyncio")?;
+        #[doc = concat!("            pyo3_asyncio::", $path, "::into_future(asyncio.call_method1(\"sleep\", (0.1,))?)")]
+        ///         })?;
+        ///         sleep.await?;
+        ///         Ok(())
         ///     }
         /// }
-        ///
-        /// # Python::initialize();
-        /// # Python::attach(|py| {
-        /// #     let program = c"
-        /// # import asyncio
-        /// # async def main():
-        /// #     assert [left async for left in countdown] == [3, 2, 1]
-        /// # asyncio.run(main())
-        /// # ";
-        /// #     let globals = pyo3::types::PyDict::new(py);
-        /// #     globals.set_item("countdown", Py::new(py, Countdown::new(3))?)?;
-        /// #     py.run(program, Some(&globals), None)
-        /// # }).unwrap();
         /// ```
         #[doc(inline)]
-        pub use pyo3_asyncio_macros::$pymethods as pymethods;
+        #[cfg(feature = "testing")]
+        pub use pyo3_asyncio_macros::$test as test;
     };
 }

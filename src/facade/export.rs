@@ -31,16 +31,15 @@ pub use pyo3;
 
 #[derive(Debug)]
 pub struct CoroutineOptions {
-    /// The class that it is a method of.
-    pub class: Option<&'static str>,
-    pub name: &'static str,
+    /// What it is called in Python, and the class that it is a method of.
+    pub names: fn() -> (&'static str, Option<&'static str>),
     pub eager_start: bool,
 }
 
 impl CoroutineOptions {
     #[track_caller]
     fn making(&self) -> Making {
-        let making = Making::named(self.class, self.name);
+        let making = Making::named(self.names);
         if self.eager_start {
             making.eager()
         } else {

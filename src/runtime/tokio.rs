@@ -4,9 +4,11 @@ mod local_set;
 
 use std::fmt;
 use std::future::{Future, pending};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
+
+use crate::primitive::lock_std;
 
 /// Tokio, as the bridge sees it.
 #[derive(Debug)]
@@ -72,7 +74,7 @@ impl std::error::Error for AlreadyStarted {}
 /// ```
 pub fn init(builder: Builder) -> Result<(), AlreadyStarted> {
     // Locked while the runtime is looked for: `get_runtime` builds under the same lock.
-    let mut chosen = BUILDER.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut chosen = lock_std(&BUILDER);
     if RUNTIME.get().is_some() {
         return Err(AlreadyStarted);
     }
@@ -88,7 +90,7 @@ pub fn init(builder: Builder) -> Result<(), AlreadyStarted> {
 ///
 /// [`AlreadyStarted`] if another runtime is in use.
 pub fn init_with_runtime(runtime: &'static Runtime) -> Result<(), AlreadyStarted> {
-    let _building = BUILDER.lock().unwrap_or_else(PoisonError::into_inner);
+    let _building = lock_std(&BUILDER);
     RUNTIME.set(runtime).map_err(|_| AlreadyStarted)?;
     drive(runtime);
     Ok(())
@@ -103,7 +105,7 @@ pub fn get_runtime<'a>() -> &'a Runtime {
     if let Some(runtime) = RUNTIME.get() {
         return runtime;
     }
-    let mut chosen = BUILDER.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut chosen = lock_std(&BUILDER);
     RUNTIME.get_or_init(|| {
         let mut builder = chosen.take().unwrap_or_else(|| {
             let mut builder = Builder::new_multi_thread();
@@ -130,17 +132,50 @@ fn drive(runtime: &'static Runtime) {
         .expect("the system has a thread for the tokio runtime");
 }
 
-/// The builder that `#[main]` asks for. It is the first in its process to ask.
+/// What the options of an attribute say.
 #[cfg(feature = "attributes")]
-pub(crate) fn init_with_options(current_thread: bool, worker_threads: Option<usize>) {
-    let mut builder = if current_thread {
-        Builder::new_current_thread()
-    } else {
-        Builder::new_multi_thread()
-    };
-    if let Some(worker_threads) = worker_threads {
-        builder.worker_threads(worker_threads);
+#[derive(Debug)]
+pub struct TokioOptions {
+    /// The flavor without workers.
+    pub current_thread: bool,
+    /// The workers of the other flavor, or as many as tokio chooses.
+    pub worker_threads: Option<usize>,
+}
+
+#[cfg(feature = "attributes")]
+impl TokioOptions {
+    fn builder(self) -> Builder {
+        let mut builder = if self.current_thread {
+            Builder::new_current_thread()
+        } else {
+            Builder::new_multi_thread()
+        };
+        if let Some(worker_threads) = self.worker_threads {
+            builder.worker_threads(worker_threads);
+        }
+        builder.enable_all();
+        builder
     }
-    builder.enable_all();
-    init(builder).expect("nothing uses the runtime before `main` starts");
+}
+
+#[cfg(feature = "attributes")]
+impl super::Standalone for Tokio {
+    type Options = TokioOptions;
+
+    fn init(options: TokioOptions) {
+        init(options.builder()).expect("nothing uses the runtime before `main` starts");
+    }
+
+    #[cfg(feature = "testing")]
+    fn block_on<F: Future>(options: Option<TokioOptions>, future: F) -> F::Output {
+        match options {
+            None => get_runtime().handle().block_on(future),
+            Some(options) => {
+                let runtime = options.builder().build();
+                let runtime =
+                    runtime.expect("the system has threads and descriptors for the test's runtime");
+                runtime.block_on(future)
+            }
+        }
+    }
 }

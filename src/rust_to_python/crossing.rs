@@ -3,7 +3,7 @@
 //! The way of a result: `poll` → the user's future is dropped → [`Settle`] is posted to the mailbox → the loop's thread
 //! converts the result and settles the Python future. A worker never attaches to the interpreter here.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -17,12 +17,14 @@ use pyo3::prelude::*;
 
 use super::cancel::CancelSlot;
 use super::future::RustFuture;
+use super::leader::Leader;
 use super::local::spawn_on_loop;
 use super::shared::Shared;
 use crate::asyncio;
 use crate::error::{RuntimeStopped, rust_panic};
 use crate::locals::{Scope, TaskLocals, scope};
 use crate::mailbox::Mailbox;
+use crate::mailbox::burst::{Joined, Start};
 use crate::runtime::Runtime;
 
 /// What a Rust result must be so that a Python future can carry it.
@@ -46,6 +48,8 @@ where
 }
 
 /// Starts `future` on the runtime. Cancelling the Python future hands the cancellation to `cancel`, if there is one.
+///
+/// On the thread that runs the event loop, a burst of these wakes the runtime once.
 pub(super) fn spawn<R, F, T>(
     py: Python<'_>,
     locals: TaskLocals,
@@ -57,9 +61,26 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Crossed,
 {
+    let on_loop = runs_here(&locals.event_loop(py))?;
     let (crossing, python) = Crossing::new(py, locals, future, cancel)?;
-    R::spawn(crossing);
+    if !on_loop {
+        R::spawn(crossing);
+        return Ok(python);
+    }
+    let mailbox = &python.get().shared.mailbox;
+    let start = |crossing| Box::new(move || R::spawn(crossing)) as Start;
+    match mailbox.starts().join(TypeId::of::<R>(), crossing, start) {
+        Joined::Follows => {}
+        Joined::Alone(crossing) => R::spawn(crossing),
+        Joined::Leads(crossing) => R::spawn(Leader::new(mailbox.clone(), crossing)),
+    }
     Ok(python)
+}
+
+/// Whether this thread runs the event loop.
+fn runs_here(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let running = asyncio::running_loop(event_loop.py())?;
+    Ok(running.is_some_and(|running| running.is(event_loop)))
 }
 
 /// The same for a future that cannot leave this thread: polled by the event loop if this is the loop's thread, by the
@@ -75,9 +96,8 @@ where
     T: Crossed,
 {
     let event_loop = locals.event_loop(py);
-    let running = asyncio::running_loop(py)?;
     let (crossing, python) = Crossing::new(py, locals, future, None)?;
-    if running.is_some_and(|running| running.is(&event_loop)) {
+    if runs_here(&event_loop)? {
         spawn_on_loop::<R, _>(Mailbox::of(&event_loop)?, crossing);
     } else if let Err(mut crossing) = R::spawn_local(crossing) {
         crossing.shared = None;
