@@ -60,8 +60,8 @@ macro_rules! exported {
             type Reply = PyResult<String>;
 
             #[pyo3_asyncio::$runtime::pyfunction]
-            pub(crate) async fn reply(r#in: String) -> Reply {
-                Ok(r#in)
+            pub(crate) async fn reply(r#type: String) -> Reply {
+                Ok(r#type)
             }
 
             #[pyo3_asyncio::$runtime::pyfunction]

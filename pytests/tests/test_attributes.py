@@ -81,7 +81,7 @@ def test_the_error_of_a_library_is_what_it_converts_to(exported, run):
 
 
 def test_a_result_by_another_name_is_a_result(exported, run):
-    assert run(exported.reply(**{"in": "text"})) == "text"
+    assert run(exported.reply(type="text")) == "text"
 
 
 def test_rust_calls_an_exported_function_as_any_other(exported, run):
