@@ -1,4 +1,4 @@
-//! What `#[main]` and `#[test]` accept, and what they say to what they do not accept.
+//! What the attributes accept, and what they say to what they do not accept.
 //!
 //! After a change of wording, `TRYBUILD=overwrite cargo test --all-features --test ui` writes the `.stderr` files anew.
 
@@ -38,4 +38,10 @@ fn an_accepted_main_gives_the_exit_code() {
 #[test]
 fn a_refused_function_is_told_why_where_it_is_wrong() {
     trybuild::TestCases::new().compile_fail("tests/ui/fail/*.rs");
+}
+
+/// What is accepted is in the tests from Python.
+#[test]
+fn a_refused_export_is_told_why_where_it_is_wrong() {
+    trybuild::TestCases::new().compile_fail("tests/ui/export/*.rs");
 }

@@ -15,7 +15,7 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     let steps = steps.into_iter().flatten().collect();
     steps::run(steps, &options.rest, || {
         venv.check_that_it_can_be_embedded()?;
-        venv.make(&[MATURIN, "anyio", "pytest>=8"])?;
+        venv.make(&[MATURIN, "anyio", "mypy", "pytest>=8"])?;
         venv.add_uvloop();
         venv.print_environment();
         Ok(())
@@ -38,6 +38,9 @@ fn rust<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
         .with("RUSTFLAGS", "--cfg pyo3_asyncio_loom"),
     ]
 }
+
+/// Where the type stubs go.
+const STUBS: &str = "target/stubs";
 
 /// The tests that stand on Python's side.
 fn python<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
@@ -62,6 +65,12 @@ fn python<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
         pytests("python-doorbell", helper, threads),
         pytests("python-doorbell-current-thread", helper, one_thread),
         pytests("python-debug", reader, threads).with("PYTHONASYNCIODEBUG", "1"),
+        Step::new(
+            "stubs",
+            venv.python(["-m", "mypy", "--warn-unused-ignores", "pytests/stubs"]),
+        )
+        .with("MYPYPATH", STUBS)
+        .after(venv.stubs("pytests", STUBS)),
     ]
 }
 

@@ -126,6 +126,19 @@ impl<'sh> Venv<'sh> {
             .args(options)
     }
 
+    /// Has PyO3 write the type stubs of the crate in `package`, with its feature `stubs`.
+    pub(crate) fn stubs(&self, package: &str, folder: &str) -> Cmd<'sh> {
+        self.python(["-m", "maturin", "generate-stubs", "--features", "stubs"])
+            .args([
+                "--target-dir",
+                "target/python",
+                "--out",
+                folder,
+                "--manifest-path",
+            ])
+            .arg(format!("{package}/Cargo.toml"))
+    }
+
     /// The command `python ARGUMENTS…`.
     pub(crate) fn python<A: AsRef<OsStr>>(
         &self,
