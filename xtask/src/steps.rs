@@ -33,6 +33,11 @@ impl<'sh> Step<'sh> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Steps with the same set-up share one run of it.
     pub(crate) fn after(mut self, setup: Cmd<'sh>) -> Self {
         self.setup = Some(Line::new(setup));

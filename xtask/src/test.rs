@@ -47,18 +47,18 @@ impl Extent {
         uvloop: true,
     };
 
-    /// What a Python cannot be tested for, in a sentence.
+    /// What a Python cannot be tested for, as a clause that follows others.
     fn lack(self) -> &'static str {
         match (self.embeds, self.installs) {
             (true, true) => "",
             (true, false) => {
-                "has no `ensurepip` to install packages with: only the Rust tests run, without uvloop"
+                ", has no `ensurepip` to install packages with: only the Rust tests run, without uvloop"
             }
             (false, true) => {
-                "has no shared library to link with: only what Python imports is tested"
+                ", has no shared library to link with: only what Python imports is tested"
             }
             (false, false) => {
-                "has neither a shared library to link with nor `ensurepip`: nothing can be tested"
+                ", has neither a shared library to link with nor `ensurepip`: nothing can be tested"
             }
         }
     }
@@ -78,7 +78,7 @@ fn run_on_all(sh: &Shell, names: &[String]) -> Result<()> {
     let pythons: Vec<_> = pythons.collect();
     println!("found {} Pythons from 3.9 on", pythons.len());
     for (venv, extent) in &pythons {
-        println!("{} {}", venv.base(), extent.lack());
+        println!("{}{}", venv.base(), extent.lack());
     }
     let (venv, _) = pythons
         .first()
@@ -105,7 +105,7 @@ fn run_on_all(sh: &Shell, names: &[String]) -> Result<()> {
             failed.push(venv.base().version.as_str());
             format!("FAILED: {error}")
         });
-        println!("{} {verdict} {}", venv.base(), extent.lack());
+        println!("{} {verdict}{}", venv.base(), extent.lack());
     }
     if failed.is_empty() {
         return Ok(());
@@ -239,4 +239,56 @@ asyncio.run(main())";
         ]);
     }
     steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python::Python;
+
+    fn names(extent: Extent) -> Vec<&'static str> {
+        let sh = Shell::new().unwrap();
+        let venv = Venv::of(&sh, Python::find(&sh, None).unwrap());
+        let steps = steps(&venv, extent);
+        steps.iter().map(Step::name).collect()
+    }
+
+    const ALL: Extent = Extent {
+        all_pythons: true,
+        ..Extent::DEFAULT
+    };
+
+    #[test]
+    fn all_pythons_run_what_one_runs_but_loom_and_each_doorbell_on_each_runtime() {
+        let (one, all) = (names(Extent::DEFAULT), names(ALL));
+        let left_out: Vec<_> = one.iter().filter(|name| !all.contains(name)).collect();
+        assert_eq!(left_out, [&"loom"]);
+        let doorbell = all.iter().filter(|name| name.contains("doorbell"));
+        assert_eq!(doorbell.count(), 4);
+    }
+
+    #[test]
+    fn what_a_python_lacks_leaves_out_what_needs_it() {
+        let embeds = false;
+        let without_library = names(Extent { embeds, ..ALL });
+        let installs = false;
+        let without_packages = names(Extent { installs, ..ALL });
+        for step in names(ALL) {
+            let ran = (
+                without_library.contains(&step),
+                without_packages.contains(&step),
+            );
+            assert!(ran.0 ^ ran.1, "{step} needs one of the two: {ran:?}");
+        }
+        assert!(without_library.contains(&"python"));
+        assert!(without_packages.contains(&"rust"));
+        assert!(
+            names(Extent {
+                embeds,
+                installs,
+                ..ALL
+            })
+            .is_empty()
+        );
+    }
 }
