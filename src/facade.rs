@@ -28,8 +28,9 @@ macro_rules! facade {
         ///
         /// `RuntimeError` if this thread neither runs an event loop nor polls a Rust future that knows one, and
         /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed. The Python future raises the error that the Rust
-        /// future returns, and [`RustPanic`](crate::err::RustPanic) with the panic's text if it panics, or if the
-        /// conversion of its result to Python does.
+        /// future returns, and [`RustPanic`](crate::err::RustPanic) with the panic's text and place if it panics, or if its
+        /// drop or the conversion of its result to Python does. A future that fails with an error type of your own is
+        /// taken by way of [`into_py_err`](crate::err::into_py_err), or of `?` inside an `async` block.
         ///
         /// # Example
         ///

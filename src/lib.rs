@@ -41,9 +41,9 @@ mod python_to_rust;
 mod runtime;
 mod rust_to_python;
 
-/// The exceptions that are raised to Python, and returned to Rust in a `PyErr`.
+/// The exceptions that are raised to Python, and returned to Rust in a `PyErr`; and how an error of your own becomes one.
 pub mod err {
-    pub use crate::error::{LoopClosed, RuntimeStopped, RustPanic};
+    pub use crate::error::{IntoPyErr, LoopClosed, RuntimeStopped, RustPanic, into_py_err};
 }
 
 pub use asyncio::get_running_loop;

@@ -22,7 +22,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "error",
-        imports: &[],
+        imports: &["asyncio"],
     },
     Room {
         name: "runtime",

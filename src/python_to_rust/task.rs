@@ -24,7 +24,7 @@ use pyo3::prelude::*;
 
 use super::handoff::{GivenUp, Handoff, Interest};
 use crate::asyncio;
-use crate::error::LoopClosed;
+use crate::error::{LoopClosed, catch, rust_panic};
 use crate::locals::TaskLocals;
 use crate::mailbox::{Anchor, Anchored, Mailbox};
 
@@ -227,7 +227,8 @@ impl Start {
             return asyncio::give_up_unstarted(awaitable);
         }
         let event_loop = self.event_loop.bind(py);
-        match asyncio::start_task(event_loop, awaitable, self.context.bind(py)) {
+        let start = || asyncio::start_task(event_loop, awaitable, self.context.bind(py));
+        match catch(start).unwrap_or_else(|panic| Err(rust_panic(py, panic))) {
             Ok((task, interrupted)) => {
                 if let Err(error) = self.started(&task) {
                     // Whatever it is: the Rust side must not wait for a callback that was not registered.

@@ -9,5 +9,6 @@ mod event_loop;
 
 mod load;
 mod locals;
+mod panics;
 mod python_to_rust;
 mod rust_to_python;
