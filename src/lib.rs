@@ -8,6 +8,7 @@
 //! | to export an asynchronous Rust function | [`tokio::future_into_py`] |
 //! | to await Python from Rust | [`tokio::into_future`] |
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
+//! | to wait for Rust in a function that is not asynchronous | [`tokio::block_on`] |
 //! | to cross from a thread of your own | [`TaskLocals`], the functions that end in `_with_locals` or `_with_loop` |
 //!
 //! # Which thread runs what

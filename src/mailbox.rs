@@ -16,6 +16,7 @@
 //!    that leaks its handles. Closing drops the queued jobs, tells the anchored, and gives the descriptor back.
 //! 6. Locks are released before a job runs, before anything of the user's is dropped and before Python is called.
 
+mod blocked;
 pub(crate) mod doorbell;
 pub(crate) mod queue;
 
@@ -33,6 +34,7 @@ use slab::Slab;
 
 use crate::asyncio;
 use crate::error::LoopClosed;
+pub(crate) use blocked::Blocked;
 use doorbell::{Call, Doorbell};
 use queue::{Queue, Remains};
 

@@ -53,7 +53,14 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "entry",
-        imports: &["asyncio", "locals", "runtime", "rust_to_python"],
+        imports: &[
+            "asyncio",
+            "error",
+            "locals",
+            "mailbox",
+            "runtime",
+            "rust_to_python",
+        ],
     },
     Room {
         name: "facade",

@@ -18,7 +18,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -126,7 +126,12 @@ impl Future for PyTask {
     type Output = PyResult<Py<PyAny>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.crossing.handoff.poll(cx.waker())
+        match self.crossing.handoff.poll(cx.waker()) {
+            Poll::Pending if self.crossing.mailbox.is_blocked_here() => {
+                Poll::Ready(Err(loop_blocked()))
+            }
+            polled => polled,
+        }
     }
 }
 
@@ -207,6 +212,14 @@ impl Anchored for Crossing {
 
 fn loop_closed() -> PyErr {
     LoopClosed::new_err("the event loop was closed before the Python awaitable was done")
+}
+
+fn loop_blocked() -> PyErr {
+    PyRuntimeError::new_err(
+        "this would wait for ever: the Python awaitable runs on the event loop of this very thread, which stands still while \
+         block_on waits. Export the function with future_into_py and `await` it there, or call it in another thread \
+         (asyncio.to_thread)",
+    )
 }
 
 /// The job that starts the task. Dropped unrun, it says that the loop is closed.

@@ -28,4 +28,8 @@ impl super::Runtime for AsyncStd {
         drop(task::spawn_local(future));
         Ok(())
     }
+
+    fn may_block() -> bool {
+        task::try_current().is_none()
+    }
 }
