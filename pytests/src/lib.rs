@@ -3,6 +3,7 @@
 //!
 //! Whatever a test can say in Python is left to Python: here is only what has to happen in Rust.
 
+mod blocking;
 mod gate;
 mod ledger;
 mod locals;
@@ -35,6 +36,11 @@ fn start_runtime() -> PyResult<usize> {
 mod pyo3_asyncio_pytests {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::blocking::{
+        block_on, block_on_busy, block_on_call, block_on_python, block_on_turns, run, run_python,
+        run_until_complete,
+    };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, nap, never, turns};
     #[pymodule_export]
