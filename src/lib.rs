@@ -10,6 +10,7 @@
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
 //! | to wait for Rust in a function that is not asynchronous | [`tokio::block_on`] |
 //! | to cross from a thread of your own | [`TaskLocals`], the functions that end in `_with_locals` or `_with_loop` |
+//! | to see what crosses | [`metrics`], and the feature `tracing`: a span for each crossing, of the target `pyo3_asyncio` |
 //!
 //! # Which thread runs what
 //!
@@ -37,10 +38,12 @@ mod error;
 mod facade;
 mod locals;
 mod mailbox;
+mod metrics;
 mod primitive;
 mod python_to_rust;
 mod runtime;
 mod rust_to_python;
+mod trace;
 
 /// The exceptions that are raised to Python, and returned to Rust in a `PyErr`; and how an error of your own becomes one.
 pub mod err {
@@ -60,4 +63,5 @@ pub use facade::smol;
 #[cfg(feature = "tokio-runtime")]
 pub use facade::tokio;
 pub use locals::{Scope, TaskLocals};
+pub use metrics::{Metrics, metrics};
 pub use python_to_rust::{PyTask, into_future_with_locals, into_future_with_loop};

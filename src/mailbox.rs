@@ -34,6 +34,7 @@ use slab::Slab;
 
 use crate::asyncio;
 use crate::error::LoopClosed;
+use crate::metrics;
 pub(crate) use blocked::Blocked;
 use doorbell::{Call, Doorbell};
 use queue::{Queue, Remains};
@@ -100,6 +101,11 @@ impl Mailbox {
         let previous = LAST.replace(Some(mailbox.clone()));
         drop(previous);
         Ok(mailbox)
+    }
+
+    /// The `id()` of the loop.
+    pub(crate) fn address(&self) -> usize {
+        self.0.address
     }
 
     fn serves(&self, address: usize) -> bool {
@@ -292,7 +298,10 @@ impl Drain {
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let queue = &self.mailbox.0.queue;
-        let _turn = Turn(queue);
+        let mut turn = Turn { queue, jobs: 0 };
+        if let Some(rung) = queue.answer() {
+            metrics::woken(rung);
+        }
         if let Some(event_loop) = asyncio::running_loop(py)? {
             let debug = asyncio::is_debug(&event_loop)?;
             self.mailbox.0.debug.store(debug, Ordering::Relaxed);
@@ -301,6 +310,7 @@ impl Drain {
             let Some(job) = queue.pop() else {
                 break;
             };
+            turn.jobs += 1;
             job(py)?;
         }
         Ok(())
@@ -323,11 +333,15 @@ impl Drain {
 }
 
 /// Ends a turn, however it ends, so that the jobs that are left get another.
-struct Turn<'a>(&'a Queue<Job, Doorbell>);
+struct Turn<'a> {
+    queue: &'a Queue<Job, Doorbell>,
+    jobs: usize,
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.pause();
+        metrics::turn(self.jobs);
+        self.queue.pause();
     }
 }
 

@@ -29,12 +29,20 @@ const ROOMS: &[Room] = &[
         imports: &[],
     },
     Room {
+        name: "metrics",
+        imports: &[],
+    },
+    Room {
+        name: "trace",
+        imports: &[],
+    },
+    Room {
         name: "locals",
         imports: &["asyncio"],
     },
     Room {
         name: "mailbox",
-        imports: &["asyncio", "error", "primitive"],
+        imports: &["asyncio", "error", "metrics", "primitive"],
     },
     Room {
         name: "rust_to_python",
@@ -43,13 +51,23 @@ const ROOMS: &[Room] = &[
             "error",
             "locals",
             "mailbox",
+            "metrics",
             "primitive",
             "runtime",
+            "trace",
         ],
     },
     Room {
         name: "python_to_rust",
-        imports: &["asyncio", "error", "locals", "mailbox", "primitive"],
+        imports: &[
+            "asyncio",
+            "error",
+            "locals",
+            "mailbox",
+            "metrics",
+            "primitive",
+            "trace",
+        ],
     },
     Room {
         name: "entry",

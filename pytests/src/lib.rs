@@ -53,6 +53,12 @@ mod pyo3_asyncio_pytests {
     #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};
 
+    /// What crosses.
+    #[pyfunction]
+    fn metrics() -> pyo3_asyncio::Metrics {
+        pyo3_asyncio::metrics()
+    }
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();

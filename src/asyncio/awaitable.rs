@@ -40,6 +40,13 @@ fn is_coroutine(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(object.get_type().is(import_coroutine_type(object.py())?))
 }
 
+/// What to call an awaitable: a coroutine's qualified name, or the type of another.
+pub(crate) fn name_of(awaitable: &Bound<'_, PyAny>) -> String {
+    let name = awaitable.getattr(intern!(awaitable.py(), "__qualname__"));
+    let name = name.or_else(|_| Ok(awaitable.get_type().fully_qualified_name()?.into_any()));
+    name.map_or_else(|_: PyErr| String::new(), |name| name.to_string())
+}
+
 /// Wraps an awaitable in a task of the loop that runs in a copy of the context. A future or task comes back as it is.
 ///
 /// Called on the loop's thread, from one of its callbacks. A coroutine's task has made its first step when this returns, and

@@ -27,6 +27,8 @@ use crate::asyncio;
 use crate::error::{LoopClosed, catch, rust_panic};
 use crate::locals::TaskLocals;
 use crate::mailbox::{Anchor, Anchored, Mailbox};
+use crate::metrics::PythonToRust;
+use crate::trace;
 
 /// A Python awaitable that a Rust future awaits, made by [`tokio::into_future`](crate::tokio::into_future) and its kin.
 ///
@@ -49,6 +51,8 @@ struct Crossing {
     mailbox: Mailbox,
     handoff: Handoff<Py<PyAny>, Outcome>,
     anchor: Mutex<Option<Anchor>>,
+    span: trace::Crossing,
+    _in_flight: PythonToRust,
 }
 
 /// Starts a Python awaitable as a task on the loop and in the context of `locals` and gives a Rust future of its result.
@@ -85,7 +89,10 @@ pub fn into_future_with_locals(
         mailbox: mailbox.clone(),
         handoff: Handoff::new(),
         anchor: Mutex::new(None),
+        span: trace::Crossing::python_to_rust(mailbox.address(), || asyncio::name_of(&awaitable)),
+        _in_flight: PythonToRust::start(),
     });
+    let posted = crossing.span.post();
     let start = Start {
         crossing: Arc::clone(&crossing),
         awaitable: Some(awaitable.unbind()),
@@ -93,7 +100,11 @@ pub fn into_future_with_locals(
         context: context.unbind(),
     };
     // If the loop has just closed, the job that comes back tells the task so as it drops.
-    let refused = mailbox.post(Box::new(move |py| start.run(py))).err();
+    let job = move |py: Python<'_>| {
+        posted.arrive();
+        start.run(py)
+    };
+    let refused = mailbox.post(Box::new(job)).err();
     drop(refused);
     Ok(PyTask { crossing })
 }

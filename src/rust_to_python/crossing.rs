@@ -20,7 +20,9 @@ use crate::asyncio;
 use crate::error::{Panic, Quiet, RuntimeStopped, catch, quietly, rust_panic, watch_panics};
 use crate::locals::{Scope, TaskLocals, scope};
 use crate::mailbox::Mailbox;
+use crate::metrics::RustToPython;
 use crate::runtime::Runtime;
+use crate::trace;
 
 /// What a Rust result must be so that a Python future can carry it.
 pub(crate) trait Crossed: for<'py> IntoPyObject<'py> + Send + 'static {}
@@ -76,6 +78,8 @@ pin_project! {
         future: Scope<F>,
         // Whose outcome is this task's to bring. `None` once it is done.
         shared: Option<Arc<Shared>>,
+        span: trace::Crossing,
+        in_flight: RustToPython,
     }
 
     impl<F> PinnedDrop for Crossing<F> {
@@ -90,7 +94,8 @@ pin_project! {
                 "the Rust runtime dropped this future before it was done: was the runtime shut down?",
             );
             let locals = this.future.locals().clone();
-            post::<()>(shared, Quiet::new(Err(Failure::Error(stopped))), locals);
+            let output = Quiet::new(Err(Failure::Error(stopped)));
+            post::<()>(shared, output, locals, this.span);
         }
     }
 }
@@ -107,11 +112,14 @@ impl<F> Crossing<F> {
         watch_panics(py);
         let event_loop = locals.event_loop(py);
         let mailbox = Mailbox::of(&event_loop)?;
+        let span = trace::Crossing::rust_to_python::<F>(mailbox.address());
         let shared = Arc::new(Shared::new(mailbox, &event_loop)?);
         let python = RustFuture::new(py, Arc::clone(&shared))?;
         let crossing = Self {
             future: scope(locals, future),
             shared: Some(shared),
+            span,
+            in_flight: RustToPython::start(),
         };
         Ok((crossing, python))
     }
@@ -129,6 +137,7 @@ where
         let Some(shared) = this.shared.as_ref() else {
             return Poll::Ready(());
         };
+        let _entered = this.span.enter();
         let polled = catch(|| {
             let allowed = shared.link.poll_allowed(cx.waker());
             allowed.then(|| this.future.as_mut().poll(cx))
@@ -147,7 +156,7 @@ where
                 Ok(()) => output,
                 Err(panic) => Quiet::new(Err(Failure::Panic(panic))),
             };
-            post(shared, output, this.future.locals().clone());
+            post(shared, output, this.future.locals().clone(), this.span);
         }
         Poll::Ready(())
     }
@@ -163,10 +172,17 @@ enum Failure {
 type Output<T> = Quiet<Result<T, Failure>>;
 
 /// Sends the output to the loop's thread, with the locals, which cost least to drop there.
-fn post<T: Crossed>(shared: Arc<Shared>, mut output: Output<T>, locals: TaskLocals) {
+fn post<T: Crossed>(
+    shared: Arc<Shared>,
+    mut output: Output<T>,
+    locals: TaskLocals,
+    span: &trace::Crossing,
+) {
     shared.link.finish();
     let mailbox = shared.mailbox.clone();
+    let posted = span.post();
     let job = move |py: Python<'_>| {
+        posted.arrive();
         let settled = settle(py, &shared, &mut output);
         drop(locals);
         settled
