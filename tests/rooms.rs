@@ -25,8 +25,16 @@ const ROOMS: &[Room] = &[
         imports: &[],
     },
     Room {
+        name: "gate",
+        imports: &["primitive"],
+    },
+    Room {
+        name: "process",
+        imports: &["asyncio", "gate", "runtime::tokio"],
+    },
+    Room {
         name: "runtime",
-        imports: &[],
+        imports: &["gate"],
     },
     Room {
         name: "locals",
@@ -34,22 +42,31 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "mailbox",
-        imports: &["asyncio", "error", "primitive"],
+        imports: &["asyncio", "error", "gate", "primitive", "process"],
     },
     Room {
         name: "rust_to_python",
         imports: &[
             "asyncio",
             "error",
+            "gate",
             "locals",
             "mailbox",
             "primitive",
+            "process",
             "runtime",
         ],
     },
     Room {
         name: "python_to_rust",
-        imports: &["asyncio", "error", "locals", "mailbox", "primitive"],
+        imports: &[
+            "asyncio",
+            "error",
+            "locals",
+            "mailbox",
+            "primitive",
+            "process",
+        ],
     },
     Room {
         name: "entry",
@@ -63,6 +80,7 @@ const ROOMS: &[Room] = &[
             "entry",
             "into_future_with_locals",
             "locals",
+            "process",
             "runtime",
             "runtime::async_std",
             "runtime::smol",

@@ -6,6 +6,7 @@
 mod gate;
 mod ledger;
 mod locals;
+mod process;
 mod task;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -45,6 +46,8 @@ mod pyo3_asyncio_pytests {
         sleep, wrap_sleep,
     };
     #[pymodule_export]
+    use crate::process::{call_for_ever, init_runtime, shutdown, workers};
+    #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};
 
     #[pymodule_init]
@@ -52,6 +55,10 @@ mod pyo3_asyncio_pytests {
         let py = module.py();
         module.add("WORKERS", super::start_runtime()?)?;
         module.add("LoopClosed", py.get_type::<pyo3_asyncio::err::LoopClosed>())?;
+        module.add(
+            "RuntimeStopped",
+            py.get_type::<pyo3_asyncio::err::RuntimeStopped>(),
+        )?;
         module.add("RustPanic", py.get_type::<pyo3_asyncio::err::RustPanic>())
     }
 }

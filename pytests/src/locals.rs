@@ -66,7 +66,7 @@ pub(crate) fn run_in_scope(
         let task = Python::attach(|py| bridge::into_future(function.bind(py).call0()?))?;
         task.await
     });
-    py.detach(|| bridge::get_runtime().block_on(future))
+    py.detach(|| bridge::handle().block_on(future))
 }
 
 /// Sleeps in Python, as the guide's first nested function does.

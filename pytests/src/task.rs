@@ -33,7 +33,7 @@ impl Task {
     /// Awaits it on this thread, detached.
     fn block(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let task = self.take()?;
-        py.detach(|| bridge::get_runtime().block_on(task))
+        py.detach(|| bridge::handle().block_on(task))
     }
 
     /// Drops it, on this thread.

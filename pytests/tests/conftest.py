@@ -34,6 +34,7 @@ STDERR = pytest.StashKey()
 
 def pytest_addoption(parser):
     parser.addoption("--doorbell", choices=["add_reader", "call_soon_threadsafe"], help="how Rust wakes a loop")
+    parser.addoption("--exits", type=int, default=100, help="how many programs end, in all")
     parser.addoption("--runtime", choices=["multi_thread", "current_thread"], help="the flavor of tokio's runtime")
 
 

@@ -18,11 +18,11 @@ use pyo3::prelude::*;
 use super::future::RustFuture;
 use super::local::spawn_on_loop;
 use super::shared::Shared;
-use crate::asyncio;
 use crate::error::{RuntimeStopped, rust_panic};
 use crate::locals::{Scope, TaskLocals, scope};
 use crate::mailbox::Mailbox;
 use crate::runtime::Runtime;
+use crate::{asyncio, gate, process};
 
 /// What a Rust result must be so that a Python future can carry it.
 pub(crate) trait Crossed: for<'py> IntoPyObject<'py> + Send + 'static {}
@@ -87,12 +87,14 @@ pin_project! {
             let Some(shared) = this.shared.take() else {
                 return;
             };
+            // One that the gate refuses is dropped all the same: its runtime is ending, and waits for that.
+            let _step = gate::step();
             let _ = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().drop_future()));
             let stopped = RuntimeStopped::new_err(
                 "the Rust runtime dropped this future before it was done: was the runtime shut down?",
             );
             let locals = this.future.locals().clone();
-            post::<()>(shared, Err(Failure::Error(stopped)), locals);
+            gate::when_open(|| post::<()>(shared, Err(Failure::Error(stopped)), locals));
         }
     }
 }
@@ -106,6 +108,8 @@ impl<F> Crossing<F> {
     where
         F: Future,
     {
+        let _turn = process::turn(py);
+        gate::open_if_closed_by_us();
         let event_loop = locals.event_loop(py);
         let mailbox = Mailbox::of(&event_loop)?;
         let shared = Arc::new(Shared::new(mailbox, &event_loop)?);
@@ -127,6 +131,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
+        let Some(_step) = gate::step() else {
+            let waker = cx.waker().clone();
+            gate::when_open(|| waker.wake());
+            return Poll::Pending;
+        };
         let Some(shared) = this.shared.as_ref() else {
             return Poll::Ready(());
         };
