@@ -282,14 +282,22 @@ pub(crate) fn when_open(act: impl FnOnce() + Send + 'static) {
     act();
 }
 
-/// From now on every step waits for the release.
-pub(crate) fn hold() {
-    GATE.hold();
+thread_local! {
+    static HOLDS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Ends one `hold`.
+/// From now on every step waits, until this thread releases the gate.
+pub(crate) fn hold() {
+    if !HOLDS.replace(true) {
+        GATE.hold();
+    }
+}
+
+/// Ends this thread's `hold`, if it does hold the gate: who asks may have begun to fork before anybody told us.
 pub(crate) fn release() {
-    GATE.release();
+    if HOLDS.replace(false) {
+        GATE.release();
+    }
 }
 
 /// Waits until every step of another thread has ended. To be called detached, with the gate barred.
@@ -309,6 +317,25 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(StaticOrdering::Relaxed)
 }
 
+/// Remembers the process in which something that cannot start again was started.
+pub(crate) struct Home(AtomicU32);
+
+impl Home {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// Whether this is the process in which this was first asked.
+    pub(crate) fn is_here(&self) -> bool {
+        let here = generation() + 1;
+        let relaxed = StaticOrdering::Relaxed;
+        match self.0.compare_exchange(0, here, relaxed, relaxed) {
+            Ok(_) => true,
+            Err(home) => home == here,
+        }
+    }
+}
+
 /// Like `generation`, for places that are not reached often: it finds out by itself that the process has forked, which
 /// everybody else has to be told. That costs a call of the system's.
 pub(crate) fn generation_of_process() -> u32 {
@@ -322,6 +349,7 @@ pub(crate) fn generation_of_process() -> u32 {
                 mem::forget(lock(&CLOSED_BY).take());
             }
             GATE.start_over(&PLACE.get());
+            HOLDS.set(false);
         }
     }
     generation()

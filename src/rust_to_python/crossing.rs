@@ -91,7 +91,8 @@ pin_project! {
             let _step = gate::step();
             let _ = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().drop_future()));
             let stopped = RuntimeStopped::new_err(
-                "the Rust runtime dropped this future before it was done: was the runtime shut down?",
+                "the Rust runtime dropped this future before it was done: was the runtime shut down, or did its threads stay \
+                 behind in the parent of this process?",
             );
             let locals = this.future.locals().clone();
             gate::when_open(|| post::<()>(shared, Err(Failure::Error(stopped)), locals));

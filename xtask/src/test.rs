@@ -15,7 +15,7 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     let steps = steps.into_iter().flatten().collect();
     steps::run(steps, &options.rest, || {
         venv.check_that_it_can_be_embedded()?;
-        venv.make(&[MATURIN, "anyio", "pytest>=8"])?;
+        venv.make(&[MATURIN, "anyio", "gunicorn", "pytest>=8", "uvicorn"])?;
         venv.add_uvloop();
         venv.print_environment();
         Ok(())
