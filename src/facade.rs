@@ -267,6 +267,12 @@ pub mod async_std {
     );
 
     pub use crate::runtime::async_std::AsyncStd;
+
+    /// What `pyo3-async-runtimes` re-exports for its attributes. Ours do not use it.
+    #[cfg(feature = "attributes")]
+    pub mod re_exports {
+        pub use async_std::task::spawn_blocking;
+    }
 }
 
 /// The bridge on smol.
@@ -298,7 +304,17 @@ pub mod tokio {
         "On another thread, inside of a `tokio::task::LocalSet`, tokio's `spawn_local` runs it."
     );
 
-    pub use crate::runtime::tokio::{AlreadyStarted, Tokio, get_runtime, init, init_with_runtime};
+    pub use crate::runtime::tokio::{
+        AlreadyStarted, Tokio, get_runtime, init, init_with_runtime, try_init,
+    };
+
+    /// What `pyo3-async-runtimes` re-exports for its attributes. Ours do not use it.
+    #[cfg(feature = "attributes")]
+    pub mod re_exports {
+        pub use std::future::pending;
+
+        pub use tokio::runtime;
+    }
 
     /// Makes an `async fn main` the program: it runs on tokio, and a Python event loop runs in the main thread meanwhile.
     ///

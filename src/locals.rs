@@ -255,9 +255,9 @@ impl<F: Future> Future for Scope<F> {
 /// A future that runs with the locals: inside of it, [`get_current_loop`] and [`get_current_locals`] find them.
 ///
 /// They are in place while the future is polled and while it is dropped, on whichever thread that happens.
-pub fn scope<F>(locals: TaskLocals, future: F) -> Scope<F>
+pub fn scope<F, R>(locals: TaskLocals, future: F) -> Scope<F>
 where
-    F: Future,
+    F: Future<Output = R>,
 {
     Scope {
         locals,
@@ -266,9 +266,9 @@ where
 }
 
 /// Like [`scope`], for a future that is not `Send`. [`scope`] takes those too: this is the name that others have for it.
-pub fn scope_local<F>(locals: TaskLocals, future: F) -> Scope<F>
+pub fn scope_local<F, R>(locals: TaskLocals, future: F) -> Scope<F>
 where
-    F: Future,
+    F: Future<Output = R>,
 {
     scope(locals, future)
 }

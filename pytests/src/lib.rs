@@ -27,7 +27,8 @@ fn start_runtime() -> PyResult<usize> {
         }
     };
     builder.enable_all();
-    pyo3_asyncio::tokio::init(builder).map_err(|late| PyRuntimeError::new_err(late.to_string()))?;
+    pyo3_asyncio::tokio::try_init(builder)
+        .map_err(|late| PyRuntimeError::new_err(late.to_string()))?;
     Ok(workers)
 }
 

@@ -36,7 +36,7 @@ impl super::Runtime for Tokio {
 static BUILDER: Mutex<Option<Builder>> = Mutex::new(None);
 static RUNTIME: OnceLock<&'static Runtime> = OnceLock::new();
 
-/// The runtime was started before [`init`] or [`init_with_runtime`] was called.
+/// The runtime was started before [`try_init`] or [`init_with_runtime`] was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AlreadyStarted;
@@ -56,21 +56,35 @@ impl std::error::Error for AlreadyStarted {}
 ///
 /// A `current_thread` runtime gets a thread of its own that drives it.
 ///
-/// # Errors
+/// # Panics
 ///
-/// [`AlreadyStarted`] if the runtime is in use; the builder is then dropped.
+/// If the runtime is in use, so that the builder would be ignored. [`try_init`] gives an error then.
 ///
 /// ```
 /// let mut builder = tokio::runtime::Builder::new_multi_thread();
 /// builder.worker_threads(2).enable_all();
-/// pyo3_asyncio::tokio::init(builder)?;
+/// pyo3_asyncio::tokio::init(builder);
 /// assert_eq!(pyo3_asyncio::tokio::get_runtime().metrics().num_workers(), 2);
-///
-/// // Now it is too late for another.
-/// assert!(pyo3_asyncio::tokio::init(tokio::runtime::Builder::new_current_thread()).is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn init(builder: Builder) -> Result<(), AlreadyStarted> {
+#[track_caller]
+pub fn init(builder: Builder) {
+    if let Err(late) = try_init(builder) {
+        panic!("{late}");
+    }
+}
+
+/// Like [`init`], for a caller that cannot know whether the runtime is in use already.
+///
+/// # Errors
+///
+/// [`AlreadyStarted`] if it is; the builder is then dropped.
+///
+/// ```
+/// pyo3_asyncio::tokio::get_runtime();
+/// let late = pyo3_asyncio::tokio::try_init(tokio::runtime::Builder::new_current_thread());
+/// assert!(late.is_err());
+/// ```
+pub fn try_init(builder: Builder) -> Result<(), AlreadyStarted> {
     // Locked while the runtime is looked for: `get_runtime` builds under the same lock.
     let mut chosen = BUILDER.lock().unwrap_or_else(PoisonError::into_inner);
     if RUNTIME.get().is_some() {
@@ -142,5 +156,6 @@ pub(crate) fn init_with_options(current_thread: bool, worker_threads: Option<usi
         builder.worker_threads(worker_threads);
     }
     builder.enable_all();
-    init(builder).expect("nothing uses the runtime before `main` starts");
+    // Nothing uses the runtime before `main` starts.
+    init(builder);
 }

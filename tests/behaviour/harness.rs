@@ -285,7 +285,7 @@ fn start() {
     START.call_once(|| {
         let mut builder = crate::runtime();
         builder.enable_all();
-        pyo3_asyncio::tokio::init(builder).expect("nothing was started before");
+        pyo3_asyncio::tokio::init(builder);
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             let text = panic.payload().downcast_ref::<&str>();
