@@ -10,6 +10,8 @@ macro_rules! facade {
         use pyo3::prelude::*;
 
         pub use crate::locals::{get_current_locals, get_current_loop, scope, scope_local};
+        use crate::locals::find_current_locals;
+        use crate::rust_to_python::Making;
         use crate::{PyTask, TaskLocals};
 
         /// Starts a Rust future on the runtime and gives a Python future that settles with its result.
@@ -22,11 +24,13 @@ macro_rules! facade {
         /// future, on the runtime, without polling it again. A Python future that is merely dropped lets it go on;
         /// if it then fails, the loop's exception handler hears of it.
         ///
+        /// Where there is no loop, because this thread neither runs one nor polls a Rust future that knows one, it gives a
+        /// coroutine, as [`into_coroutine`] does: so `asyncio.run(rust_function())` works, and starts the Rust future.
+        ///
         /// Called on any thread that is attached to the interpreter.
         ///
         /// # Errors
         ///
-        /// `RuntimeError` if this thread neither runs an event loop nor polls a Rust future that knows one, and
         /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed. The Python future raises the error that the Rust
         /// future returns, and [`RustPanic`](crate::err::RustPanic) with the panic's text if it panics, or if the
         /// conversion of its result to Python does.
@@ -45,13 +49,17 @@ macro_rules! facade {
         ///     })
         /// }
         /// ```
+        #[track_caller]
         pub fn future_into_py<$($generic,)? F, T>(py: Python<'_>, fut: F) -> PyResult<Bound<'_, PyAny>>
         where
             $($generic: Runtime,)?
             F: Future<Output = PyResult<T>> + Send + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
-            future_into_py_with_locals::<$($generic,)? F, T>(py, get_current_locals(py)?, fut)
+            match find_current_locals(py)? {
+                Some(locals) => future_into_py_with_locals::<$($generic,)? F, T>(py, locals, fut),
+                None => into_coroutine::<$($generic,)? F, T>(py, fut),
+            }
         }
 
         /// Like [`future_into_py`], on the loop and in the context of `locals`.
@@ -91,6 +99,122 @@ macro_rules! facade {
             let py = event_loop.py();
             let locals = TaskLocals::new(event_loop).copy_context(py)?;
             future_into_py_with_locals::<$($generic,)? F, T>(py, locals, fut)
+        }
+
+        /// Makes a coroutine of a Rust future: in Python, what calling an `async def` gives.
+        ///
+        /// Nothing runs before it is awaited, or made a task. Then the Rust future starts on the runtime; inside of it,
+        /// [`get_current_loop`] and [`into_future`] find the loop and the context of the task that awaits. asyncio takes
+        /// it wherever it takes a coroutine: `asyncio.run`, `create_task`, `TaskGroup`, `gather`, `wait_for`. It is named
+        /// after the function that calls this.
+        ///
+        /// *Cancelling* its task drops the Rust future, on the runtime, without polling it again; so do `close()` and dropping
+        /// the coroutine. A future that has to clean up first is for [`into_cancellable_coroutine`].
+        ///
+        /// Called on any thread that is attached to the interpreter; no loop has to run yet.
+        ///
+        /// # Errors
+        ///
+        /// Python's, if it has no memory for the object. Awaiting it raises the error that the Rust future returns,
+        /// [`RustPanic`](crate::err::RustPanic) if it panics, and `RuntimeError` where no event loop runs or when it was
+        /// awaited before. Python warns of one that is never awaited.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use pyo3::prelude::*;
+        ///
+        /// #[pyfunction]
+        /// fn rust_sleep(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+        #[doc = concat!("    pyo3_asyncio::", $path, "::into_coroutine", $turbofish, "(py, async move {")]
+        #[doc = concat!("        ", $sleep, "(Duration::from_secs_f64(seconds)).await;")]
+        ///         Ok(seconds)
+        ///     })
+        /// }
+        ///
+        /// # Python::initialize();
+        /// Python::attach(|py| {
+        ///     let nap = rust_sleep(py, 0.01)?;
+        ///     let seconds = py.import("asyncio")?.call_method1("run", (nap,))?;
+        ///     assert_eq!(seconds.extract::<f64>()?, 0.01);
+        ///     Ok::<_, PyErr>(())
+        /// })
+        /// # .unwrap();
+        /// ```
+        #[track_caller]
+        pub fn into_coroutine<$($generic,)? F, T>(py: Python<'_>, fut: F) -> PyResult<Bound<'_, PyAny>>
+        where
+            $($generic: Runtime,)?
+            F: Future<Output = PyResult<T>> + Send + 'static,
+            T: for<'py> IntoPyObject<'py> + Send + 'static,
+        {
+            crate::rust_to_python::into_coroutine::<$runtime, F, T>(py, Making::lazy::<F>(), fut)
+        }
+
+        /// Like [`into_coroutine`], for a future that is not dropped when Python cancels it: it is told so by the
+        /// [`CancelHandle`](crate::CancelHandle) that `make` is given, and ends by itself.
+        ///
+        /// # Errors
+        ///
+        /// Those of [`into_coroutine`].
+        #[track_caller]
+        pub fn into_cancellable_coroutine<$($generic,)? F, T>(
+            py: Python<'_>,
+            make: impl FnOnce(crate::CancelHandle) -> F,
+        ) -> PyResult<Bound<'_, PyAny>>
+        where
+            $($generic: Runtime,)?
+            F: Future<Output = PyResult<T>> + Send + 'static,
+            T: for<'py> IntoPyObject<'py> + Send + 'static,
+        {
+            let making = Making::lazy::<F>();
+            crate::rust_to_python::into_cancellable_coroutine::<$runtime, F, T>(py, making, make)
+        }
+
+        /// Like [`future_into_py`], with the first poll on this thread: *eager start*, as asyncio calls it.
+        ///
+        /// The poll happens in the runtime's context, detached from the interpreter. A future that is ready then costs
+        /// no hop to the runtime and no turn of the loop: the Python future is done when this returns. One that is not goes
+        /// on on the runtime, and its second poll comes at once.
+        ///
+        /// *It pays* where most calls find their result ready: a cache, a buffered read, a channel that holds something.
+        /// *It hurts* where the first poll computes for long or blocks, as the event loop waits meanwhile, and it gains
+        /// nothing where the future always waits.
+        ///
+        /// # Errors
+        ///
+        /// Those of [`future_into_py`]. A `SystemExit` or `KeyboardInterrupt` that the first poll returns comes out here.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use pyo3::prelude::*;
+        /// use tokio::sync::Mutex;
+        ///
+        /// static CACHE: Mutex<Option<String>> = Mutex::const_new(None);
+        ///
+        /// #[pyfunction]
+        /// fn lookup(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        #[doc = concat!("    pyo3_asyncio::", $path, "::eager_future_into_py", $turbofish, "(py, async {")]
+        ///         Ok(CACHE.lock().await.clone())
+        ///     })
+        /// }
+        /// ```
+        #[track_caller]
+        pub fn eager_future_into_py<$($generic,)? F, T>(py: Python<'_>, fut: F) -> PyResult<Bound<'_, PyAny>>
+        where
+            $($generic: Runtime,)?
+            F: Future<Output = PyResult<T>> + Send + 'static,
+            T: for<'py> IntoPyObject<'py> + Send + 'static,
+        {
+            match find_current_locals(py)? {
+                Some(locals) => crate::rust_to_python::eager_future_into_py::<$runtime, F, T>(py, locals, fut),
+                None => {
+                    let making = Making::lazy::<F>().eager();
+                    crate::rust_to_python::into_coroutine::<$runtime, F, T>(py, making, fut)
+                }
+            }
         }
 
         /// Like [`future_into_py`], for a future that is not `Send` and so stays on this thread.
@@ -385,6 +509,63 @@ pub mod generic {
 #[doc(hidden)]
 #[allow(missing_docs, reason = "not public API")]
 pub mod __private {
+    pub use coroutine::{CoroutineOptions, cancellable_coroutine, coroutine};
+
+    mod coroutine {
+        use std::future::Future;
+
+        use pyo3::prelude::*;
+
+        use crate::CancelHandle;
+        use crate::runtime::Runtime;
+        use crate::rust_to_python::{Making, into_cancellable_coroutine, into_coroutine};
+
+        #[derive(Debug)]
+        pub struct CoroutineOptions {
+            pub name: &'static str,
+            pub qualname: &'static str,
+            pub eager_start: bool,
+        }
+
+        #[track_caller]
+        pub fn coroutine<R, F, T>(
+            py: Python<'_>,
+            options: CoroutineOptions,
+            future: F,
+        ) -> PyResult<Bound<'_, PyAny>>
+        where
+            R: Runtime,
+            F: Future<Output = PyResult<T>> + Send + 'static,
+            T: for<'py> IntoPyObject<'py> + Send + 'static,
+        {
+            into_coroutine::<R, F, T>(py, making(&options), future)
+        }
+
+        #[track_caller]
+        pub fn cancellable_coroutine<R, F, T>(
+            py: Python<'_>,
+            options: CoroutineOptions,
+            make: impl FnOnce(CancelHandle) -> F,
+        ) -> PyResult<Bound<'_, PyAny>>
+        where
+            R: Runtime,
+            F: Future<Output = PyResult<T>> + Send + 'static,
+            T: for<'py> IntoPyObject<'py> + Send + 'static,
+        {
+            into_cancellable_coroutine::<R, F, T>(py, making(&options), make)
+        }
+
+        #[track_caller]
+        fn making(options: &CoroutineOptions) -> Making {
+            let making = Making::named(options.name, options.qualname);
+            if options.eager_start {
+                making.eager()
+            } else {
+                making
+            }
+        }
+    }
+
     #[cfg(feature = "tokio-runtime")]
     pub use tokio_main::{TokioOptions, tokio_main};
 

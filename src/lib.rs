@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | to export an asynchronous Rust function | [`tokio::future_into_py`] |
 //! | to await Python from Rust | [`tokio::into_future`] |
+//! | to export one that runs only when it is awaited, as an `async def` | [`tokio::into_coroutine`] |
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
 //! | to cross from a thread of your own | [`TaskLocals`], the functions that end in `_with_locals` or `_with_loop` |
 //!
@@ -60,3 +61,4 @@ pub use facade::smol;
 pub use facade::tokio;
 pub use locals::{Scope, TaskLocals};
 pub use python_to_rust::{PyTask, into_future_with_locals, into_future_with_loop};
+pub use rust_to_python::CancelHandle;

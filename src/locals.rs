@@ -132,6 +132,13 @@ thread_local! {
     static CURRENT: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
 }
 
+/// Takes the locals of the task that is being polled away from this thread until the guard drops.
+pub(crate) fn leave() -> Entered {
+    Entered {
+        previous: swap_current(None),
+    }
+}
+
 /// A thread that is ending has no locals any more; then there is nothing to swap.
 fn swap_current(locals: Option<TaskLocals>) -> Option<TaskLocals> {
     CURRENT
@@ -165,7 +172,7 @@ fn current() -> Option<TaskLocals> {
 pub fn get_current_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     match current() {
         Some(locals) => Ok(locals.event_loop(py)),
-        None => running_loop_or_advice(py),
+        None => asyncio::running_loop(py)?.ok_or_else(no_running_loop),
     }
 }
 
@@ -176,27 +183,38 @@ pub fn get_current_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 ///
 /// `RuntimeError` if there is neither.
 pub fn get_current_locals(py: Python<'_>) -> PyResult<TaskLocals> {
+    find_current_locals(py)?.ok_or_else(no_running_loop)
+}
+
+/// [`get_current_locals`], where the want of a loop is no error.
+pub(crate) fn find_current_locals(py: Python<'_>) -> PyResult<Option<TaskLocals>> {
     match current() {
-        Some(locals) => Ok(locals),
-        None => {
-            let event_loop = running_loop_or_advice(py)?.unbind();
-            let context = Some(asyncio::copy_context(py)?.unbind());
-            Ok(TaskLocals(Arc::new(Inner {
-                event_loop,
-                context,
-            })))
-        }
+        Some(locals) => Ok(Some(locals)),
+        None => asyncio::running_loop(py)?
+            .map(in_current_context)
+            .transpose(),
     }
 }
 
-fn running_loop_or_advice(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    asyncio::running_loop(py)?.ok_or_else(|| {
-        PyRuntimeError::new_err(
-            "no running event loop: this thread runs none, and is not polling a Rust future that knows one. Call this \
-             from a coroutine (`async def`), from a future made by `future_into_py` or wrapped in `scope`, or name \
-             the loop with a function that ends in `_with_loop` or `_with_locals`",
-        )
-    })
+/// The running loop of this thread with a copy of the current context, whatever Rust task is being polled.
+pub(crate) fn get_running_locals(py: Python<'_>) -> PyResult<TaskLocals> {
+    in_current_context(asyncio::get_running_loop(py)?)
+}
+
+fn in_current_context(event_loop: Bound<'_, PyAny>) -> PyResult<TaskLocals> {
+    let context = asyncio::copy_context(event_loop.py())?;
+    Ok(TaskLocals(Arc::new(Inner {
+        event_loop: event_loop.unbind(),
+        context: Some(context.unbind()),
+    })))
+}
+
+fn no_running_loop() -> PyErr {
+    PyRuntimeError::new_err(
+        "no running event loop: this thread runs none, and is not polling a Rust future that knows one. Call this \
+         from a coroutine (`async def`), from a future made by `future_into_py` or wrapped in `scope`, or name \
+         the loop with a function that ends in `_with_loop` or `_with_locals`",
+    )
 }
 
 pin_project! {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 use pyo3_asyncio::tokio as bridge;
 use tokio::sync::oneshot;
 
@@ -51,6 +52,24 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    fn future(&self) -> PyResult<impl Future<Output = PyResult<Answer>> + Send + 'static> {
+        let lock = self
+            .lock
+            .lock()
+            .expect("nobody panics with the lock")
+            .take();
+        let lock = lock.ok_or_else(|| PyRuntimeError::new_err("the gate has a future already"))?;
+        Ok(recorded(Arc::clone(&self.life), async move {
+            match lock.await {
+                Ok(Outcome::Value(answer)) => Ok(answer),
+                Ok(Outcome::Error(error)) => Err(error),
+                Ok(Outcome::Panic(text)) => panic!("{text}"),
+                // The gate is gone, nobody can open it any more: an end that a test need not ask for.
+                Err(_) => Ok(Answer::Nothing),
+            }
+        }))
+    }
+
     fn end(&self, outcome: Outcome) -> PyResult<bool> {
         let key = self.key.lock().expect("nobody panics with the key").take();
         let key = key.ok_or_else(|| PyRuntimeError::new_err("the gate has been opened before"))?;
@@ -77,25 +96,45 @@ impl Gate {
         py: Python<'py>,
         event_loop: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let lock = self
-            .lock
-            .lock()
-            .expect("nobody panics with the lock")
-            .take();
-        let lock = lock.ok_or_else(|| PyRuntimeError::new_err("the gate has a future already"))?;
-        let future = recorded(Arc::clone(&self.life), async move {
-            match lock.await {
-                Ok(Outcome::Value(answer)) => Ok(answer),
-                Ok(Outcome::Error(error)) => Err(error),
-                Ok(Outcome::Panic(text)) => panic!("{text}"),
-                // The gate is gone, nobody can open it any more: an end that a test need not ask for.
-                Err(_) => Ok(Answer::Nothing),
-            }
-        });
+        let future = self.future()?;
         match event_loop {
             Some(event_loop) => bridge::future_into_py_with_loop(event_loop, future),
             None => bridge::future_into_py(py, future),
         }
+    }
+
+    /// The future as a coroutine.
+    fn coroutine<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        bridge::into_coroutine(py, self.future()?)
+    }
+
+    /// The future as a coroutine that cleans up when it is cancelled: it appends the cancellation to `log`, waits until
+    /// `clean` is opened, and then ends with the cancellation, or with what it is cancelled to.
+    #[pyo3(signature = (log, clean, returns=None))]
+    fn cancellable_coroutine<'py>(
+        &self,
+        py: Python<'py>,
+        log: Py<PyList>,
+        clean: &Bound<'py, Gate>,
+        returns: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let future = self.future()?;
+        let clean = clean.get().future()?;
+        bridge::into_cancellable_coroutine(py, |mut cancel| async move {
+            tokio::select! {
+                outcome = future => outcome,
+                cancelled = cancel.cancelled() => {
+                    Python::attach(|py| log.bind(py).append(cancelled.value(py)))?;
+                    clean.await?;
+                    returns.map(Answer::Converts).ok_or(cancelled)
+                }
+            }
+        })
+    }
+
+    /// The future with its first poll on this thread.
+    fn eager<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        bridge::eager_future_into_py(py, self.future()?)
     }
 
     /// The future returns the value. This and the next four tell whether there still was a future to hear it.

@@ -24,6 +24,7 @@ imports! {
     import_isawaitable = "inspect", "isawaitable";
     import_isfuture = "asyncio", "isfuture";
     import_format_callback_source = "asyncio.format_helpers", "_format_callback_source";
+    import_compile = "builtins", "compile";
     import_getframe = "sys", "_getframe";
 }
 
@@ -242,4 +243,18 @@ pub(crate) fn set_traceback(
 pub(crate) fn traceback<'py>(error: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let traceback = error.getattr(intern!(error.py(), "__traceback__"))?;
     Ok((!traceback.is_none()).then_some(traceback))
+}
+
+/// The code object of a function that does nothing, with a name and a place in a source file.
+pub(crate) fn empty_code<'py>(
+    py: Python<'py>,
+    name: &str,
+    file: &str,
+    line: u32,
+) -> PyResult<Bound<'py, PyAny>> {
+    let code = import_compile(py)?.call1(("", file, "exec"))?;
+    let changes = PyDict::new(py);
+    changes.set_item(intern!(py, "co_name"), name)?;
+    changes.set_item(intern!(py, "co_firstlineno"), line)?;
+    code.call_method(intern!(py, "replace"), (), Some(&changes))
 }

@@ -15,6 +15,7 @@ use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
+use super::cancel::CancelSlot;
 use super::future::RustFuture;
 use super::local::spawn_on_loop;
 use super::shared::Shared;
@@ -40,9 +41,25 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Crossed,
 {
-    let (crossing, python) = Crossing::new(py, locals, future)?;
-    R::spawn(crossing);
+    let python = spawn::<R, F, T>(py, locals, future, None)?;
     Ok(python.into_any())
+}
+
+/// Starts `future` on the runtime. Cancelling the Python future hands the cancellation to `cancel`, if there is one.
+pub(super) fn spawn<R, F, T>(
+    py: Python<'_>,
+    locals: TaskLocals,
+    future: F,
+    cancel: Option<CancelSlot>,
+) -> PyResult<Bound<'_, RustFuture>>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Crossed,
+{
+    let (crossing, python) = Crossing::new(py, locals, future, cancel)?;
+    R::spawn(crossing);
+    Ok(python)
 }
 
 /// The same for a future that cannot leave this thread: polled by the event loop if this is the loop's thread, by the
@@ -59,7 +76,7 @@ where
 {
     let event_loop = locals.event_loop(py);
     let running = asyncio::running_loop(py)?;
-    let (crossing, python) = Crossing::new(py, locals, future)?;
+    let (crossing, python) = Crossing::new(py, locals, future, None)?;
     if running.is_some_and(|running| running.is(&event_loop)) {
         spawn_on_loop::<R, _>(Mailbox::of(&event_loop)?, crossing);
     } else if let Err(mut crossing) = R::spawn_local(crossing) {
@@ -102,6 +119,7 @@ impl<F> Crossing<F> {
         py: Python<'py>,
         locals: TaskLocals,
         future: F,
+        cancel: Option<CancelSlot>,
     ) -> PyResult<(Self, Bound<'py, RustFuture>)>
     where
         F: Future,
@@ -109,7 +127,11 @@ impl<F> Crossing<F> {
         let event_loop = locals.event_loop(py);
         let mailbox = Mailbox::of(&event_loop)?;
         let shared = Arc::new(Shared::new(mailbox, &event_loop)?);
-        let python = RustFuture::new(py, Arc::clone(&shared))?;
+        let python = RustFuture::new(Arc::clone(&shared));
+        let python = match cancel {
+            None => Bound::new(py, python)?,
+            Some(cancel) => cancel.cancelled_by(py, python)?,
+        };
         let crossing = Self {
             future: scope(locals, future),
             shared: Some(shared),
@@ -150,7 +172,7 @@ where
 }
 
 /// Why there is no value.
-enum Failure {
+pub(super) enum Failure {
     Error(PyErr),
     Panic(Box<dyn Any + Send>),
 }
@@ -179,13 +201,20 @@ fn settle<T: Crossed>(
         drop_quietly(output);
         return Ok(());
     }
-    let outcome = match output {
+    shared.settle(py, convert(py, output))
+}
+
+/// What Python gets of an output.
+pub(super) fn convert<T: Crossed>(
+    py: Python<'_>,
+    output: Result<T, Failure>,
+) -> PyResult<Py<PyAny>> {
+    match output {
         Ok(value) => catch_unwind(AssertUnwindSafe(|| value.into_py_any(py)))
             .unwrap_or_else(|panic| Err(rust_panic(panic))),
         Err(Failure::Error(error)) => Err(error),
         Err(Failure::Panic(panic)) => Err(rust_panic(panic)),
-    };
-    shared.settle(py, outcome)
+    }
 }
 
 /// Drops what is the user's where its panic would hit a bystander. The panic hook has reported it.

@@ -3,33 +3,60 @@
 //! It follows `Modules/_asynciomodule.c` and `Lib/asyncio/futures.py`, names with an underscore included where asyncio's own
 //! code reads them (`gather`, `Task`, `_future_repr_info`).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use pyo3::exceptions::{
-    PyBaseException, PyDeprecationWarning, PyRuntimeError, PyStopIteration, PyTypeError,
-    PyValueError,
+    PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError,
 };
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple, PyType};
+use pyo3::types::{PyList, PyType};
 
+use super::awaiting::Awaiting;
 use super::callbacks::Callbacks;
 use super::shared::{Outcome, Shared};
 use crate::asyncio;
 
 /// A Rust future that Python awaits. Does what asyncio.Future does.
-#[pyclass(frozen, weakref, module = "pyo3_asyncio")]
+#[pyclass(frozen, weakref, subclass, module = "pyo3_asyncio")]
 pub(crate) struct RustFuture {
     shared: Arc<Shared>,
 }
 
 impl RustFuture {
-    pub(super) fn new(py: Python<'_>, shared: Arc<Shared>) -> PyResult<Bound<'_, Self>> {
-        Bound::new(py, Self { shared })
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// What `await` does next: yields the future to the task while there is no outcome.
+    ///
+    /// Errors if it was yielded already, and whoever has it did not wait for it.
+    pub(super) fn yields(&self) -> PyResult<bool> {
+        let mut state = self.shared.state();
+        let pending = matches!(state.outcome, Outcome::Pending(_));
+        if pending && state.blocking {
+            return Err(PyRuntimeError::new_err("await wasn't used with future"));
+        }
+        state.blocking |= pending;
+        Ok(pending)
+    }
+
+    /// Whoever was given the future no longer waits for it: it may be yielded anew.
+    pub(super) fn forget_wait(&self) {
+        self.shared.state().blocking = false;
+    }
+
+    /// Drops the Rust future, if it is not done: its coroutine has ended without it.
+    pub(super) fn discard(&self, py: Python<'_>) -> PyResult<()> {
+        let cancelled = Outcome::Cancelled {
+            message: None,
+            error: None,
+        };
+        self.shared.decide(py, cancelled).map(drop)
     }
 
     /// The value, or the error that `await` raises. Looking at an error counts as retrieving it.
-    fn outcome(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    pub(super) fn outcome(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         enum Seen {
             Value(Py<PyAny>),
             Error(Py<PyAny>, Option<Py<PyAny>>),
@@ -90,7 +117,7 @@ impl RustFuture {
 #[pymethods]
 impl RustFuture {
     /// Whether there is a result, an exception or a cancellation.
-    fn done(&self) -> bool {
+    pub(super) fn done(&self) -> bool {
         self.shared.is_done()
     }
 
@@ -219,7 +246,7 @@ impl RustFuture {
     }
 
     fn __await__(slf: Bound<'_, Self>) -> Awaiting {
-        Awaiting(Mutex::new(Some(slf.unbind())))
+        Awaiting::new(slf.unbind())
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Awaiting {
@@ -362,91 +389,6 @@ impl Drop for RustFuture {
     }
 }
 
-/// The iterator behind `await`: yields the future to its task once, then returns its outcome.
-#[pyclass(frozen, module = "pyo3_asyncio", name = "RustFutureIterator")]
-struct Awaiting(Mutex<Option<Py<RustFuture>>>);
-
-impl Awaiting {
-    fn future(&self, py: Python<'_>) -> Option<Py<RustFuture>> {
-        let future = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        future.as_ref().map(|it| it.clone_ref(py))
-    }
-
-    fn forget(&self) -> Option<Py<RustFuture>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-#[pymethods]
-impl Awaiting {
-    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        slf
-    }
-
-    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let Some(future) = self.future(py) else {
-            return Err(PyStopIteration::new_err(()));
-        };
-        let pending = {
-            let mut state = future.get().shared.state();
-            let pending = matches!(state.outcome, Outcome::Pending(_));
-            let blocking = state.blocking;
-            state.blocking |= pending;
-            pending.then_some(blocking)
-        };
-        match pending {
-            Some(false) => return Ok(future.into_any()),
-            Some(true) => return Err(PyRuntimeError::new_err("await wasn't used with future")),
-            None => {}
-        }
-        drop(self.forget());
-        let value = future.get().outcome(py)?;
-        Err(PyStopIteration::new_err((value,)))
-    }
-
-    fn send(&self, py: Python<'_>, _value: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        self.__next__(py)
-    }
-
-    #[pyo3(signature = (r#type, value=None, traceback=None))]
-    fn throw(
-        &self,
-        r#type: Bound<'_, PyAny>,
-        value: Option<Bound<'_, PyAny>>,
-        traceback: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<Py<PyAny>> {
-        if value.is_some() || traceback.is_some() {
-            warn_of_old_throw(r#type.py())?;
-        }
-        drop(self.forget());
-        Err(thrown(r#type, value, traceback)?)
-    }
-
-    fn close(&self) {
-        drop(self.forget());
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let future = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        visit.call(&*future)
-    }
-
-    fn __clear__(&self) {
-        drop(self.forget());
-    }
-}
-
-/// As a coroutine's `throw` does since Python 3.12.
-fn warn_of_old_throw(py: Python<'_>) -> PyResult<()> {
-    if py.version_info() < (3, 12) {
-        return Ok(());
-    }
-    let category = py.get_type::<PyDeprecationWarning>();
-    let message =
-        c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
-    PyErr::warn(py, &category, message, 1)
-}
-
 /// A StopIteration would end the generator that awaits. Python 3.12 began to wrap it where it was refused before.
 fn replace_stop_iteration(exception: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     const MESSAGE: &str =
@@ -461,45 +403,4 @@ fn replace_stop_iteration(exception: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyA
     let replacement = PyRuntimeError::new_err(MESSAGE);
     replacement.set_cause(py, Some(PyErr::from_value(exception)));
     Ok(replacement.into_value(py).into_bound(py).into_any())
-}
-
-/// The error that `throw(type, value, traceback)` raises, by the rules of a generator's `throw`.
-fn thrown(
-    kind: Bound<'_, PyAny>,
-    value: Option<Bound<'_, PyAny>>,
-    traceback: Option<Bound<'_, PyAny>>,
-) -> PyResult<PyErr> {
-    let error = match kind.cast::<PyType>() {
-        Ok(class) if class.is_subclass_of::<PyBaseException>()? => match value {
-            Some(value) if value.is_instance(&kind)? => value,
-            Some(value) if value.is_instance_of::<PyTuple>() => {
-                kind.call1(value.cast_into::<PyTuple>()?)?
-            }
-            Some(value) => kind.call1((value,))?,
-            None => kind.call0()?,
-        },
-        _ if kind.is_instance_of::<PyBaseException>() => {
-            if value.is_some() {
-                return Err(PyTypeError::new_err(
-                    "instance exception may not have a separate value",
-                ));
-            }
-            kind
-        }
-        _ => {
-            return Err(PyTypeError::new_err(format!(
-                "exceptions must be classes deriving BaseException or instances of such a class, not {}",
-                kind.get_type().name()?
-            )));
-        }
-    };
-    if let Some(traceback) = traceback {
-        if !traceback.is_instance_of::<pyo3::types::PyTraceback>() {
-            return Err(PyTypeError::new_err(
-                "throw() third argument must be a traceback",
-            ));
-        }
-        asyncio::set_traceback(&error, Some(&traceback))?;
-    }
-    Ok(PyErr::from_value(error))
 }

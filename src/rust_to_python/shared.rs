@@ -270,7 +270,7 @@ impl Shared {
             )
         };
         let event_loop = self.event_loop.bind(py);
-        let reported = RustFuture::new(py, Arc::clone(self)).and_then(|future| {
+        let reported = Bound::new(py, RustFuture::new(Arc::clone(self))).and_then(|future| {
             asyncio::call_exception_handler(
                 event_loop,
                 "RustFuture exception was never retrieved",
@@ -359,13 +359,7 @@ impl Outcome {
                 error: Some(error.into_value(py).into_any()),
             });
         }
-        if error.is_instance_of::<PyStopIteration>(py) {
-            // It would end the generator that awaits instead of reaching it.
-            let replacement = PyRuntimeError::new_err("a Rust future raised StopIteration");
-            replacement.set_cause(py, Some(error));
-            return Self::error(replacement.into_value(py).bind(py));
-        }
-        Self::error(error.into_value(py).bind(py))
+        Self::error(can_be_raised(py, error).into_value(py).bind(py))
     }
 
     pub(super) fn error(error: &Bound<'_, PyAny>) -> PyResult<Self> {
@@ -383,4 +377,14 @@ impl Outcome {
             Self::Cancelled { .. } => "CANCELLED",
         }
     }
+}
+
+/// Wraps a `StopIteration`: it would end the generator that awaits instead of reaching it.
+pub(super) fn can_be_raised(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyStopIteration>(py) {
+        return error;
+    }
+    let replacement = PyRuntimeError::new_err("a Rust future raised StopIteration");
+    replacement.set_cause(py, Some(error));
+    replacement
 }

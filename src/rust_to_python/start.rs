@@ -1,0 +1,231 @@
+//! When a Rust future begins: a coroutine's at its first step, and an eager one's on the caller's thread.
+//!
+//! # Protocol of the eager start
+//!
+//! 1. The first poll happens on the caller's thread, detached from the interpreter and inside the runtime's context. A future
+//!    that is ready then is done, without a hop.
+//! 2. Its waker does nothing. A future that is not ready is spawned on the runtime, which polls it once more with a waker of
+//!    its own: whatever happened since the first poll is seen then, however often and wherever the first waker was woken.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use pyo3::prelude::*;
+
+use super::cancel::{CancelHandle, CancelSlot};
+use super::coroutine::{Name, RustCoroutine, Start, Started};
+use super::crossing::{Crossed, Failure, convert, spawn};
+use super::future::RustFuture;
+use super::shared::{Shared, can_be_raised};
+use crate::locals::{Entered, TaskLocals, get_running_locals, leave};
+use crate::mailbox::Mailbox;
+use crate::runtime::Runtime;
+
+/// How a coroutine is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Making {
+    name: Name,
+    eager_start: bool,
+    /// Where its user made it.
+    at: &'static Location<'static>,
+}
+
+impl Making {
+    /// Named after the function that the future comes from.
+    #[track_caller]
+    pub(crate) fn lazy<F>() -> Self {
+        Self::with_name(Name::of::<F>())
+    }
+
+    #[cfg(feature = "attributes")]
+    #[track_caller]
+    pub(crate) fn named(name: &'static str, qualname: &'static str) -> Self {
+        Self::with_name(Name::Given(name, qualname))
+    }
+
+    #[track_caller]
+    fn with_name(name: Name) -> Self {
+        Self {
+            name,
+            eager_start: false,
+            at: Location::caller(),
+        }
+    }
+
+    pub(crate) fn eager(self) -> Self {
+        Self {
+            eager_start: true,
+            ..self
+        }
+    }
+}
+
+/// Makes a coroutine of `future`.
+pub(crate) fn into_coroutine<R, F, T>(
+    py: Python<'_>,
+    making: Making,
+    future: F,
+) -> PyResult<Bound<'_, PyAny>>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Crossed,
+{
+    make::<R, F, T>(py, making, future, None)
+}
+
+/// Makes a coroutine of the future that `make` gives, to which Python's cancellations are handed.
+pub(crate) fn into_cancellable_coroutine<R, F, T>(
+    py: Python<'_>,
+    making: Making,
+    future: impl FnOnce(CancelHandle) -> F,
+) -> PyResult<Bound<'_, PyAny>>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Crossed,
+{
+    let (handle, slot) = CancelHandle::new();
+    make::<R, F, T>(py, making, future(handle), Some(slot))
+}
+
+fn make<R, F, T>(
+    py: Python<'_>,
+    making: Making,
+    future: F,
+    cancel: Option<CancelSlot>,
+) -> PyResult<Bound<'_, PyAny>>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Crossed,
+{
+    let start: Box<dyn Start> = if making.eager_start {
+        Box::new(Eager::<R, F> {
+            future: Box::pin(future),
+            cancel,
+            runtime: PhantomData,
+        })
+    } else {
+        Box::new(Lazy::<R, F> {
+            future,
+            cancel,
+            runtime: PhantomData,
+        })
+    };
+    let coroutine = RustCoroutine::new(py, making.name, making.at, start)?;
+    Ok(coroutine.into_any())
+}
+
+/// Polls `future` once, and gives a Python future that is done if it was ready.
+pub(crate) fn eager_future_into_py<R, F, T>(
+    py: Python<'_>,
+    locals: TaskLocals,
+    future: F,
+) -> PyResult<Bound<'_, PyAny>>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Crossed,
+{
+    let event_loop = locals.event_loop(py);
+    let mailbox = Mailbox::of(&event_loop)?;
+    let entered = locals.clone();
+    match first_poll::<R, F, T>(py, Box::pin(future), move || entered.enter()) {
+        First::Ready(output) => {
+            let shared = Arc::new(Shared::new(mailbox, &event_loop)?);
+            let python = Bound::new(py, RustFuture::new(Arc::clone(&shared)))?;
+            shared.settle(py, convert(py, output))?;
+            Ok(python.into_any())
+        }
+        First::Pending(future) => {
+            let python = spawn::<R, _, T>(py, locals, future, None)?;
+            Ok(python.into_any())
+        }
+    }
+}
+
+enum First<F, T> {
+    Ready(Result<T, Failure>),
+    Pending(Pin<Box<F>>),
+}
+
+/// `enter` puts the future's locals in place.
+fn first_poll<R, F, T>(
+    py: Python<'_>,
+    mut future: Pin<Box<F>>,
+    enter: impl FnOnce() -> Entered + Send,
+) -> First<F, T>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Crossed,
+{
+    py.detach(|| {
+        R::enter(|| {
+            let _entered = enter();
+            let mut context = Context::from_waker(Waker::noop());
+            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+            let output = match polled {
+                Ok(Poll::Pending) => return First::Pending(future),
+                Ok(Poll::Ready(output)) => output.map_err(Failure::Error),
+                Err(panic) => Err(Failure::Panic(panic)),
+            };
+            // Whoever sees the outcome sees a world in which the future is gone, with all that it held.
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
+            First::Ready(dropped.map_err(Failure::Panic).and(output))
+        })
+    })
+}
+
+/// Begins on the runtime, at the first step.
+struct Lazy<R, F> {
+    future: F,
+    cancel: Option<CancelSlot>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R, F, T> Start for Lazy<R, F>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Crossed,
+{
+    fn start(self: Box<Self>, py: Python<'_>) -> PyResult<Started> {
+        let locals = get_running_locals(py)?;
+        let future = spawn::<R, F, T>(py, locals, self.future, self.cancel)?;
+        Ok(Started::Waiting(future.unbind()))
+    }
+}
+
+/// Begins on the thread that makes the first step.
+struct Eager<R, F> {
+    future: Pin<Box<F>>,
+    cancel: Option<CancelSlot>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R, F, T> Start for Eager<R, F>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Crossed,
+{
+    fn start(self: Box<Self>, py: Python<'_>) -> PyResult<Started> {
+        // The loop and the context of this thread are the future's: it finds them without locals.
+        match first_poll::<R, F, T>(py, self.future, leave) {
+            First::Ready(output) => convert(py, output)
+                .map(Started::Done)
+                .map_err(|error| can_be_raised(py, error)),
+            First::Pending(future) => {
+                let locals = get_running_locals(py)?;
+                let future = spawn::<R, _, T>(py, locals, future, self.cancel)?;
+                Ok(Started::Waiting(future.unbind()))
+            }
+        }
+    }
+}
