@@ -16,6 +16,7 @@
 //!    that leaks its handles. Closing drops the queued jobs, tells the anchored, and gives the descriptor back.
 //! 6. Locks are released before a job runs, before anything of the user's is dropped and before Python is called.
 
+pub(crate) mod burst;
 pub(crate) mod doorbell;
 pub(crate) mod queue;
 
@@ -33,6 +34,7 @@ use slab::Slab;
 
 use crate::asyncio;
 use crate::error::LoopClosed;
+use burst::{Burst, Start};
 use doorbell::{Call, Doorbell};
 use queue::{Queue, Remains};
 
@@ -60,6 +62,7 @@ pub(crate) struct Mailbox(Arc<Inner>);
 
 struct Inner {
     queue: Queue<Job, Doorbell>,
+    starts: Burst<Start>,
     /// `None` once closed.
     anchors: Mutex<Option<Slab<Arc<dyn Anchored>>>>,
     address: usize,
@@ -107,6 +110,11 @@ impl Mailbox {
     /// Posts a job. Callable from any thread, attached or not. Gives the job back if the loop is closed.
     pub(crate) fn post(&self, job: Job) -> Result<(), Job> {
         self.0.queue.push(job)
+    }
+
+    /// What this loop's thread starts on a runtime.
+    pub(crate) fn starts(&self) -> &Burst<Start> {
+        &self.0.starts
     }
 
     /// Whether the loop is in debug mode. A change is seen from the next turn of the drain on.
@@ -166,6 +174,7 @@ impl Mailbox {
     fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         Ok(Self(Arc::new(Inner {
             queue: Queue::new(Doorbell::NotYet),
+            starts: Burst::new(),
             anchors: Mutex::new(Some(Slab::new())),
             address: event_loop.as_ptr() as usize,
             debug: AtomicBool::new(asyncio::is_debug(event_loop)?),

@@ -3,7 +3,7 @@
 //! The way of a result: `poll` → the user's future is dropped → [`Settle`] is posted to the mailbox → the loop's thread
 //! converts the result and settles the Python future. A worker never attaches to the interpreter here.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -23,6 +23,7 @@ use crate::asyncio;
 use crate::error::{RuntimeStopped, rust_panic};
 use crate::locals::{Scope, TaskLocals, scope};
 use crate::mailbox::Mailbox;
+use crate::mailbox::burst::{Joined, Start};
 use crate::runtime::Runtime;
 
 /// What a Rust result must be so that a Python future can carry it.
@@ -46,6 +47,8 @@ where
 }
 
 /// Starts `future` on the runtime. Cancelling the Python future hands the cancellation to `cancel`, if there is one.
+///
+/// On the thread that runs the event loop, a burst of these wakes the runtime once.
 pub(super) fn spawn<R, F, T>(
     py: Python<'_>,
     locals: TaskLocals,
@@ -57,9 +60,29 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Crossed,
 {
+    let on_loop = runs_here(&locals.event_loop(py))?;
     let (crossing, python) = Crossing::new(py, locals, future, cancel)?;
-    R::spawn(crossing);
+    if !on_loop {
+        R::spawn(crossing);
+        return Ok(python);
+    }
+    let starts = python.get().shared.mailbox.starts();
+    let start = |crossing| Box::new(move || R::spawn(crossing)) as Start;
+    match starts.join(TypeId::of::<R>(), crossing, start) {
+        Joined::Follows => {}
+        Joined::Alone(crossing) => R::spawn(crossing),
+        Joined::Leads(mut crossing) => {
+            crossing.leads = LEAD;
+            R::spawn(crossing);
+        }
+    }
     Ok(python)
+}
+
+/// Whether this thread runs the event loop.
+fn runs_here(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let running = asyncio::running_loop(event_loop.py())?;
+    Ok(running.is_some_and(|running| running.is(event_loop)))
 }
 
 /// The same for a future that cannot leave this thread: polled by the event loop if this is the loop's thread, by the
@@ -75,9 +98,8 @@ where
     T: Crossed,
 {
     let event_loop = locals.event_loop(py);
-    let running = asyncio::running_loop(py)?;
     let (crossing, python) = Crossing::new(py, locals, future, None)?;
-    if running.is_some_and(|running| running.is(&event_loop)) {
+    if runs_here(&event_loop)? {
         spawn_on_loop::<R, _>(Mailbox::of(&event_loop)?, crossing);
     } else if let Err(mut crossing) = R::spawn_local(crossing) {
         crossing.shared = None;
@@ -89,12 +111,17 @@ where
     Ok(python.into_any())
 }
 
+/// The most polls for which a task leads a burst before it turns to its own future.
+const LEAD: u8 = 64;
+
 pin_project! {
     struct Crossing<F> {
         #[pin]
         future: Scope<F>,
         // Whose outcome is this task's to bring. `None` once it is done.
         shared: Option<Arc<Shared>>,
+        // For how many more polls this task leads a burst.
+        leads: u8,
     }
 
     impl<F> PinnedDrop for Crossing<F> {
@@ -104,6 +131,9 @@ pin_project! {
             let Some(shared) = this.shared.take() else {
                 return;
             };
+            if *this.leads > 0 {
+                start_followers(&shared, true);
+            }
             let _ = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().drop_future()));
             let stopped = RuntimeStopped::new_err(
                 "the Rust runtime dropped this future before it was done: was the runtime shut down?",
@@ -135,6 +165,7 @@ impl<F> Crossing<F> {
         let crossing = Self {
             future: scope(locals, future),
             shared: Some(shared),
+            leads: 0,
         };
         Ok((crossing, python))
     }
@@ -152,6 +183,14 @@ where
         let Some(shared) = this.shared.as_ref() else {
             return Poll::Ready(());
         };
+        if *this.leads > 0 {
+            *this.leads -= 1;
+            if start_followers(shared, *this.leads == 0) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            *this.leads = 0;
+        }
         let output = if shared.link.poll_allowed(cx.waker()) {
             match catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx))) {
                 Ok(output) => Some(ready!(output).map_err(Failure::Error)),
@@ -169,6 +208,16 @@ where
         }
         Poll::Ready(())
     }
+}
+
+/// Starts those that came while their leader was on its way. Whether it still leads.
+fn start_followers(shared: &Shared, last: bool) -> bool {
+    let followers = shared.mailbox.starts().take(last);
+    let leads = !followers.is_empty() && !last;
+    for start in followers {
+        start();
+    }
+    leads
 }
 
 /// Why there is no value.

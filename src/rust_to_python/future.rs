@@ -20,7 +20,7 @@ use crate::asyncio;
 /// A Rust future that Python awaits. Does what asyncio.Future does.
 #[pyclass(frozen, weakref, subclass, module = "pyo3_asyncio")]
 pub(crate) struct RustFuture {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl RustFuture {

@@ -21,6 +21,12 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a runtime of two workers can be built")
 });
 
+/// PyO3's own coroutine, which polls on the thread that awaits and has no runtime.
+#[pyfunction]
+async fn bare_coroutine() -> i32 {
+    1
+}
+
 /// One workload on two bridges.
 #[pymodule]
 fn bridges(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -37,5 +43,6 @@ fn bridges(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add_submodule(&side)?;
     }
     floor::register(module)?;
+    module.add_function(wrap_pyfunction!(bare_coroutine, module)?)?;
     module.add_class::<timer::TimerWatch>()
 }

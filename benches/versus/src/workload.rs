@@ -21,12 +21,14 @@ fn ready(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 #[pyfunction]
 fn sleep(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
     let duration = Duration::from_secs_f64(seconds);
-    bridge::tokio::future_into_py(py, async move {
-        SLEEPING.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(duration).await;
-        SLEEPING.fetch_sub(1, Ordering::Relaxed);
-        Ok(())
-    })
+    bridge::tokio::future_into_py(py, napping(duration))
+}
+
+pub(crate) async fn napping(duration: Duration) -> PyResult<()> {
+    SLEEPING.fetch_add(1, Ordering::Relaxed);
+    tokio::time::sleep(duration).await;
+    SLEEPING.fetch_sub(1, Ordering::Relaxed);
+    Ok(())
 }
 
 /// How many sleeps are in flight.
