@@ -1,7 +1,7 @@
 //! The life of a loop that Rust starts: run, end as `asyncio.run` does, Ctrl-C in between.
 
 mod interrupt;
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+#[cfg(feature = "attributes")]
 mod program;
 
 use std::future::Future;
@@ -18,8 +18,10 @@ use crate::locals::TaskLocals;
 use crate::runtime::Runtime;
 use crate::rust_to_python::future_into_py;
 
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+#[cfg(feature = "attributes")]
 pub(crate) use program::main;
+#[cfg(feature = "testing")]
+pub(crate) use program::prepare_interpreter;
 
 /// Runs `future` on a new loop, of `module`'s kind if one is named, and ends the loop.
 pub(crate) fn run<R, F, T>(py: Python<'_>, module: Option<&str>, future: F) -> PyResult<T>

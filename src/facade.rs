@@ -1,5 +1,15 @@
 //! The public modules, one a runtime: stamped from one text, so that every runtime has the same functions and the same words.
 
+#[cfg(any(
+    feature = "async-std-runtime",
+    feature = "smol-runtime",
+    feature = "tokio-runtime"
+))]
+#[macro_use]
+mod attributes;
+#[cfg(feature = "attributes")]
+pub mod private;
+
 /// Stamps the functions of a runtime's module. `$generic` is the parameter that stands for the runtime where that is the
 /// caller's choice. The rest is for the documentation: what comes before a function's name and after it in an example, how
 /// to sleep on that runtime, and where it polls a future that is not `Send`.
@@ -392,6 +402,8 @@ pub mod async_std {
 
     pub use crate::runtime::async_std::AsyncStd;
 
+    attributes!("async_std", async_std_main, async_std_test, "", "");
+
     /// What `pyo3-async-runtimes` re-exports for its attributes. Ours do not use it.
     #[cfg(feature = "attributes")]
     pub mod re_exports {
@@ -414,6 +426,8 @@ pub mod smol {
     );
 
     pub use crate::runtime::smol::Smol;
+
+    attributes!("smol", smol_main, smol_test, "", "");
 }
 
 /// The bridge on tokio.
@@ -440,52 +454,15 @@ pub mod tokio {
         pub use tokio::runtime;
     }
 
-    /// Makes an `async fn main` the program: it runs on tokio, and a Python event loop runs in the main thread meanwhile.
-    ///
-    /// Python is started, `main` is run as by [`run`], with all that `run` does at the end, and the process exits.
-    ///
-    /// | option | takes | without it |
-    /// | --- | --- | --- |
-    /// | `flavor` | `"multi_thread"`, or `"current_thread"`: one thread beside the main one | `"multi_thread"` |
-    /// | `worker_threads` | how many threads the `multi_thread` flavor has, from 1 up | tokio's own default |
-    /// | `event_loop` | the name of a Python module that has `new_event_loop()`, such as `"uvloop"` | asyncio's policy |
-    /// | `crate` | the path to this crate | found by `Cargo.toml`, under whatever name it has there |
-    ///
-    /// Documentation and lint levels (`allow` and the like) on the function are of the program's `main`. Other attributes,
-    /// such as `#[tracing::instrument]`, are of the `async fn`.
-    ///
-    /// # Exit status
-    ///
-    /// | `main` ends with | status | printed |
-    /// | --- | --- | --- |
-    /// | `Ok` | 0 | |
-    /// | `Err`, or a panic | 1 | the traceback, as Python prints it |
-    /// | `SystemExit` | its code | its message, if it has one |
-    /// | Ctrl-C | 130 | |
-    ///
-    /// # Errors
-    ///
-    /// What is not accepted is a compile error that points at it: an option that is unknown, is set twice or has a wrong
-    /// value, and a function that is not an `async fn main()` without parameters that returns a `PyResult`.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use pyo3::prelude::*;
-    ///
-    /// #[pyo3_asyncio::tokio::main(flavor = "current_thread")]
-    /// async fn main() -> PyResult<()> {
-    ///     let sleep = Python::attach(|py| {
-    ///         let asyncio = py.import("asyncio")?;
-    ///         pyo3_asyncio::tokio::into_future(asyncio.call_method1("sleep", (0.1,))?)
-    ///     })?;
-    ///     sleep.await?;
-    ///     Ok(())
-    /// }
-    /// ```
-    #[doc(inline)]
-    #[cfg(feature = "attributes")]
-    pub use pyo3_asyncio_macros::tokio_main as main;
+    attributes!(
+        "tokio",
+        tokio_main,
+        tokio_test,
+        "| `flavor` | `\"multi_thread\"`, or `\"current_thread\"`: one thread beside the main one | `\"multi_thread\"` |
+| `worker_threads` | how many threads the `multi_thread` flavor has, from 1 up | tokio's own default |",
+        "| `flavor` | `\"multi_thread\"` or `\"current_thread\"`, for a runtime of the test's own | that of the process |
+| `worker_threads` | how many threads the `multi_thread` flavor has, for a runtime of the test's own | that of the process |"
+    );
 }
 
 /// The bridge on a runtime of your own: implement [`Runtime`](generic::Runtime) and name it as the first type parameter.
@@ -502,99 +479,4 @@ pub mod generic {
     );
 
     pub use crate::runtime::Runtime;
-}
-
-/// Not public API: what the attributes expand to.
-#[cfg(feature = "attributes")]
-#[doc(hidden)]
-#[allow(missing_docs, reason = "not public API")]
-pub mod __private {
-    pub use coroutine::{CoroutineOptions, cancellable_coroutine, coroutine};
-
-    mod coroutine {
-        use std::future::Future;
-
-        use pyo3::prelude::*;
-
-        use crate::CancelHandle;
-        use crate::runtime::Runtime;
-        use crate::rust_to_python::{Making, into_cancellable_coroutine, into_coroutine};
-
-        #[derive(Debug)]
-        pub struct CoroutineOptions {
-            pub name: &'static str,
-            pub qualname: &'static str,
-            pub eager_start: bool,
-        }
-
-        #[track_caller]
-        pub fn coroutine<R, F, T>(
-            py: Python<'_>,
-            options: CoroutineOptions,
-            future: F,
-        ) -> PyResult<Bound<'_, PyAny>>
-        where
-            R: Runtime,
-            F: Future<Output = PyResult<T>> + Send + 'static,
-            T: for<'py> IntoPyObject<'py> + Send + 'static,
-        {
-            into_coroutine::<R, F, T>(py, making(&options), future)
-        }
-
-        #[track_caller]
-        pub fn cancellable_coroutine<R, F, T>(
-            py: Python<'_>,
-            options: CoroutineOptions,
-            make: impl FnOnce(CancelHandle) -> F,
-        ) -> PyResult<Bound<'_, PyAny>>
-        where
-            R: Runtime,
-            F: Future<Output = PyResult<T>> + Send + 'static,
-            T: for<'py> IntoPyObject<'py> + Send + 'static,
-        {
-            into_cancellable_coroutine::<R, F, T>(py, making(&options), make)
-        }
-
-        #[track_caller]
-        fn making(options: &CoroutineOptions) -> Making {
-            let making = Making::named(options.name, options.qualname);
-            if options.eager_start {
-                making.eager()
-            } else {
-                making
-            }
-        }
-    }
-
-    #[cfg(feature = "tokio-runtime")]
-    pub use tokio_main::{TokioOptions, tokio_main};
-
-    #[cfg(feature = "tokio-runtime")]
-    mod tokio_main {
-        use std::future::Future;
-        use std::process::ExitCode;
-
-        use pyo3::PyResult;
-
-        use crate::runtime::tokio::{Tokio, init_with_options};
-
-        #[derive(Debug)]
-        pub struct TokioOptions {
-            pub current_thread: bool,
-            pub worker_threads: Option<usize>,
-        }
-
-        pub fn tokio_main<F, T>(
-            options: TokioOptions,
-            event_loop: Option<&str>,
-            main: impl FnOnce() -> F,
-        ) -> ExitCode
-        where
-            F: Future<Output = PyResult<T>> + Send + 'static,
-            T: Send + 'static,
-        {
-            init_with_options(options.current_thread, options.worker_threads);
-            crate::entry::main::<Tokio, F, T>(event_loop, main)
-        }
-    }
 }

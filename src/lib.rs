@@ -41,6 +41,8 @@ mod primitive;
 mod python_to_rust;
 mod runtime;
 mod rust_to_python;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 /// The exceptions that are raised to Python, and returned to Rust in a `PyErr`.
 pub mod err {
@@ -49,12 +51,12 @@ pub mod err {
 
 pub use asyncio::get_running_loop;
 pub use entry::run_forever;
-#[cfg(feature = "attributes")]
-#[doc(hidden)]
-pub use facade::__private;
 #[cfg(feature = "async-std-runtime")]
 pub use facade::async_std;
 pub use facade::generic;
+#[cfg(feature = "attributes")]
+#[doc(hidden)]
+pub use facade::private as __private;
 #[cfg(feature = "smol-runtime")]
 pub use facade::smol;
 #[cfg(feature = "tokio-runtime")]

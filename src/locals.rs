@@ -158,7 +158,8 @@ impl Drop for Entered {
     }
 }
 
-fn current() -> Option<TaskLocals> {
+/// The locals of the Rust task that is being polled on this thread, for which nobody has to be attached.
+pub(crate) fn current() -> Option<TaskLocals> {
     CURRENT
         .try_with(|current| current.borrow().clone())
         .unwrap_or_default()

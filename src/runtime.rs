@@ -44,3 +44,17 @@ pub trait Runtime: 'static {
         function()
     }
 }
+
+/// A runtime that the attributes can start a program or a test on.
+#[cfg(feature = "attributes")]
+pub trait Standalone: Runtime {
+    /// What the attribute's options say of the runtime.
+    type Options: Send + 'static;
+
+    /// Chooses how the program's runtime is built. Called once, before anything uses it.
+    fn init(options: Self::Options);
+
+    /// Runs a future on this thread, on the program's runtime, or on one of its own if there are options for it.
+    #[cfg(feature = "testing")]
+    fn block_on<F: Future>(options: Option<Self::Options>, future: F) -> F::Output;
+}

@@ -68,7 +68,12 @@ const ROOMS: &[Room] = &[
             "runtime::smol",
             "runtime::tokio",
             "rust_to_python",
+            "testing",
         ],
+    },
+    Room {
+        name: "testing",
+        imports: &["asyncio", "entry", "error", "locals", "runtime"],
     },
 ];
 

@@ -6,18 +6,35 @@
 
 mod arguments;
 mod errors;
+mod function;
 mod krate;
 mod main_fn;
 mod options;
+mod runtime;
+mod test_fn;
 
 use proc_macro::TokenStream;
 
-// The documentation stands at the re-export, where its example compiles against the whole crate.
-#[allow(
-    missing_docs,
-    reason = "documented at the re-export, pyo3_asyncio::tokio::main"
-)]
-#[proc_macro_attribute]
-pub fn tokio_main(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    main_fn::expand(arguments.into(), item.into()).into()
+/// Defines the attributes of a runtime.
+macro_rules! attributes {
+    ($($main:ident, $test:ident: $runtime:ident;)*) => {$(
+        // The documentation stands at the re-export, where its example compiles against the whole crate.
+        #[allow(missing_docs, reason = "documented at the re-export, for instance pyo3_asyncio::tokio::main")]
+        #[proc_macro_attribute]
+        pub fn $main(arguments: TokenStream, item: TokenStream) -> TokenStream {
+            main_fn::expand(runtime::Runtime::$runtime, arguments.into(), item.into()).into()
+        }
+
+        #[allow(missing_docs, reason = "documented at the re-export, for instance pyo3_asyncio::tokio::test")]
+        #[proc_macro_attribute]
+        pub fn $test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+            test_fn::expand(runtime::Runtime::$runtime, arguments.into(), item.into()).into()
+        }
+    )*};
+}
+
+attributes! {
+    async_std_main, async_std_test: AsyncStd;
+    smol_main, smol_test: Smol;
+    tokio_main, tokio_test: Tokio;
 }

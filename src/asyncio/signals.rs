@@ -28,7 +28,7 @@ pub(crate) fn set_interrupt_handler<'py>(
 }
 
 /// Lets Ctrl-C raise `KeyboardInterrupt`, as it does in Python. An embedded interpreter starts without a handler.
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+#[cfg(feature = "attributes")]
 pub(crate) fn handle_interrupts(py: Python<'_>) -> PyResult<()> {
     if interrupt_is_default(py)? {
         set_interrupt_handler(import_default_int_handler(py)?)?;

@@ -29,3 +29,16 @@ impl super::Runtime for AsyncStd {
         Ok(())
     }
 }
+
+/// There is nothing to choose: the executor is the process's.
+#[cfg(feature = "attributes")]
+impl super::Standalone for AsyncStd {
+    type Options = ();
+
+    fn init((): ()) {}
+
+    #[cfg(feature = "testing")]
+    fn block_on<F: Future>(_options: Option<()>, future: F) -> F::Output {
+        task::block_on(future)
+    }
+}

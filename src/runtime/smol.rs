@@ -14,3 +14,16 @@ impl super::Runtime for Smol {
         smol::spawn(future).detach();
     }
 }
+
+/// There is nothing to choose: the executor is the process's.
+#[cfg(feature = "attributes")]
+impl super::Standalone for Smol {
+    type Options = ();
+
+    fn init((): ()) {}
+
+    #[cfg(feature = "testing")]
+    fn block_on<F: Future>(_options: Option<()>, future: F) -> F::Output {
+        smol::block_on(future)
+    }
+}

@@ -144,18 +144,51 @@ fn drive(runtime: &'static Runtime) {
         .expect("the system has a thread for the tokio runtime");
 }
 
-/// The builder that `#[main]` asks for. It is the first in its process to ask.
+/// What the options of an attribute say.
 #[cfg(feature = "attributes")]
-pub(crate) fn init_with_options(current_thread: bool, worker_threads: Option<usize>) {
-    let mut builder = if current_thread {
-        Builder::new_current_thread()
-    } else {
-        Builder::new_multi_thread()
-    };
-    if let Some(worker_threads) = worker_threads {
-        builder.worker_threads(worker_threads);
+#[derive(Debug)]
+pub struct TokioOptions {
+    /// The flavor without workers.
+    pub current_thread: bool,
+    /// The workers of the other flavor, or as many as tokio chooses.
+    pub worker_threads: Option<usize>,
+}
+
+#[cfg(feature = "attributes")]
+impl TokioOptions {
+    fn builder(self) -> Builder {
+        let mut builder = if self.current_thread {
+            Builder::new_current_thread()
+        } else {
+            Builder::new_multi_thread()
+        };
+        if let Some(worker_threads) = self.worker_threads {
+            builder.worker_threads(worker_threads);
+        }
+        builder.enable_all();
+        builder
     }
-    builder.enable_all();
-    // Nothing uses the runtime before `main` starts.
-    init(builder);
+}
+
+#[cfg(feature = "attributes")]
+impl super::Standalone for Tokio {
+    type Options = TokioOptions;
+
+    fn init(options: TokioOptions) {
+        // Nothing uses the runtime before `main` starts.
+        init(options.builder());
+    }
+
+    #[cfg(feature = "testing")]
+    fn block_on<F: Future>(options: Option<TokioOptions>, future: F) -> F::Output {
+        match options {
+            None => get_runtime().handle().block_on(future),
+            Some(options) => {
+                let runtime = options.builder().build();
+                let runtime =
+                    runtime.expect("the system has threads and descriptors for the test's runtime");
+                runtime.block_on(future)
+            }
+        }
+    }
 }

@@ -1,0 +1,25 @@
+//! The test file of the guide.
+
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use pyo3::prelude::*;
+
+    #[pyo3_asyncio::smol::test]
+    async fn test_async_sleep() -> PyResult<()> {
+        smol::Timer::after(Duration::from_millis(1)).await;
+        Ok(())
+    }
+
+    #[pyo3_asyncio::smol::test]
+    fn test_blocking_sleep() -> PyResult<()> {
+        thread::sleep(Duration::from_millis(1));
+        Ok(())
+    }
+}
+
+#[pyo3_asyncio::smol::main]
+async fn main() -> pyo3::PyResult<()> {
+    pyo3_asyncio::testing::main().await
+}
