@@ -61,6 +61,9 @@ pub use facade::private as __private;
 pub use facade::smol;
 #[cfg(feature = "tokio-runtime")]
 pub use facade::tokio;
+#[cfg(feature = "testing")]
+#[doc(no_inline)]
+pub use inventory;
 pub use locals::{Scope, TaskLocals};
 pub use python_to_rust::{PyTask, into_future_with_locals, into_future_with_loop};
 pub use rust_to_python::CancelHandle;

@@ -58,6 +58,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "facade",
         imports: &[
+            "CancelHandle",
             "PyTask",
             "TaskLocals",
             "entry",

@@ -20,6 +20,12 @@ fn assert_runs_in_silence(program: &str) {
 }
 
 #[test]
+fn an_application_on_async_std_awaits_python() {
+    assert_runs_in_silence(env!("CARGO_BIN_EXE_quickstart_async_std"));
+    assert_runs_in_silence(env!("CARGO_BIN_EXE_initialization"));
+}
+
+#[test]
 fn an_async_function_of_pythons_is_awaited() {
     assert_runs_in_silence(env!("CARGO_BIN_EXE_awaiting_python"));
 }
