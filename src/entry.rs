@@ -5,8 +5,8 @@ mod interrupt;
 mod program;
 
 use std::future::Future;
+use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use self::interrupt::Interrupts;
 use crate::asyncio;
 use crate::locals::TaskLocals;
+use crate::primitive::lock_std;
 use crate::runtime::Runtime;
 use crate::rust_to_python::future_into_py;
 
@@ -105,7 +106,7 @@ fn receive<T: Send>(py: Python<'_>, receiver: &mut mpsc::Receiver<T>) -> PyResul
         // `detach` asks for a reference that another thread could use, which a receiver's is not.
         let receiver = Mutex::new(&mut *receiver);
         let received = py.detach(|| {
-            let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
+            let receiver = lock_std(&receiver);
             receiver.recv_timeout(PATIENCE)
         });
         match received {

@@ -467,7 +467,8 @@ pub mod tokio {
 
 /// The bridge on a runtime of your own: implement [`Runtime`](generic::Runtime) and name it as the first type parameter.
 ///
-/// The functions are those of the runtimes' own modules; the examples use tokio where yours would stand.
+/// The functions are those of the runtimes' own modules; the examples use tokio where yours would stand. A whole program is
+/// `examples/custom_runtime.rs`.
 pub mod generic {
     facade!(
         [R],

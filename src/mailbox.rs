@@ -24,7 +24,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -34,6 +34,7 @@ use slab::Slab;
 
 use crate::asyncio;
 use crate::error::LoopClosed;
+use crate::primitive::lock_std;
 use burst::{Burst, Start};
 use doorbell::{Call, Doorbell};
 use queue::{Queue, Remains};
@@ -79,10 +80,6 @@ thread_local! {
     static LAST: RefCell<Option<Mailbox>> = const { RefCell::new(None) };
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Mailbox {
     /// The mailbox of a loop, made at the first call for it, from any thread.
     ///
@@ -93,7 +90,7 @@ impl Mailbox {
         if let Some(mailbox) = last {
             return Ok(mailbox);
         }
-        let known = lock(&REGISTRY).get(&address).cloned();
+        let known = lock_std(&REGISTRY).get(&address).cloned();
         let mailbox = match known {
             Some(mailbox) if mailbox.serves(address) => mailbox,
             _ => Self::open(event_loop)?,
@@ -124,7 +121,7 @@ impl Mailbox {
 
     /// Anchors an object until it is released or the loop closes. `None` if the loop is closed.
     pub(crate) fn anchor(&self, object: Arc<dyn Anchored>) -> Option<Anchor> {
-        let mut anchors = lock(&self.0.anchors);
+        let mut anchors = lock_std(&self.0.anchors);
         let key = anchors.as_mut()?.insert(object);
         let key = u32::try_from(key + 1).ok().and_then(NonZeroU32::new);
         Some(Anchor(key.expect("fewer than 2^32 futures wait at once")))
@@ -133,7 +130,7 @@ impl Mailbox {
     /// Releases an anchor, once.
     pub(crate) fn release(&self, anchor: Anchor) {
         let released = {
-            let mut anchors = lock(&self.0.anchors);
+            let mut anchors = lock_std(&self.0.anchors);
             anchors
                 .as_mut()
                 .and_then(|anchors| anchors.try_remove(anchor.0.get() as usize - 1))
@@ -150,7 +147,7 @@ impl Mailbox {
         }
         let mailbox = Self::new(event_loop)?;
         let first = {
-            let mut registry = lock(&REGISTRY);
+            let mut registry = lock_std(&REGISTRY);
             match registry.get(&mailbox.0.address) {
                 Some(other) if !other.0.queue.is_closed() => Some(other.clone()),
                 _ => {
@@ -186,7 +183,7 @@ impl Mailbox {
     fn watch(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         let signal = Py::new(event_loop.py(), LoopGone(self.clone()))?;
         let watch = asyncio::weakref(event_loop, signal.into_any())?;
-        *lock(&self.0.watch) = Some(watch.unbind());
+        *lock_std(&self.0.watch) = Some(watch.unbind());
         Ok(())
     }
 
@@ -208,14 +205,14 @@ impl Mailbox {
     fn close(&self, py: Python<'_>) {
         let Remains { jobs, bell } = self.0.queue.close();
         {
-            let mut registry = lock(&REGISTRY);
+            let mut registry = lock_std(&REGISTRY);
             let own = registry.get(&self.0.address);
             if own.is_some_and(|own| Arc::ptr_eq(&own.0, &self.0)) {
                 registry.remove(&self.0.address);
             }
         }
-        let anchors = lock(&self.0.anchors).take();
-        let watch = lock(&self.0.watch).take();
+        let anchors = lock_std(&self.0.anchors).take();
+        let watch = lock_std(&self.0.watch).take();
         drop(jobs);
         for (_, anchored) in anchors.into_iter().flatten() {
             anchored.loop_closed(py);
@@ -317,7 +314,7 @@ impl Drain {
         if !self.owned_by_loop {
             return Ok(());
         }
-        let anchors = lock(&self.mailbox.0.anchors);
+        let anchors = lock_std(&self.mailbox.0.anchors);
         let mut anchored = anchors.iter().flatten();
         anchored.try_for_each(|(_, anchored)| anchored.traverse(&visit))
     }

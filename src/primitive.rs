@@ -1,4 +1,4 @@
-//! The locks that loom can see.
+//! The locks, and which of them loom can see.
 //!
 //! A module whose protocol is model-checked takes its synchronization from here: the standard library's as a rule, loom's
 //! under `--cfg pyo3_asyncio_loom`. The cfg is our own, because a global `--cfg loom` would change our dependencies too.
@@ -17,4 +17,38 @@ use std::sync::PoisonError;
 /// good data.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// [`lock`] for a mutex of the standard library, whose protocol no loom model checks.
+pub(crate) fn lock_std<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(all(test, pyo3_asyncio_loom))]
+pub(crate) mod models {
+    //! What the models of several protocols share.
+
+    use std::sync::Arc;
+    use std::task::{Wake, Waker};
+
+    use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    pub(crate) struct Wakes(AtomicUsize);
+
+    impl Wakes {
+        pub(crate) fn count(&self) -> usize {
+            self.0.load(SeqCst)
+        }
+    }
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    pub(crate) fn counting_waker() -> (Waker, Arc<Wakes>) {
+        let wakes = Arc::new(Wakes(AtomicUsize::new(0)));
+        (Waker::from(Arc::clone(&wakes)), wakes)
+    }
 }

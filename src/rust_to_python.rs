@@ -12,6 +12,7 @@ mod cancel;
 mod coroutine;
 mod crossing;
 mod future;
+mod leader;
 mod link;
 mod local;
 mod shared;

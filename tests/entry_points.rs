@@ -2,6 +2,9 @@
 //!
 //! What Ctrl-C and the exit status are about takes real processes: see the package `entry_points`.
 
+#[path = "behaviour/interpreter.rs"]
+mod interpreter;
+
 use std::ffi::CStr;
 use std::future::pending;
 use std::panic::catch_unwind;
@@ -71,26 +74,8 @@ fn python<'py>(py: Python<'py>, code: &CStr) -> PyResult<Bound<'py, PyModule>> {
     Ok(module)
 }
 
-/// Python's main thread is the one that initializes it, and uvloop treats that thread in its own way: it is none of the tests'.
-fn initialize_python() {
-    static INITIALIZED: std::sync::Once = std::sync::Once::new();
-    INITIALIZED.call_once(|| {
-        let (initialized, is_initialized) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            Python::initialize();
-            Python::attach(|py| py.import("threading").map(drop))
-                .expect("it is in the standard library");
-            initialized.send(()).expect("the first test waits for it");
-            loop {
-                std::thread::park();
-            }
-        });
-        is_initialized.recv().expect("Python can be initialized");
-    });
-}
-
 fn attached(test: impl FnOnce(Python<'_>) -> PyResult<()>) {
-    initialize_python();
+    interpreter::initialize(|_| {});
     Python::attach(|py| {
         if let Err(error) = test(py) {
             error.display(py);
@@ -243,20 +228,24 @@ async def main():
     });
 }
 
+/// Calls a function in a thread that runs a loop, where it is an error that names what to do.
+fn refused_inside_of_a_loop(function: &Bound<'_, PyCFunction>, advice: &str) -> PyResult<()> {
+    let py = function.py();
+    let module = python(py, c"async def calls(function):\n    function()")?;
+    let coroutine = module.call_method1("calls", (function,))?;
+    let asyncio = py.import("asyncio")?;
+    let error = asyncio.call_method1("run", (coroutine,)).unwrap_err();
+    assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
+    assert!(error.to_string().contains(advice), "{error}");
+    Ok(())
+}
+
 #[test]
 fn run_in_a_thread_that_runs_a_loop_is_an_error_that_names_the_way() {
     attached(|py| {
         let nested =
             PyCFunction::new_closure(py, None, None, |args, _| run(args.py(), async { Ok(()) }))?;
-        let module = python(py, c"async def calls(function):\n    function()")?;
-        let coroutine = module.call_method1("calls", (nested,))?;
-        let error = py
-            .import("asyncio")?
-            .call_method1("run", (coroutine,))
-            .unwrap_err();
-        assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
-        assert!(error.to_string().contains("future_into_py"), "{error}");
-        Ok(())
+        refused_inside_of_a_loop(&nested, "future_into_py")
     });
 }
 
@@ -361,15 +350,7 @@ fn run_forever_ends_as_asyncio_run_does_on_uvloop() {
 fn run_forever_in_a_thread_that_runs_a_loop_is_an_error() {
     attached(|py| {
         let nested = PyCFunction::new_closure(py, None, None, |args, _| run_forever(args.py()))?;
-        let module = python(py, c"async def calls(function):\n    function()")?;
-        let coroutine = module.call_method1("calls", (nested,))?;
-        let error = py
-            .import("asyncio")?
-            .call_method1("run", (coroutine,))
-            .unwrap_err();
-        assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
-        assert!(error.to_string().contains("run_forever"), "{error}");
-        Ok(())
+        refused_inside_of_a_loop(&nested, "run_forever")
     });
 }
 

@@ -18,7 +18,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "asyncio",
-        imports: &[],
+        imports: &["primitive"],
     },
     Room {
         name: "error",
@@ -26,7 +26,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "runtime",
-        imports: &[],
+        imports: &["primitive"],
     },
     Room {
         name: "locals",
@@ -53,7 +53,13 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "entry",
-        imports: &["asyncio", "locals", "runtime", "rust_to_python"],
+        imports: &[
+            "asyncio",
+            "locals",
+            "primitive",
+            "runtime",
+            "rust_to_python",
+        ],
     },
     Room {
         name: "facade",

@@ -1,6 +1,7 @@
 //! Rust futures whose end a test chooses.
 
-use std::future::pending;
+use std::future::{Future, pending};
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,9 +9,9 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use pyo3_asyncio::tokio as bridge;
 use tokio::sync::oneshot;
 
+use crate::bridge;
 use crate::ledger::{Life, recorded};
 
 /// What a gate lets through.
@@ -52,7 +53,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    fn future(&self) -> PyResult<impl Future<Output = PyResult<Answer>> + Send + 'static> {
+    fn future(&self) -> PyResult<impl Future<Output = PyResult<Answer>> + Send + use<>> {
         let lock = self
             .lock
             .lock()
@@ -135,6 +136,25 @@ impl Gate {
     /// The future with its first poll on this thread.
     fn eager<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         bridge::eager_future_into_py(py, self.future()?)
+    }
+
+    /// The future as one that is not `Send`: with the object, which it holds, it stays on this thread.
+    #[pyo3(signature = (held=None, event_loop=None))]
+    fn wait_here<'py>(
+        &self,
+        py: Python<'py>,
+        held: Option<Py<PyAny>>,
+        event_loop: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (held, future) = (Rc::new(held), self.future()?);
+        let future = async move {
+            let _held = held;
+            future.await
+        };
+        match event_loop {
+            Some(event_loop) => bridge::local_future_into_py_with_loop(event_loop, future),
+            None => bridge::local_future_into_py(py, future),
+        }
     }
 
     /// The future returns the value. This and the next four tell whether there still was a future to hear it.
@@ -234,7 +254,7 @@ impl Hold {
 pub(crate) fn turns(py: Python<'_>, count: usize, value: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
         for _ in 0..count {
-            tokio::task::yield_now().await;
+            bridge::yield_now().await;
         }
         Ok(value)
     };
@@ -253,8 +273,26 @@ pub(crate) fn never(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 pub(crate) fn nap(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
     let duration = Duration::from_secs_f64(seconds);
     let future = async move {
-        tokio::time::sleep(duration).await;
+        bridge::sleep(duration).await;
         Ok(())
     };
     bridge::future_into_py(py, recorded(Arc::default(), future))
+}
+
+/// The same on the loop's thread. It calls a Python function before and after the timer, and returns what that returned.
+#[pyfunction]
+pub(crate) fn local_nap(
+    py: Python<'_>,
+    seconds: f64,
+    function: Py<PyAny>,
+) -> PyResult<Bound<'_, PyAny>> {
+    let duration = Duration::from_secs_f64(seconds);
+    let function = Rc::new(function);
+    let future = async move {
+        let before = Python::attach(|py| function.call0(py))?;
+        bridge::sleep(duration).await;
+        let after = Python::attach(|py| function.call0(py))?;
+        Ok((before, after))
+    };
+    bridge::local_future_into_py(py, recorded(Arc::default(), future))
 }

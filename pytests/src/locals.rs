@@ -5,8 +5,9 @@ use std::sync::Arc;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3_asyncio::TaskLocals;
-use pyo3_asyncio::tokio as bridge;
+use tokio::sync::oneshot;
 
+use crate::bridge;
 use crate::ledger::recorded;
 
 /// The loop of whoever calls: `get_current_loop`.
@@ -32,7 +33,7 @@ pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 pub(crate) fn call_inside(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
         // The caller is not on the stack any more when the function is called.
-        tokio::task::yield_now().await;
+        bridge::yield_now().await;
         Python::attach(|py| function.call0(py))
     };
     bridge::future_into_py(py, recorded(Arc::default(), future))
@@ -42,9 +43,14 @@ pub(crate) fn call_inside(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound
 #[pyfunction]
 pub(crate) fn call_in_bare_task(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
-        let task = tokio::spawn(async move { Python::attach(|py| function.call0(py)) });
-        task.await
-            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?
+        let (returned, result) = oneshot::channel();
+        bridge::spawn(async move {
+            // A receiver that is gone wants no result.
+            let _ = returned.send(Python::attach(|py| function.call0(py)));
+        });
+        result
+            .await
+            .map_err(|_| PyRuntimeError::new_err("the runtime dropped the task"))?
     };
     bridge::future_into_py(py, recorded(Arc::default(), future))
 }
@@ -66,7 +72,7 @@ pub(crate) fn run_in_scope(
         let task = Python::attach(|py| bridge::into_future(function.bind(py).call0()?))?;
         task.await
     });
-    py.detach(|| bridge::get_runtime().block_on(future))
+    py.detach(|| bridge::block_on(future))
 }
 
 /// Sleeps in Python, as the guide's first nested function does.

@@ -7,9 +7,9 @@ use std::task::Poll;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3_asyncio::tokio as bridge;
 use pyo3_asyncio::{PyTask, TaskLocals};
 
+use crate::bridge;
 use crate::ledger::recorded;
 
 /// A Python awaitable in Rust's hands.
@@ -33,7 +33,7 @@ impl Task {
     /// Awaits it on this thread, detached.
     fn block(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let task = self.take()?;
-        py.detach(|| bridge::get_runtime().block_on(task))
+        py.detach(|| bridge::block_on(task))
     }
 
     /// Drops it, on this thread.
@@ -77,7 +77,7 @@ pub(crate) fn into_future(
 pub(crate) fn await_inside(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
         // The caller is not on the stack any more when the function is called.
-        tokio::task::yield_now().await;
+        bridge::yield_now().await;
         let task = Python::attach(|py| bridge::into_future(function.bind(py).call0()?))?;
         task.await
     };
@@ -100,7 +100,7 @@ pub(crate) fn await_for_turns<'py>(
             if let Poll::Ready(result) = poll {
                 return result.map(Some);
             }
-            tokio::task::yield_now().await;
+            bridge::yield_now().await;
         }
         Ok(None)
     };

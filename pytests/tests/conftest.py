@@ -1,11 +1,8 @@
 """Every test runs on each event loop; a process covers one doorbell and one runtime.
 
-The doorbell and the runtime are chosen once in the life of a process. To cover all four ways:
+The doorbell and the runtime are chosen once in the life of a process. To cover one way of eight:
 
-    pytest
-    pytest --doorbell call_soon_threadsafe
-    pytest --runtime current_thread
-    pytest --doorbell call_soon_threadsafe --runtime current_thread
+    pytest --doorbell call_soon_threadsafe --runtime async_std
 """
 
 import asyncio
@@ -25,6 +22,9 @@ if sys.platform != "win32":
 
 DOORBELL = "PYO3_ASYNCIO_DOORBELL"
 RUNTIME = "PYTESTS_RUNTIME"
+RUNTIMES = ["tokio", "tokio_current_thread", "async_std", "smol"]
+# How many threads the runtimes have that ask the environment. rust.WORKERS knows it.
+THREADS = {"ASYNC_STD_THREAD_COUNT": "2", "SMOL_THREADS": "2"}
 
 # Seconds after which a loop, or a test, hangs. A loop is then stopped. If that does not help, the stacks of all threads are
 # printed and the run ends.
@@ -34,7 +34,7 @@ STDERR = pytest.StashKey()
 
 def pytest_addoption(parser):
     parser.addoption("--doorbell", choices=["add_reader", "call_soon_threadsafe"], help="how Rust wakes a loop")
-    parser.addoption("--runtime", choices=["multi_thread", "current_thread"], help="the flavor of tokio's runtime")
+    parser.addoption("--runtime", choices=RUNTIMES, help="the Rust runtime, and tokio's flavor")
 
 
 def pytest_configure(config):
@@ -48,10 +48,11 @@ def pytest_configure(config):
         os.environ.pop(DOORBELL, None)
     if runtime:
         os.environ[RUNTIME] = runtime
+    os.environ.update(THREADS)
 
 
 def pytest_report_header():
-    doorbell, runtime = os.environ.get(DOORBELL, "add_reader"), os.environ.get(RUNTIME, "multi_thread")
+    doorbell, runtime = os.environ.get(DOORBELL, "add_reader"), os.environ.get(RUNTIME, RUNTIMES[0])
     return f"doorbell: {doorbell}, runtime: {runtime}, loops: {', '.join(LOOPS)}"
 
 

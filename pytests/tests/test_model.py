@@ -353,6 +353,11 @@ async def callbacks_run_in_their_order_and_never_at_once(source):
     return trace
 
 
+def noting(trace, word):
+    """A callback that notes its call."""
+    return lambda future: trace.append(word)
+
+
 @program
 async def callbacks_run_when_rust_is_done(source):
     future, called = source.future(), asyncio.Event()
@@ -366,15 +371,8 @@ async def callbacks_run_when_rust_is_done(source):
 
 @program
 async def removed_callbacks_do_not_run(source):
-    future = source.future()
-    trace = []
-
-    def one(future):
-        trace.append(1)
-
-    def two(future):
-        trace.append(2)
-
+    future, trace = source.future(), []
+    one, two = noting(trace, 1), noting(trace, 2)
     for callback in (one, two, one):
         future.add_done_callback(callback)
     removed = future.remove_done_callback(one), future.remove_done_callback(one)
@@ -458,16 +456,13 @@ async def nobody_is_the_current_task_between_two_tasks(source):
 
 @program
 async def a_callback_adds_and_removes_callbacks(source):
-    future = source.future()
-    trace = []
-
-    def last(future):
-        trace.append("last")
+    future, trace = source.future(), []
+    last = noting(trace, "last")
 
     def first(future):
         trace.append("first")
         trace.append(future.remove_done_callback(last))
-        future.add_done_callback(lambda future: trace.append("added"))
+        future.add_done_callback(noting(trace, "added"))
 
     future.add_done_callback(first)
     future.add_done_callback(last)

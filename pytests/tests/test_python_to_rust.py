@@ -201,15 +201,17 @@ class Observed:
         finally:
             self.ended.set()
 
+    async def is_cancelled_by(self, end):
+        await self.started.wait()
+        end()
+        await self.ended.wait()
+        assert self.how == "cancelled"
+
 
 def test_dropping_cancels_the_python_task(run, rust):
     async def main():
         observed = Observed()
-        task = rust.into_future(observed.run())
-        await observed.started.wait()
-        task.drop()
-        await observed.ended.wait()
-        assert observed.how == "cancelled"
+        await observed.is_cancelled_by(rust.into_future(observed.run()).drop)
 
     run(main())
 
@@ -217,11 +219,7 @@ def test_dropping_cancels_the_python_task(run, rust):
 def test_cancelling_the_rust_future_that_awaits_cancels_the_python_task(run, rust):
     async def main():
         observed = Observed()
-        future = rust.into_future(observed.run()).wait()
-        await observed.started.wait()
-        future.cancel()
-        await observed.ended.wait()
-        assert observed.how == "cancelled"
+        await observed.is_cancelled_by(rust.into_future(observed.run()).wait().cancel)
 
     run(main())
 

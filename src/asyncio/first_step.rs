@@ -10,13 +10,14 @@
 //! Python 3.12 has tasks that start eagerly, but they keep a KeyboardInterrupt of their first step to themselves, so that
 //! the loop never hears of it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::awaitable::import_task;
+use crate::primitive::lock_std;
 
 /// Makes a task of a coroutine, which runs in a copy of `context`. With it comes the error, if any, that its first step let
 /// out. `None` if this loop does not allow it.
@@ -73,10 +74,7 @@ struct StandIn {
 
 impl StandIn {
     fn take_step(&self) -> Option<Step> {
-        self.step
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        lock_std(&self.step).take()
     }
 
     /// Whether a callback is a method of the task of our coroutine, as its step is.
@@ -108,8 +106,7 @@ impl StandIn {
                     function: callback.unbind(),
                     context: context.clone().unbind(),
                 };
-                let mut first = self.step.lock().unwrap_or_else(PoisonError::into_inner);
-                *first = Some(step);
+                *lock_std(&self.step) = Some(step);
                 return Ok(py.None());
             }
         }

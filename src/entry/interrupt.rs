@@ -1,12 +1,13 @@
 //! Ctrl-C while a loop of ours runs: the first ends the work in an orderly way, the second interrupts whatever Python does.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 
 use crate::asyncio;
+use crate::primitive::lock_std;
 
 /// What the first Ctrl-C does.
 #[derive(Default)]
@@ -39,7 +40,7 @@ impl Handler {
 
 impl Handler {
     fn end_work(&self, py: Python<'_>) -> PyResult<()> {
-        let work = match &*self.work.lock().unwrap_or_else(PoisonError::into_inner) {
+        let work = match &*lock_std(&self.work) {
             Work::NotYet => return Ok(()),
             Work::Cancel(main) => Some(main.clone_ref(py)),
             Work::Stop => None,
@@ -97,7 +98,7 @@ impl<'py> Interrupts<'py> {
 
     fn begin(&self, work: Work) -> PyResult<()> {
         let handler = self.handler.get();
-        *handler.work.lock().unwrap_or_else(PoisonError::into_inner) = work;
+        *lock_std(&handler.work) = work;
         if self.count() > 0 {
             handler.end_work(self.handler.py())?;
         }

@@ -8,7 +8,7 @@
 //!
 //! 1. `join` makes a task the leader if there is none. It is spawned at once, and calls `take` whenever it is polled, and
 //!    when it is dropped, until its lead has ended.
-//! 2. While a leader of the same runtime is on its way, `join` keeps the start of a task for it.
+//! 2. While a leader of the same runtime is on its way, `join` keeps the starts of some tasks for it.
 //! 3. `take` gives what was kept. Where that is nothing, or the leader wants no more, it ends the lead in the same step: so
 //!    nothing is kept that nobody will take.
 //! 4. A leader does nothing else before its lead has ended, and leads for a bounded number of polls. What a user's future does
@@ -19,6 +19,9 @@
 use std::any::TypeId;
 
 use crate::primitive::{Mutex, lock};
+
+/// The most tasks that wait for a leader. When there are more, the workers are awake, and nothing is saved by waiting.
+const FOLLOWERS: usize = 8;
 
 /// Spawns a task on its runtime.
 pub(crate) type Start = Box<dyn FnOnce() + Send>;
@@ -36,7 +39,7 @@ pub(crate) enum Joined<T> {
     /// To be spawned, and to `take` then.
     Leads(T),
     Follows,
-    /// To be spawned: the leader on its way is of another runtime.
+    /// To be spawned: the leader on its way has enough to do, or is of another runtime.
     Alone(T),
 }
 
@@ -54,7 +57,7 @@ impl<S> Burst<S> {
     ) -> Joined<T> {
         let mut lead = lock(&self.0);
         match &mut *lead {
-            Some(lead) if lead.runtime == runtime => {
+            Some(lead) if lead.runtime == runtime && lead.followers.len() < FOLLOWERS => {
                 lead.followers.push(start(task));
                 Joined::Follows
             }

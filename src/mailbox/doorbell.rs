@@ -4,7 +4,7 @@
 //! without `add_reader` (the proactor loop of Windows, some third-party loops), and can be asked for with
 //! `PYO3_ASYNCIO_DOORBELL=call_soon_threadsafe`.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 
 use pyo3::prelude::*;
@@ -12,6 +12,7 @@ use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
 use super::queue::Bell;
 use crate::asyncio;
+use crate::primitive::lock_std;
 
 #[derive(Debug)]
 pub(super) enum Doorbell {
@@ -149,7 +150,7 @@ struct Helper {
 }
 
 fn helper() -> MutexGuard<'static, Option<Helper>> {
-    HELPER.lock().unwrap_or_else(PoisonError::into_inner)
+    lock_std(&HELPER)
 }
 
 /// Starts the helper, unless it runs.

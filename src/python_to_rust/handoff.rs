@@ -204,24 +204,11 @@ fn take_outcome<T, R>(
 #[cfg(all(test, pyo3_asyncio_loom))]
 mod loom_models {
     use std::sync::Arc;
-    use std::task::Wake;
 
-    use loom::{sync::atomic::AtomicUsize, sync::atomic::Ordering::SeqCst, thread};
+    use loom::thread;
 
     use super::*;
-
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
-
-    fn counting_waker() -> (Waker, Arc<Count>) {
-        let wakes = Arc::new(Count(AtomicUsize::new(0)));
-        (Waker::from(Arc::clone(&wakes)), wakes)
-    }
+    use crate::primitive::models::counting_waker;
 
     #[test]
     fn loom_an_outcome_is_seen_or_wakes_the_poller() {
@@ -241,7 +228,7 @@ mod loom_models {
             match polled {
                 Poll::Ready(outcome) => assert_eq!(outcome, 1),
                 Poll::Pending => {
-                    assert_eq!(wakes.0.load(SeqCst), 1);
+                    assert_eq!(wakes.count(), 1);
                     assert_eq!(handoff.poll(&waker), Poll::Ready(1));
                 }
             }
@@ -262,7 +249,7 @@ mod loom_models {
             let polled = handoff.poll(&new);
             finisher.join().unwrap();
             if polled.is_pending() {
-                assert_eq!(wakes.0.load(SeqCst), 1);
+                assert_eq!(wakes.count(), 1);
             }
         });
     }

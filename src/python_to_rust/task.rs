@@ -15,7 +15,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use pyo3::exceptions::PyTypeError;
@@ -27,6 +27,7 @@ use crate::asyncio;
 use crate::error::LoopClosed;
 use crate::locals::TaskLocals;
 use crate::mailbox::{Anchor, Anchored, Mailbox};
+use crate::primitive::lock_std;
 
 /// A Python awaitable that a Rust future awaits, made by [`tokio::into_future`](crate::tokio::into_future) and its kin.
 ///
@@ -188,8 +189,7 @@ impl Crossing {
     }
 
     fn take_anchor(&self) -> Option<Anchor> {
-        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-        anchor.take()
+        lock_std(&self.anchor).take()
     }
 }
 
@@ -256,10 +256,7 @@ impl Start {
         }
         let crossing = &self.crossing;
         let anchored = Arc::clone(crossing) as Arc<dyn Anchored>;
-        *crossing
-            .anchor
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = crossing.mailbox.anchor(anchored);
+        *lock_std(&crossing.anchor) = crossing.mailbox.anchor(anchored);
         asyncio::add_done_callback(task, Bound::new(task.py(), completion)?.as_any())?;
         if crossing.handoff.started(task.clone().unbind()) {
             asyncio::cancel_once(task)?;

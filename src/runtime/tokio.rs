@@ -4,9 +4,11 @@ mod local_set;
 
 use std::fmt;
 use std::future::{Future, pending};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
+
+use crate::primitive::lock_std;
 
 /// Tokio, as the bridge sees it.
 #[derive(Debug)]
@@ -86,7 +88,7 @@ pub fn init(builder: Builder) {
 /// ```
 pub fn try_init(builder: Builder) -> Result<(), AlreadyStarted> {
     // Locked while the runtime is looked for: `get_runtime` builds under the same lock.
-    let mut chosen = BUILDER.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut chosen = lock_std(&BUILDER);
     if RUNTIME.get().is_some() {
         return Err(AlreadyStarted);
     }
@@ -102,7 +104,7 @@ pub fn try_init(builder: Builder) -> Result<(), AlreadyStarted> {
 ///
 /// [`AlreadyStarted`] if another runtime is in use.
 pub fn init_with_runtime(runtime: &'static Runtime) -> Result<(), AlreadyStarted> {
-    let _building = BUILDER.lock().unwrap_or_else(PoisonError::into_inner);
+    let _building = lock_std(&BUILDER);
     RUNTIME.set(runtime).map_err(|_| AlreadyStarted)?;
     drive(runtime);
     Ok(())
@@ -117,7 +119,7 @@ pub fn get_runtime<'a>() -> &'a Runtime {
     if let Some(runtime) = RUNTIME.get() {
         return runtime;
     }
-    let mut chosen = BUILDER.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut chosen = lock_std(&BUILDER);
     RUNTIME.get_or_init(|| {
         let mut builder = chosen.take().unwrap_or_else(|| {
             let mut builder = Builder::new_multi_thread();

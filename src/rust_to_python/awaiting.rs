@@ -1,6 +1,6 @@
 //! What `await` makes of a Rust future: the iterator behind it, and the rules of `send` and `throw` that a coroutine shares.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use pyo3::exceptions::{PyBaseException, PyDeprecationWarning, PyStopIteration, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -9,6 +9,7 @@ use pyo3::types::{PyTuple, PyType};
 
 use super::future::RustFuture;
 use crate::asyncio;
+use crate::primitive::lock_std;
 
 /// The iterator behind `await`: yields the future to its task once, then returns its outcome.
 #[pyclass(frozen, module = "pyo3_asyncio", name = "RustFutureIterator")]
@@ -20,12 +21,12 @@ impl Awaiting {
     }
 
     fn future(&self, py: Python<'_>) -> Option<Py<RustFuture>> {
-        let future = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let future = lock_std(&self.0);
         future.as_ref().map(|it| it.clone_ref(py))
     }
 
     fn forget(&self) -> Option<Py<RustFuture>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock_std(&self.0).take()
     }
 }
 
@@ -68,7 +69,7 @@ impl Awaiting {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let future = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let future = lock_std(&self.0);
         visit.call(&*future)
     }
 

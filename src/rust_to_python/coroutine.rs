@@ -18,7 +18,7 @@ mod introspection;
 
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use pyo3::exceptions::{
     PyRuntimeError, PyRuntimeWarning, PyStopIteration, PyTypeError, PyValueError,
@@ -30,8 +30,9 @@ use pyo3::types::PyString;
 use super::awaiting::thrown;
 use super::cancel::hand_over;
 use super::future::RustFuture;
-pub(crate) use introspection::Name;
-use introspection::RustFrame;
+use crate::primitive::lock_std;
+pub(crate) use introspection::{Names, names_of};
+use introspection::{Renamed, RustFrame};
 
 /// What the first step of a coroutine does.
 pub(super) trait Start: Send {
@@ -47,14 +48,14 @@ pub(super) enum Started {
 #[pyclass(frozen, weakref, module = "pyo3_asyncio")]
 pub(crate) struct RustCoroutine {
     inner: Mutex<Inner>,
-    name: Name,
+    names: Names,
     made_at: &'static Location<'static>,
 }
 
 struct Inner {
     state: State,
     /// Names that Python has given it.
-    names: Option<Box<introspection::Names>>,
+    renamed: Option<Box<Renamed>>,
 }
 
 enum State {
@@ -73,26 +74,26 @@ enum Step {
 impl RustCoroutine {
     pub(super) fn new<'py>(
         py: Python<'py>,
-        name: Name,
+        names: Names,
         made_at: &'static Location<'static>,
         start: Box<dyn Start>,
     ) -> PyResult<Bound<'py, Self>> {
         let inner = Inner {
             state: State::Created(start),
-            names: None,
+            renamed: None,
         };
         Bound::new(
             py,
             Self {
                 inner: Mutex::new(inner),
-                name,
+                names,
                 made_at,
             },
         )
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_std(&self.inner)
     }
 
     fn replace(&self, state: State) -> State {

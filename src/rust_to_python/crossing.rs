@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 
 use super::cancel::CancelSlot;
 use super::future::RustFuture;
+use super::leader::Leader;
 use super::local::spawn_on_loop;
 use super::shared::Shared;
 use crate::asyncio;
@@ -66,15 +67,12 @@ where
         R::spawn(crossing);
         return Ok(python);
     }
-    let starts = python.get().shared.mailbox.starts();
+    let mailbox = &python.get().shared.mailbox;
     let start = |crossing| Box::new(move || R::spawn(crossing)) as Start;
-    match starts.join(TypeId::of::<R>(), crossing, start) {
+    match mailbox.starts().join(TypeId::of::<R>(), crossing, start) {
         Joined::Follows => {}
         Joined::Alone(crossing) => R::spawn(crossing),
-        Joined::Leads(mut crossing) => {
-            crossing.leads = LEAD;
-            R::spawn(crossing);
-        }
+        Joined::Leads(crossing) => R::spawn(Leader::new(mailbox.clone(), crossing)),
     }
     Ok(python)
 }
@@ -111,17 +109,12 @@ where
     Ok(python.into_any())
 }
 
-/// The most polls for which a task leads a burst before it turns to its own future.
-const LEAD: u8 = 64;
-
 pin_project! {
     struct Crossing<F> {
         #[pin]
         future: Scope<F>,
         // Whose outcome is this task's to bring. `None` once it is done.
         shared: Option<Arc<Shared>>,
-        // For how many more polls this task leads a burst.
-        leads: u8,
     }
 
     impl<F> PinnedDrop for Crossing<F> {
@@ -131,9 +124,6 @@ pin_project! {
             let Some(shared) = this.shared.take() else {
                 return;
             };
-            if *this.leads > 0 {
-                start_followers(&shared, true);
-            }
             let _ = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().drop_future()));
             let stopped = RuntimeStopped::new_err(
                 "the Rust runtime dropped this future before it was done: was the runtime shut down?",
@@ -165,7 +155,6 @@ impl<F> Crossing<F> {
         let crossing = Self {
             future: scope(locals, future),
             shared: Some(shared),
-            leads: 0,
         };
         Ok((crossing, python))
     }
@@ -183,14 +172,6 @@ where
         let Some(shared) = this.shared.as_ref() else {
             return Poll::Ready(());
         };
-        if *this.leads > 0 {
-            *this.leads -= 1;
-            if start_followers(shared, *this.leads == 0) {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            *this.leads = 0;
-        }
         let output = if shared.link.poll_allowed(cx.waker()) {
             match catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx))) {
                 Ok(output) => Some(ready!(output).map_err(Failure::Error)),
@@ -208,16 +189,6 @@ where
         }
         Poll::Ready(())
     }
-}
-
-/// Starts those that came while their leader was on its way. Whether it still leads.
-fn start_followers(shared: &Shared, last: bool) -> bool {
-    let followers = shared.mailbox.starts().take(last);
-    let leads = !followers.is_empty() && !last;
-    for start in followers {
-        start();
-    }
-    leads
 }
 
 /// Why there is no value.

@@ -103,29 +103,16 @@ impl<P: Settleable> Link<P> {
 #[cfg(all(test, pyo3_asyncio_loom))]
 mod loom_models {
     use std::sync::Arc;
-    use std::task::Wake;
 
-    use loom::{sync::atomic::AtomicUsize, sync::atomic::Ordering::SeqCst, thread};
+    use loom::thread;
 
     use super::*;
+    use crate::primitive::models::counting_waker;
 
     impl Settleable for bool {
         fn is_settled(&self) -> bool {
             *self
         }
-    }
-
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
-
-    fn counting_waker() -> (Waker, Arc<Count>) {
-        let wakes = Arc::new(Count(AtomicUsize::new(0)));
-        (Waker::from(Arc::clone(&wakes)), wakes)
     }
 
     fn settle_in_a_thread(link: &Arc<Link<bool>>) -> thread::JoinHandle<()> {
@@ -142,7 +129,7 @@ mod loom_models {
             let polled = link.poll_allowed(&waker);
             canceller.join().unwrap();
             if polled {
-                assert_eq!(wakes.0.load(SeqCst), 1);
+                assert_eq!(wakes.count(), 1);
             }
             assert!(!link.poll_allowed(&waker));
         });
@@ -159,7 +146,7 @@ mod loom_models {
             let polled = link.poll_allowed(&new);
             canceller.join().unwrap();
             if polled {
-                assert_eq!(wakes.0.load(SeqCst), 1);
+                assert_eq!(wakes.count(), 1);
             }
         });
     }
@@ -173,7 +160,7 @@ mod loom_models {
             let _ = link.poll_allowed(&waker);
             link.finish();
             canceller.join().unwrap();
-            assert!(wakes.0.load(SeqCst) <= 1);
+            assert!(wakes.count() <= 1);
             assert_eq!(Arc::strong_count(&wakes), 2);
         });
     }

@@ -12,7 +12,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
 use async_task::{Runnable, Task};
@@ -20,6 +20,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::mailbox::{Anchored, Mailbox};
+use crate::primitive::lock_std;
 use crate::runtime::Runtime;
 
 /// Starts `future` on this thread, which runs the mailbox's event loop.
@@ -94,10 +95,7 @@ impl Anchored for Handle {
     }
 
     fn loop_closed(&self, _py: Python<'_>) {
-        let task = {
-            let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            task.take()
-        };
+        let task = lock_std(&self.0).take();
         drop(task);
     }
 }

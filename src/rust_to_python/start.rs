@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use pyo3::prelude::*;
 
 use super::cancel::{CancelHandle, CancelSlot};
-use super::coroutine::{Name, RustCoroutine, Start, Started};
+use super::coroutine::{Names, RustCoroutine, Start, Started, names_of};
 use super::crossing::{Crossed, Failure, convert, spawn};
 use super::future::RustFuture;
 use super::shared::{Shared, can_be_raised};
@@ -28,7 +28,7 @@ use crate::runtime::Runtime;
 /// How a coroutine is made.
 #[derive(Clone, Copy)]
 pub(crate) struct Making {
-    name: Name,
+    names: Names,
     eager_start: bool,
     /// Where its user made it.
     at: &'static Location<'static>,
@@ -38,19 +38,13 @@ impl Making {
     /// Named after the function that the future comes from.
     #[track_caller]
     pub(crate) fn lazy<F>() -> Self {
-        Self::with_name(Name::of::<F>())
-    }
-
-    #[cfg(feature = "attributes")]
-    #[track_caller]
-    pub(crate) fn named(name: &'static str, qualname: &'static str) -> Self {
-        Self::with_name(Name::Given(name, qualname))
+        Self::named(names_of::<F>)
     }
 
     #[track_caller]
-    fn with_name(name: Name) -> Self {
+    pub(crate) fn named(names: Names) -> Self {
         Self {
-            name,
+            names,
             eager_start: false,
             at: Location::caller(),
         }
@@ -117,7 +111,7 @@ where
             runtime: PhantomData,
         })
     };
-    let coroutine = RustCoroutine::new(py, making.name, making.at, start)?;
+    let coroutine = RustCoroutine::new(py, making.names, making.at, start)?;
     Ok(coroutine.into_any())
 }
 

@@ -5,19 +5,49 @@
 //! the loop itself could be collected.
 
 use std::ffi::CStr;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic;
 use std::sync::{Arc, Mutex, Once};
+use std::task::Poll;
 use std::time::Instant;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCFunction, PyDict, PyList, PyModule, PyWeakrefMethods, PyWeakrefReference};
+use pyo3_asyncio::generic::Runtime;
 use pyo3_asyncio::{PyTask, into_future_with_loop};
 use tokio::sync::oneshot;
 
 use super::counters::{Counters, PATIENCE, Tracked};
 use super::event_loop::LoopKind;
+use super::interpreter;
+use crate::rt;
+
+/// Starts a task of the runtime's, which knows nothing of Python, and gives its output.
+pub(super) fn spawn<F>(future: F) -> impl Future<Output = F::Output> + Send
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let (done, is_done) = oneshot::channel();
+    rt::Runtime::spawn(async move {
+        // Nobody may be waiting.
+        let _ = done.send(future.await);
+    });
+    async { is_done.await.expect("the task does not panic") }
+}
+
+/// Lets other tasks of the runtime have a turn.
+pub(super) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
 
 /// Makes a module of each behaviour, with a test for every kind of loop.
 macro_rules! matrix {
@@ -114,7 +144,7 @@ impl<'py> Cx<'py> {
         T: Send + 'static,
     {
         let future = self.tracked(future);
-        pyo3_asyncio::tokio::run_until_complete(self.event_loop.clone(), future)
+        rt::run_until_complete(self.event_loop.clone(), future)
     }
 
     /// Runs the loop until a Python awaitable is done.
@@ -123,7 +153,7 @@ impl<'py> Cx<'py> {
             .call_method1("run_until_complete", (awaitable,))
     }
 
-    /// Runs the loop until a gate of tokio's is open.
+    /// Runs the loop until a gate is open.
     pub(super) fn wait_for<T: Send + 'static>(&self, gate: oneshot::Receiver<T>) -> PyResult<T> {
         self.block_on(async { Ok(gate.await.expect("the gate is opened, not dropped")) })
     }
@@ -150,7 +180,37 @@ impl<'py> Cx<'py> {
         T: for<'a> IntoPyObject<'a> + Send + 'static,
     {
         let future = self.tracked(future);
-        pyo3_asyncio::tokio::future_into_py_with_loop(self.event_loop.clone(), future)
+        rt::future_into_py_with_loop(self.event_loop.clone(), future)
+    }
+
+    /// Calls a Rust function on this thread while the loop runs.
+    pub(super) fn call_on_loop<F>(&self, function: F) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
+    {
+        let function = Mutex::new(Some(function));
+        let function = PyCFunction::new_closure(self.py, None, None, move |args, _| {
+            let function = function.lock().expect("taking does not panic").take();
+            function.expect("it is called once")(args.py())
+        })?;
+        let python = self.module(c"async def calls(function):\n    return function()")?;
+        self.run(&python.call_method1("calls", (function,))?)
+    }
+
+    /// Makes a Rust future that is not `Send` on this thread while the loop runs, tracked, and gives its Python future.
+    pub(super) fn spawn_local<F, T>(
+        &self,
+        make: impl FnOnce() -> F + Send + 'static,
+    ) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: Future<Output = PyResult<T>> + 'static,
+        T: for<'a> IntoPyObject<'a> + Send + 'static,
+    {
+        let counters = Arc::clone(&self.counters);
+        self.call_on_loop(move |py| {
+            let future = Tracked::new(&counters, make());
+            rt::local_future_into_py(py, future).map(Bound::unbind)
+        })
     }
 
     pub(super) fn tracked<F>(&self, future: F) -> Tracked<F> {
@@ -283,9 +343,7 @@ def record(complaints):
 fn start() {
     static START: Once = Once::new();
     START.call_once(|| {
-        let mut builder = crate::runtime();
-        builder.enable_all();
-        pyo3_asyncio::tokio::init(builder);
+        rt::start();
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             let text = panic.payload().downcast_ref::<&str>();
@@ -293,25 +351,8 @@ fn start() {
                 report(panic);
             }
         }));
-        initialize_python();
-    });
-}
-
-/// Python's main thread is the one that initializes it, and uvloop treats that thread in its own way. It is none of the
-/// tests', and does not end before them: its ident would be given to another.
-fn initialize_python() {
-    let (initialized, is_initialized) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        Python::initialize();
-        Python::attach(|py| {
-            py.import("threading")
-                .expect("it is in the standard library");
+        interpreter::initialize(|py| {
             complaints(py);
         });
-        initialized.send(()).expect("the first test waits for it");
-        loop {
-            std::thread::park();
-        }
     });
-    is_initialized.recv().expect("Python can be initialized");
 }

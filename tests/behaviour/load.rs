@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
-use pyo3_asyncio::tokio::{future_into_py, into_future};
 
 use super::counters::{Counters, Tracked};
+use super::harness::{spawn, yield_now};
+use crate::rt::{future_into_py, into_future};
 
 /// Splitmix: the same numbers in every run.
 struct Random(u64);
@@ -29,7 +30,7 @@ impl Random {
 /// A Rust future that gives way to others `turns` times.
 async fn echo<T>(value: T, turns: u64) -> PyResult<T> {
     for _ in 0..turns {
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
     Ok(value)
 }
@@ -267,11 +268,11 @@ async def echo(value, turns, cancel):
                 let outcomes = Arc::clone(&outcomes);
                 let (choice, turns) = (random.below(6), random.below(40));
                 let awaits = cx.tracked(await_or_not(task, value, choice, turns, outcomes));
-                awaiting.push(pyo3_asyncio::tokio::get_runtime().spawn(awaits));
+                awaiting.push(spawn(awaits));
             }
             cx.block_on(async {
                 for awaits in awaiting {
-                    awaits.await.expect("the task does not panic")?;
+                    awaits.await?;
                 }
                 Ok(())
             })?;

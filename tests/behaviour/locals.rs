@@ -8,10 +8,11 @@ use std::task::{Context, Poll, Waker};
 
 use pyo3::prelude::*;
 use pyo3_asyncio::TaskLocals;
-use pyo3_asyncio::tokio::{get_current_locals, get_current_loop, get_runtime, scope};
 use tokio::sync::oneshot;
 
 use super::counters::Tracked;
+use super::harness::{spawn, yield_now};
+use crate::rt::{get_current_locals, get_current_loop, scope};
 
 /// Whether `event_loop` is the current loop in this thread.
 fn is_current(event_loop: &Bound<'_, PyAny>) -> bool {
@@ -97,22 +98,20 @@ context = copy_context()
     fn a_scope_of_another_task_finds_the_loop(cx: &Cx<'_>) {
         let expected = cx.event_loop.clone().unbind();
         let tracked = cx.tracked(async {
-            tokio::task::yield_now().await;
+            yield_now().await;
             Python::attach(|py| get_current_loop(py).map(Bound::unbind))
         });
         let found = cx.block_on(async {
             // As in the guide: a spawned task knows nothing of its parent's loop unless it is told.
             let current = Python::attach(|py| get_current_loop(py).map(Bound::unbind))?;
-            let spawned = tokio::spawn(scope(current.into(), tracked));
-            spawned.await.expect("the task does not panic")
+            spawn(scope(current.into(), tracked)).await
         })?;
         assert!(found.is(&expected));
     }
 
     fn a_spawned_task_without_a_scope_knows_no_loop(cx: &Cx<'_>) {
         let found = cx.block_on(async {
-            let spawned = tokio::spawn(async { Python::attach(knows_no_loop) });
-            Ok(spawned.await.expect("the task does not panic"))
+            Ok(spawn(async { Python::attach(knows_no_loop) }).await)
         })?;
         assert!(found);
     }
@@ -195,9 +194,9 @@ context = copy_context()
         cx.counters.wait_for_drops(cx.py, made);
         // Enough tasks for each worker to get some.
         let tasks = (0..64).map(|_| {
-            get_runtime().spawn(async {
+            spawn(async {
                 let before = Python::attach(knows_no_loop);
-                tokio::task::yield_now().await;
+                yield_now().await;
                 before && Python::attach(knows_no_loop)
             })
         });
@@ -205,7 +204,7 @@ context = copy_context()
         let ignorant = cx.block_on(async {
             let mut ignorant = true;
             for task in tasks {
-                ignorant &= task.await.expect("the task does not panic");
+                ignorant &= task.await;
             }
             Ok(ignorant)
         })?;
@@ -245,7 +244,7 @@ context = copy_context()
             scope(event_loop.into(), Tracked::new(&cx.counters, async move {
                 for _ in 0..10 {
                     Python::attach(|py| assert!(is_current(expected.bind(py))));
-                    tokio::task::yield_now().await;
+                    yield_now().await;
                 }
                 Python::attach(|_| drop(expected));
             }))

@@ -1,13 +1,18 @@
 //! What the bridge promises, each promise written once.
 //!
-//! The test binary that includes this chooses the runtime, `matrix!` runs each behaviour on every kind of loop.
+//! The test binary that includes this binds `rt` to its runtime, and `matrix!` runs each behaviour on every kind of loop.
 
 #[macro_use]
 mod harness;
 mod counters;
 mod event_loop;
+mod interpreter;
 
 mod load;
+mod local;
 mod locals;
 mod python_to_rust;
 mod rust_to_python;
+
+/// Runs a future that is not `Send` inside of a local executor of the runtime's.
+pub(crate) type RunLocally = fn(std::pin::Pin<Box<dyn Future<Output = ()>>>);

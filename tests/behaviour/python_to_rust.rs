@@ -11,11 +11,12 @@ use pyo3::exceptions::{PyRuntimeError, PySystemExit, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use pyo3_asyncio::err::LoopClosed;
-use pyo3_asyncio::tokio::{get_current_loop, into_future};
 use pyo3_asyncio::{PyTask, TaskLocals, into_future_with_locals, into_future_with_loop};
 use tokio::sync::oneshot;
 
 use super::counters::Tracked;
+use super::harness::yield_now;
+use crate::rt::{future_into_py, get_current_loop, into_future, sleep};
 
 fn is_cancelled_error(error: &PyErr, py: Python<'_>) -> PyResult<bool> {
     let cancelled_error = py.import("asyncio")?.getattr("CancelledError")?;
@@ -230,9 +231,10 @@ async def cancels_itself():
         let task = cx.start(python.call_method1("works", (started, cleaned_up))?)?;
         cx.wait_for(has_started)?;
         cx.block_on(async {
-            let outcome = tokio::time::timeout(Duration::ZERO, task).await;
-            outcome.expect_err("the task waits for ever");
-            Ok(())
+            tokio::select! {
+                outcome = task => panic!("the task ended by itself: {outcome:?}"),
+                () = sleep(Duration::ZERO) => Ok(()),
+            }
         })?;
         cx.wait_for(has_cleaned_up)?;
     }
@@ -461,10 +463,10 @@ async def main(through_rust):
             move |args, _| -> PyResult<Py<PyAny>> {
                 let read = args.get_item(0)?.unbind();
                 let future = Tracked::new(&counters, async move {
-                    tokio::task::yield_now().await;
+                    yield_now().await;
                     Python::attach(|py| into_future(read.bind(py).call0()?))?.await
                 });
-                pyo3_asyncio::tokio::future_into_py(args.py(), future).map(Bound::unbind)
+                future_into_py(args.py(), future).map(Bound::unbind)
             },
         )?;
         let seen = cx.run(&python.call_method1("main", (through_rust,))?)?;

@@ -4,19 +4,21 @@ use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use pyo3::exceptions::{PyKeyError, PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyWeakrefMethods, PyWeakrefReference};
 use pyo3_asyncio::TaskLocals;
 use pyo3_asyncio::err::{LoopClosed, RustPanic};
-use pyo3_asyncio::tokio::{
-    future_into_py, future_into_py_with_locals, future_into_py_with_loop, get_current_loop,
-    into_future,
-};
 use tokio::sync::oneshot;
 
 use super::counters::Tracked;
+use super::harness::yield_now;
+use crate::rt::{
+    future_into_py, future_into_py_with_locals, future_into_py_with_loop, get_current_loop,
+    into_future, run, sleep,
+};
 
 /// A result whose conversion to Python panics.
 struct Unconvertible;
@@ -78,9 +80,9 @@ fn is_cancelled_error(error: &PyErr, py: Python<'_>) -> PyResult<bool> {
 
 /// The functions of the guide's example: one that sleeps, and one that awaits another from Rust.
 #[pyfunction]
-fn sleep(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+fn nap(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
     future_into_py(py, async move {
-        tokio::time::sleep(std::time::Duration::from_secs_f64(seconds)).await;
+        sleep(Duration::from_secs_f64(seconds)).await;
         Ok(seconds)
     })
 }
@@ -114,7 +116,7 @@ async def all_of(futures):
 
     fn python_sees_the_result_when_the_rust_future_is_gone(cx: &Cx<'_>) {
         let future = cx.spawn(async {
-            tokio::task::yield_now().await;
+            yield_now().await;
             Ok(())
         })?;
         cx.run(&future)?;
@@ -151,7 +153,7 @@ async def passes_through(rust):
 
     fn a_panic_raises_rust_panic_with_its_text(cx: &Cx<'_>) {
         let future = cx.spawn(async {
-            tokio::task::yield_now().await;
+            yield_now().await;
             if true {
                 panic!("on purpose: while polling");
             }
@@ -259,14 +261,36 @@ async def awaits(future):
         assert!(future.call_method0("cancelled")?.is_truthy()?);
     }
 
+    fn a_program_runs_on_a_loop_of_its_own(cx: &Cx<'_>) {
+        let python = cx.module(c"async def answer(rust):\n    return await rust")?;
+        let answer = python.getattr("answer")?.unbind();
+        let value = run(cx.py, cx.tracked(async move {
+            sleep(Duration::from_millis(1)).await;
+            let python = Python::attach(|py| {
+                let rust = future_into_py(py, async {
+                    yield_now().await;
+                    Ok(42)
+                })?;
+                into_future(answer.bind(py).call1((rust,))?)
+            })?;
+            let value = python.await?;
+            Python::attach(|py| {
+                drop(answer);
+                value.extract::<i32>(py)
+            })
+        }))?;
+        assert_eq!(value, 42);
+        assert!(get_current_loop(cx.py).is_err());
+    }
+
     fn exported_functions_call_each_other_through_rust(cx: &Cx<'_>) {
         let python = cx.module(c"
 async def main(wrap, function):
     return await wrap(function, 0.001)
 ")?;
-        let sleep = wrap_pyfunction!(sleep, cx.py)?;
+        let nap = wrap_pyfunction!(nap, cx.py)?;
         let wrap = wrap_pyfunction!(wrap, cx.py)?;
-        let slept = cx.run(&python.call_method1("main", (wrap, sleep))?)?;
+        let slept = cx.run(&python.call_method1("main", (wrap, nap))?)?;
         assert_eq!(slept.extract::<f64>()?, 0.001);
     }
 
@@ -278,7 +302,7 @@ async def main(wrap, function):
                     assert!(get_current_loop(py)?.is(&expected));
                     Ok::<_, PyErr>(())
                 })?;
-                tokio::task::yield_now().await;
+                yield_now().await;
             }
             Python::attach(|_| drop(expected));
             Ok(())
@@ -306,7 +330,7 @@ async def main(wrap, function):
     fn a_future_of_the_loop_is_made_in_another_thread_and_awaited_here(cx: &Cx<'_>) {
         let event_loop = cx.event_loop.clone().unbind();
         let future = cx.tracked(async {
-            tokio::task::yield_now().await;
+            yield_now().await;
             Ok("from elsewhere")
         });
         let thread = std::thread::spawn(|| {

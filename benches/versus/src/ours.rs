@@ -22,7 +22,7 @@ fn eager_future(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 /// The same as a coroutine.
 #[pyfunction]
 fn eager_coroutine(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let o = CoroutineOptions { name: "eager_coroutine", qualname: "eager_coroutine", eager_start: true };
+    let o = CoroutineOptions { names: || ("eager_coroutine", "eager_coroutine"), eager_start: true };
     coroutine::<bridge::tokio::Tokio, _, _>(py, o, async { Ok(1) })
 }
 

@@ -8,37 +8,13 @@ use super::{RustCoroutine, State};
 use crate::asyncio;
 use crate::rust_to_python::future::RustFuture;
 
-/// What a coroutine is called, unless Python renames it.
-#[derive(Clone, Copy)]
-pub(crate) enum Name {
-    #[cfg(feature = "attributes")]
-    /// By an attribute: the name and the qualified name.
-    Given(&'static str, &'static str),
-    /// By the Rust function that its future comes from.
-    Derived(fn() -> &'static str),
-}
+/// What a coroutine is called, unless Python renames it: its name and its qualified name. A function, as it takes the least room.
+pub(crate) type Names = fn() -> (&'static str, &'static str);
 
-impl Name {
-    /// Derives the name of a future's coroutine from its type.
-    pub(crate) fn of<F>() -> Self {
-        Self::Derived(|| function_name(std::any::type_name::<F>()))
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            #[cfg(feature = "attributes")]
-            Self::Given(name, _) => name,
-            Self::Derived(derive) => derive(),
-        }
-    }
-
-    fn qualname(self) -> &'static str {
-        match self {
-            #[cfg(feature = "attributes")]
-            Self::Given(_, qualname) => qualname,
-            Self::Derived(derive) => derive(),
-        }
-    }
+/// The names of a coroutine whose future is an `F`: those of the Rust function that it comes from.
+pub(crate) fn names_of<F>() -> (&'static str, &'static str) {
+    let name = function_name(std::any::type_name::<F>());
+    (name, name)
 }
 
 /// The function that an `async` block is in, by the block's type: `my_module::sleep<T>::{{closure}}` is in `sleep`.
@@ -63,7 +39,7 @@ fn function_name(type_name: &'static str) -> &'static str {
 
 /// Names that Python has set.
 #[derive(Default)]
-pub(super) struct Names {
+pub(super) struct Renamed {
     name: Option<Py<PyString>>,
     qualname: Option<Py<PyString>>,
 }
@@ -72,15 +48,15 @@ impl RustCoroutine {
     pub(super) fn qualname(&self) -> String {
         let given = {
             let inner = self.inner();
-            let names = inner.names.as_ref();
-            names.and_then(|it| it.qualname.as_ref().map(ToString::to_string))
+            let renamed = inner.renamed.as_ref();
+            renamed.and_then(|it| it.qualname.as_ref().map(ToString::to_string))
         };
-        given.unwrap_or_else(|| self.name.qualname().to_owned())
+        given.unwrap_or_else(|| (self.names)().1.to_owned())
     }
 
     /// Replaces a name. The one before is dropped by the caller, without the lock.
-    fn rename(&self, rename: impl FnOnce(&mut Names) -> Option<Py<PyString>>) {
-        let previous = rename(self.inner().names.get_or_insert_default());
+    fn rename(&self, rename: impl FnOnce(&mut Renamed) -> Option<Py<PyString>>) {
+        let previous = rename(self.inner().renamed.get_or_insert_default());
         drop(previous);
     }
 }
@@ -102,10 +78,10 @@ impl RustCoroutine {
     pub(super) fn get_name(&self, py: Python<'_>) -> Py<PyString> {
         let given = {
             let inner = self.inner();
-            let names = inner.names.as_ref();
-            names.and_then(|it| it.name.as_ref().map(|name| name.clone_ref(py)))
+            let renamed = inner.renamed.as_ref();
+            renamed.and_then(|it| it.name.as_ref().map(|name| name.clone_ref(py)))
         };
-        given.unwrap_or_else(|| PyString::new(py, self.name.name()).unbind())
+        given.unwrap_or_else(|| PyString::new(py, (self.names)().0).unbind())
     }
 
     pub(super) fn set_name(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -129,7 +105,7 @@ impl RustCoroutine {
 
     pub(super) fn code<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (file, line) = (self.made_at.file(), self.made_at.line());
-        asyncio::empty_code(py, self.name.name(), file, line)
+        asyncio::empty_code(py, (self.names)().0, file, line)
     }
 
     pub(super) fn frame(&self, py: Python<'_>) -> PyResult<Option<RustFrame>> {

@@ -1,9 +1,11 @@
 //! The behaviours on tokio's current-thread runtime.
 
 mod behaviour;
+#[path = "behaviour/tokio.rs"]
+mod rt;
 
 use tokio::runtime::Builder;
 
-fn runtime() -> Builder {
+fn flavor() -> Builder {
     Builder::new_current_thread()
 }

@@ -1,0 +1,170 @@
+"""Rust futures that are not Send: the loop polls them on its own thread."""
+
+import asyncio
+import contextvars
+import gc
+import threading
+import weakref
+
+import pytest
+
+VARIABLE = contextvars.ContextVar("VARIABLE", default="default")
+
+
+class Held:
+    """What a Rust future holds: it is gone when the future is."""
+
+
+def test_its_value_arrives(run, rust):
+    async def main():
+        gate = rust.Gate()
+        future = gate.wait_here()
+        asyncio.get_running_loop().call_soon(gate.open, "value")
+        assert asyncio.isfuture(future)
+        return await future
+
+    assert run(main()) == "value"
+
+
+def test_another_thread_wakes_it(run, rust):
+    async def main():
+        gate = rust.Gate()
+        future = gate.wait_here()
+        await asyncio.sleep(0)
+        thread = threading.Thread(target=gate.open, args=("from elsewhere",))
+        thread.start()
+        assert await future == "from elsewhere"
+        thread.join()
+
+    run(main())
+
+
+def test_a_timer_of_the_runtime_wakes_it_on_the_thread_of_the_loop(run, rust):
+    async def main():
+        return await rust.local_nap(0.001, threading.get_ident)
+
+    assert run(main()) == (threading.get_ident(), threading.get_ident())
+
+
+def test_it_knows_its_loop_and_the_context_of_its_caller(loop, run, rust):
+    async def main():
+        VARIABLE.set("of the caller")
+        future = rust.local_nap(0.001, lambda: (rust.current_loop(), rust.current_context()))
+        VARIABLE.set("later")
+        return await future
+
+    (loop_before, context_before), (loop_after, context_after) = run(main())
+    assert loop_before is loop_after is loop
+    assert context_before is context_after
+    assert context_before[VARIABLE] == "of the caller"
+
+
+def test_it_awaits_python_on_its_own_thread(run, rust):
+    async def main():
+        outcome = rust.Gate()
+        task = rust.into_future(outcome.wait_here())
+        outcome.open(threading.get_ident())
+        return await task.wait()
+
+    assert run(main()) == threading.get_ident()
+
+
+def test_its_error_is_the_same_object(run, rust):
+    async def main():
+        gate, error = rust.Gate(), LookupError("nothing here")
+        future = gate.wait_here()
+        gate.fail(error)
+        with pytest.raises(LookupError) as caught:
+            await future
+        assert caught.value is error
+
+    run(main())
+
+
+def test_its_panic_is_raised_and_the_loop_goes_on(run, rust, capfd):
+    async def main():
+        gate = rust.Gate()
+        future = gate.wait_here()
+        gate.panic("on the loop's thread")
+        with pytest.raises(rust.RustPanic, match="on the loop's thread"):
+            await future
+        assert await rust.turns(3, "the loop goes on") == "the loop goes on"
+
+    run(main())
+    # The panic hook's report.
+    assert "on the loop's thread" in capfd.readouterr().err
+
+
+def test_cancelling_drops_it(run, rust):
+    async def main():
+        gate, held = rust.Gate(), Held()
+        gone = weakref.ref(held)
+        future = gate.wait_here(held)
+        del held
+        await asyncio.sleep(0)
+        assert gone() is not None
+        future.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await future
+        while gone() is not None:
+            await asyncio.sleep(0)
+        assert not gate.open("nobody hears it")
+
+    run(main())
+
+
+def test_a_timeout_drops_it(run, rust):
+    async def main():
+        gate, held = rust.Gate(), Held()
+        gone = weakref.ref(held)
+        future = gate.wait_here(held)
+        del held
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(future, 0)
+        while gone() is not None:
+            await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_when_its_future_is_dropped_it_goes_on(run, rust):
+    async def main():
+        gate = rust.Gate()
+        gate.wait_here()
+        gc.collect()
+        await asyncio.sleep(0)
+        assert gate.open("somebody hears it")
+
+    run(main())
+
+
+def test_a_loop_that_closes_drops_it_with_what_it_holds(new_loop, rust):
+    async def main(held):
+        gate = rust.Gate()
+        return gate, gate.wait_here(held)
+
+    loop, held = new_loop(), Held()
+    gone = weakref.ref(held)
+    gate, future = loop.run_until_complete(main(held))
+    del held
+    assert gone() is not None
+    loop.close()
+    assert gone() is None
+    assert not gate.open("nobody hears it")
+    assert not future.done()
+
+
+def test_a_loop_that_runs_elsewhere_is_an_error_that_says_where_to_call(loop, rust):
+    with pytest.raises(RuntimeError, match="on the thread that runs the event loop"):
+        rust.Gate().wait_here(event_loop=loop)
+
+
+def test_a_thousand_take_turns(run, rust):
+    async def main():
+        gates = [rust.Gate() for _ in range(1000)]
+        futures = [gate.wait_here() for gate in gates]
+        for number, gate in enumerate(gates):
+            gate.open(number)
+        assert await asyncio.gather(*futures) == list(range(1000))
+
+    run(main())

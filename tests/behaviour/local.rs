@@ -1,0 +1,337 @@
+//! Python awaits a Rust future that is not `Send`.
+
+use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use pyo3::exceptions::{PyKeyError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3_asyncio::TaskLocals;
+use pyo3_asyncio::err::{LoopClosed, RustPanic};
+use tokio::sync::oneshot;
+
+use super::counters::Tracked;
+use super::harness::yield_now;
+use crate::rt::{
+    RUN_LOCALLY, get_current_locals, get_current_loop, into_future, local_future_into_py,
+    local_future_into_py_with_locals, local_future_into_py_with_loop, scope, sleep,
+};
+
+/// Holds an `Rc` across every kind of await, and gives how often it was polled on the thread that made it.
+async fn stays() -> PyResult<usize> {
+    let (home, seen) = (thread::current().id(), Rc::new(Cell::new(0)));
+    let look = || {
+        assert_eq!(thread::current().id(), home);
+        seen.set(seen.get() + 1);
+    };
+    look();
+    yield_now().await;
+    look();
+    sleep(Duration::from_millis(1)).await;
+    look();
+    let python = Python::attach(|py| {
+        into_future(py.import("asyncio")?.call_method1("sleep", (0, "python"))?)
+    })?;
+    python.await?;
+    look();
+    Ok(seen.get())
+}
+
+/// The context of the locals of the task that this thread polls. Where it polls none, each call gives a new one.
+fn context() -> Py<PyAny> {
+    Python::attach(|py| {
+        let locals = get_current_locals(py).expect("a loop runs here or is known");
+        locals.context(py).unbind()
+    })
+}
+
+/// Fails unless the thread that runs the loop is without the locals of any task.
+fn no_locals_are_left(cx: &super::harness::Cx<'_>) -> PyResult<()> {
+    assert!(get_current_loop(cx.py).is_err());
+    cx.call_on_loop(|py| {
+        assert!(!context().is(context()));
+        Ok(py.None())
+    })?;
+    Ok(())
+}
+
+/// The thread of a drop, and whether the locals of the dropped task were in place.
+#[derive(Clone, Default)]
+struct Note(Arc<Mutex<Option<(ThreadId, bool)>>>);
+
+impl Note {
+    fn read(&self) -> Option<(ThreadId, bool)> {
+        *self.0.lock().expect("noting does not panic")
+    }
+}
+
+struct NotesInDrop {
+    note: Note,
+    context: Py<PyAny>,
+}
+
+impl Drop for NotesInDrop {
+    fn drop(&mut self) {
+        let in_place = Python::attach(|py| {
+            get_current_locals(py).is_ok_and(|locals| locals.context(py).is(&self.context))
+        });
+        let Note(note) = &self.note;
+        *note.lock().expect("noting does not panic") = Some((thread::current().id(), in_place));
+    }
+}
+
+/// Starts a future for ever, and notes its drop.
+fn for_ever<'py>(cx: &super::harness::Cx<'py>) -> PyResult<(Bound<'py, PyAny>, Note)> {
+    let note = Note::default();
+    let notes = note.clone();
+    let future = cx.spawn_local(|| async {
+        let _notes = Rc::new(NotesInDrop {
+            note: notes,
+            context: context(),
+        });
+        pending::<PyResult<()>>().await
+    })?;
+    cx.catch_up()?;
+    assert_eq!(note.read(), None);
+    Ok((future, note))
+}
+
+fn is_refused(py: Python<'_>, refused: PyResult<Bound<'_, PyAny>>) {
+    let error = refused.unwrap_err();
+    assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
+    let advice = "on the thread that runs the event loop";
+    assert!(error.to_string().contains(advice), "{error}");
+}
+
+matrix! {
+    fn the_loop_polls_it_on_its_own_thread_through_awaits_of_rust_and_of_python(cx: &Cx<'_>) {
+        let future = cx.spawn_local(stays)?;
+        assert_eq!(cx.run(&future)?.extract::<usize>()?, 4);
+    }
+
+    fn it_holds_a_python_object_across_awaits(cx: &Cx<'_>) {
+        let object = cx.module(c"class Thing: pass")?.call_method0("Thing")?;
+        let held = object.clone().unbind();
+        let future = cx.spawn_local(move || async move {
+            let bound = Rc::new(held);
+            sleep(Duration::from_millis(1)).await;
+            Ok(Python::attach(|py| bound.clone_ref(py)))
+        })?;
+        assert!(cx.run(&future)?.is(&object));
+    }
+
+    fn each_of_many_gives_its_own_value(cx: &Cx<'_>) {
+        let python = cx.module(c"
+import asyncio
+
+async def all_of(futures):
+    return await asyncio.gather(*futures)
+")?;
+        let futures = (0..300).map(|value| cx.spawn_local(move || {
+            let value = Rc::new(value);
+            async move {
+                for _ in 0..*value % 7 {
+                    yield_now().await;
+                }
+                Ok(*value)
+            }
+        }));
+        let futures: Vec<_> = futures.collect::<PyResult<_>>()?;
+        let values = cx.run(&python.call_method1("all_of", (futures,))?)?;
+        assert!(values.extract::<Vec<usize>>()?.into_iter().eq(0..300));
+    }
+
+    fn another_thread_wakes_it_and_the_loop_polls_it(cx: &Cx<'_>) {
+        let home = thread::current().id();
+        let (kept, waker) = oneshot::channel::<Waker>();
+        let future = cx.spawn_local(move || {
+            let mut kept = Some(kept);
+            poll_fn(move |task| {
+                assert_eq!(thread::current().id(), home);
+                match kept.take() {
+                    Some(kept) => {
+                        kept.send(task.waker().clone()).expect("the thread waits for it");
+                        Poll::Pending
+                    }
+                    None => Poll::Ready(Ok("woken")),
+                }
+            })
+        })?;
+        let thread = thread::spawn(|| waker.blocking_recv().expect("it is sent").wake());
+        assert_eq!(cx.run(&future)?.extract::<String>()?, "woken");
+        cx.py.detach(|| thread.join().expect("the thread does not panic"));
+    }
+
+    fn its_error_comes_out_as_the_same_object(cx: &Cx<'_>) {
+        let error = PyKeyError::new_err("the very one");
+        let object = error.value(cx.py).clone();
+        let future = cx.spawn_local(|| async {
+            yield_now().await;
+            Err::<(), _>(error)
+        })?;
+        let error = cx.run(&future).unwrap_err();
+        assert!(error.value(cx.py).is(&object));
+    }
+
+    fn its_panic_raises_rust_panic_with_its_text_and_leaves_no_locals(cx: &Cx<'_>) {
+        let future = cx.spawn_local(|| async {
+            yield_now().await;
+            if true {
+                panic!("on purpose: on the loop's thread");
+            }
+            Ok(())
+        })?;
+        let error = cx.run(&future).unwrap_err();
+        assert!(error.is_instance_of::<RustPanic>(cx.py), "{error}");
+        assert!(error.to_string().contains("on purpose: on the loop's thread"), "{error}");
+        no_locals_are_left(cx)?;
+    }
+
+    fn cancelling_drops_it_on_its_thread_with_its_locals(cx: &Cx<'_>) {
+        let (future, note) = for_ever(cx)?;
+        assert!(future.call_method0("cancel")?.is_truthy()?);
+        cx.run(&future).unwrap_err();
+        while note.read().is_none() {
+            cx.catch_up()?;
+        }
+        assert_eq!(note.read(), Some((thread::current().id(), true)));
+        no_locals_are_left(cx)?;
+    }
+
+    fn once_it_is_cancelled_it_is_never_polled_again(cx: &Cx<'_>) {
+        let (kept, waker) = oneshot::channel::<Waker>();
+        let counters = Arc::default();
+        let future = {
+            let counters = Arc::clone(&counters);
+            cx.call_on_loop(move |py| {
+                let mut kept = Some(kept);
+                let future = poll_fn(move |task| {
+                    if let Some(kept) = kept.take() {
+                        kept.send(task.waker().clone()).expect("the test waits for it");
+                    }
+                    Poll::<PyResult<()>>::Pending
+                });
+                let future = Tracked::new(&counters, future);
+                local_future_into_py(py, future).map(Bound::unbind)
+            })?
+        };
+        let waker = cx.wait_for(waker)?;
+        future.call_method0("cancel")?;
+        waker.wake();
+        while counters.counts().dropped < 1 {
+            cx.catch_up()?;
+        }
+        assert_eq!(counters.counts().polled, 1);
+    }
+
+    fn a_loop_that_closes_drops_it_on_its_thread_with_its_locals(cx: &Cx<'_>) {
+        let (_future, note) = for_ever(cx)?;
+        cx.event_loop.call_method0("close")?;
+        assert_eq!(note.read(), Some((thread::current().id(), true)));
+        assert!(get_current_loop(cx.py).is_err());
+    }
+
+    fn when_python_drops_its_future_it_goes_on(cx: &Cx<'_>) {
+        let (open, gate) = oneshot::channel();
+        let (finished, is_finished) = oneshot::channel();
+        drop(cx.spawn_local(|| async {
+            gate.await.expect("the gate is opened");
+            finished.send(()).expect("the test waits for it");
+            Ok(())
+        })?);
+        cx.collect_garbage()?;
+        open.send(()).expect("the future goes on");
+        cx.wait_for(is_finished)?;
+    }
+
+    fn its_locals_are_in_place_in_every_poll_and_gone_between_them(cx: &Cx<'_>) {
+        let expected = cx.event_loop.clone().unbind();
+        let (polled, is_polled) = oneshot::channel();
+        let (open, gate) = oneshot::channel();
+        let future = cx.spawn_local(|| async move {
+            let first = context();
+            polled.send(()).expect("the test waits for it");
+            gate.await.expect("the gate is opened");
+            for _ in 0..20 {
+                assert!(context().is(&first));
+                Python::attach(|py| get_current_loop(py).map(|found| assert!(found.is(&expected))))?;
+                yield_now().await;
+            }
+            Ok(())
+        })?;
+        cx.wait_for(is_polled)?;
+        no_locals_are_left(cx)?;
+        open.send(()).expect("the future waits for it");
+        cx.run(&future)?;
+        no_locals_are_left(cx)?;
+    }
+
+    fn the_loop_is_named_or_comes_with_locals(cx: &Cx<'_>) {
+        let counters = Arc::clone(&cx.counters);
+        let event_loop = cx.event_loop.clone().unbind();
+        let by_name = cx.call_on_loop(move |py| {
+            let future = Tracked::new(&counters, stays());
+            let event_loop = event_loop.into_bound(py);
+            local_future_into_py_with_loop(event_loop, future).map(Bound::unbind)
+        })?;
+        let counters = Arc::clone(&cx.counters);
+        let with_locals = cx.call_on_loop(move |py| {
+            let future = Tracked::new(&counters, stays());
+            let locals = TaskLocals::with_running_loop(py)?;
+            local_future_into_py_with_locals(py, locals, future).map(Bound::unbind)
+        })?;
+        for future in [by_name, with_locals] {
+            assert_eq!(cx.run(&future)?.extract::<usize>()?, 4);
+        }
+    }
+
+    fn inside_of_the_runtimes_local_executor_that_polls_it(cx: &Cx<'_>) {
+        let Some(run_locally) = RUN_LOCALLY else {
+            let refused = local_future_into_py_with_loop(cx.event_loop.clone(), cx.tracked(stays()));
+            is_refused(cx.py, refused);
+            return Ok(());
+        };
+        let locals = TaskLocals::new(cx.event_loop.clone()).copy_context(cx.py)?;
+        let counters = Arc::clone(&cx.counters);
+        let (done, is_done) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            run_locally(Box::pin(scope(locals, async move {
+                let start = |py: Python<'_>| {
+                    into_future(local_future_into_py(py, Tracked::new(&counters, stays()))?)
+                };
+                let value = match Python::attach(start) {
+                    Ok(python) => python.await,
+                    Err(error) => Err(error),
+                };
+                done.send(value).expect("the test waits for it");
+            })));
+        });
+        let polls = cx.wait_for(is_done)??;
+        assert_eq!(polls.extract::<usize>(cx.py)?, 4);
+        cx.py.detach(|| thread.join().expect("the thread does not panic"));
+    }
+
+    fn elsewhere_the_error_says_where_it_can_be_called(cx: &Cx<'_>) {
+        // The loop is of this thread, but does not run.
+        let refused = local_future_into_py_with_loop(cx.event_loop.clone(), cx.tracked(stays()));
+        is_refused(cx.py, refused);
+        let event_loop = cx.event_loop.clone().unbind();
+        let counters = Arc::clone(&cx.counters);
+        let thread = thread::spawn(move || Python::attach(|py| {
+            let future = Tracked::new(&counters, stays());
+            is_refused(py, local_future_into_py_with_loop(event_loop.into_bound(py), future));
+        }));
+        cx.py.detach(|| thread.join().expect("the thread does not panic"));
+    }
+
+    fn a_closed_loop_is_an_error_at_the_call(cx: &Cx<'_>) {
+        cx.event_loop.call_method0("close")?;
+        let refused = local_future_into_py_with_loop(cx.event_loop.clone(), cx.tracked(stays()));
+        let error = refused.unwrap_err();
+        assert!(error.is_instance_of::<LoopClosed>(cx.py), "{error}");
+    }
+}

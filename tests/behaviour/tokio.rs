@@ -1,0 +1,20 @@
+//! What the behaviours know of their runtime, on either flavor of tokio.
+
+use tokio::runtime::Builder;
+use tokio::task::LocalSet;
+
+use crate::behaviour::RunLocally;
+
+pub(crate) use pyo3_asyncio::tokio::{Tokio as Runtime, *};
+pub(crate) use tokio::time::sleep;
+
+pub(crate) fn start() {
+    let mut builder = crate::flavor();
+    builder.enable_all();
+    init(builder);
+}
+
+pub(crate) const RUN_LOCALLY: Option<RunLocally> = Some(|future| {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    LocalSet::new().block_on(&runtime.expect("there are descriptors"), future);
+});
