@@ -8,6 +8,12 @@
 #[macro_use]
 mod attributes;
 #[cfg(feature = "attributes")]
+#[macro_use]
+mod exporting;
+#[cfg(feature = "attributes")]
+#[allow(missing_docs, reason = "not public API")]
+mod export;
+#[cfg(feature = "attributes")]
 pub mod private;
 
 /// Stamps the functions of a runtime's module. `$generic` is the parameter that stands for the runtime where that is the
@@ -179,6 +185,7 @@ macro_rules! facade {
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
             let making = Making::lazy::<F>();
+            let make = |cancel| Ok(make(cancel));
             crate::rust_to_python::into_cancellable_coroutine::<$runtime, F, T>(py, making, make)
         }
 
@@ -403,6 +410,13 @@ pub mod async_std {
     pub use crate::runtime::async_std::AsyncStd;
 
     attributes!("async_std", async_std_main, async_std_test, "", "");
+    #[cfg(feature = "attributes")]
+    exporting!(
+        "async_std",
+        async_std_pyfunction,
+        async_std_pymethods,
+        "async_std::task::sleep"
+    );
 
     /// What `pyo3-async-runtimes` re-exports for its attributes. Ours do not use it.
     #[cfg(feature = "attributes")]
@@ -428,6 +442,13 @@ pub mod smol {
     pub use crate::runtime::smol::Smol;
 
     attributes!("smol", smol_main, smol_test, "", "");
+    #[cfg(feature = "attributes")]
+    exporting!(
+        "smol",
+        smol_pyfunction,
+        smol_pymethods,
+        "smol::Timer::after"
+    );
 }
 
 /// The bridge on tokio.
@@ -462,6 +483,13 @@ pub mod tokio {
 | `worker_threads` | how many threads the `multi_thread` flavor has, from 1 up | tokio's own default |",
         "| `flavor` | `\"multi_thread\"` or `\"current_thread\"`, for a runtime of the test's own | that of the process |
 | `worker_threads` | how many threads the `multi_thread` flavor has, for a runtime of the test's own | that of the process |"
+    );
+    #[cfg(feature = "attributes")]
+    exporting!(
+        "tokio",
+        tokio_pyfunction,
+        tokio_pymethods,
+        "tokio::time::sleep"
     );
 }
 

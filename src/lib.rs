@@ -6,9 +6,11 @@
 //! | you want | you call |
 //! | --- | --- |
 //! | to export an asynchronous Rust function | [`tokio::future_into_py`] |
+//! | to export an `async fn`, which is an `async def` in Python | [`#[tokio::pyfunction]`](macro@tokio::pyfunction), [`#[tokio::pymethods]`](macro@tokio::pymethods) |
 //! | to await Python from Rust | [`tokio::into_future`] |
-//! | to export one that runs only when it is awaited, as an `async def` | [`tokio::into_coroutine`] |
+//! | to make such a coroutine of any Rust future | [`tokio::into_coroutine`] |
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
+//! | to test either | [`#[tokio::test]`](macro@tokio::test), [`testing`] |
 //! | to cross from a thread of your own | [`TaskLocals`], the functions that end in `_with_locals` or `_with_loop` |
 //!
 //! # Which thread runs what
@@ -61,8 +63,8 @@ pub use facade::private as __private;
 pub use facade::smol;
 #[cfg(feature = "tokio-runtime")]
 pub use facade::tokio;
+/// The registry of tests. `inventory::submit!` adds a [`Test`](testing::Test) that no attribute has made.
 #[cfg(feature = "testing")]
-#[doc(no_inline)]
 pub use inventory;
 pub use locals::{Scope, TaskLocals};
 pub use python_to_rust::{PyTask, into_future_with_locals, into_future_with_loop};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
+use smol::future::yield_now;
 use tokio::sync::oneshot;
 
 use crate::bridge;
@@ -22,7 +23,7 @@ enum Outcome {
 }
 
 /// A value that Rust hands over, and what its conversion to Python does.
-enum Answer {
+pub(crate) enum Answer {
     Nothing,
     Converts(Py<PyAny>),
     Fails(PyErr),
@@ -53,7 +54,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    fn future(&self) -> PyResult<impl Future<Output = PyResult<Answer>> + Send + use<>> {
+    pub(crate) fn future(&self) -> PyResult<impl Future<Output = PyResult<Answer>> + Send + use<>> {
         let lock = self
             .lock
             .lock()
@@ -254,7 +255,7 @@ impl Hold {
 pub(crate) fn turns(py: Python<'_>, count: usize, value: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
         for _ in 0..count {
-            bridge::yield_now().await;
+            yield_now().await;
         }
         Ok(value)
     };

@@ -3,6 +3,7 @@
 //!
 //! Whatever a test can say in Python is left to Python: here is only what has to happen in Rust.
 
+mod attributes;
 mod bridge;
 mod gate;
 mod ledger;
@@ -15,6 +16,10 @@ use pyo3::prelude::*;
 mod pyo3_asyncio_pytests {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::attributes::{
+        async_std::exported as async_std, smol::exported as smol, tokio::exported as tokio,
+    };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, local_nap, nap, never, turns};
     #[pymodule_export]

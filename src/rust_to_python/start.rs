@@ -76,7 +76,7 @@ where
 pub(crate) fn into_cancellable_coroutine<R, F, T>(
     py: Python<'_>,
     making: Making,
-    future: impl FnOnce(CancelHandle) -> F,
+    future: impl FnOnce(CancelHandle) -> PyResult<F>,
 ) -> PyResult<Bound<'_, PyAny>>
 where
     R: Runtime,
@@ -84,7 +84,7 @@ where
     T: Crossed,
 {
     let (handle, slot) = CancelHandle::new();
-    make::<R, F, T>(py, making, future(handle), Some(slot))
+    make::<R, F, T>(py, making, future(handle)?, Some(slot))
 }
 
 fn make<R, F, T>(

@@ -8,13 +8,13 @@ use super::{RustCoroutine, State};
 use crate::asyncio;
 use crate::rust_to_python::future::RustFuture;
 
-/// What a coroutine is called, unless Python renames it: its name and its qualified name. A function, as it takes the least room.
-pub(crate) type Names = fn() -> (&'static str, &'static str);
+/// What a coroutine is called, unless Python renames it, and the class that it is a method of. A function, as it takes the
+/// least room.
+pub(crate) type Names = fn() -> (&'static str, Option<&'static str>);
 
 /// The names of a coroutine whose future is an `F`: those of the Rust function that it comes from.
-pub(crate) fn names_of<F>() -> (&'static str, &'static str) {
-    let name = function_name(std::any::type_name::<F>());
-    (name, name)
+pub(crate) fn names_of<F>() -> (&'static str, Option<&'static str>) {
+    (function_name(std::any::type_name::<F>()), None)
 }
 
 /// The function that an `async` block is in, by the block's type: `my_module::sleep<T>::{{closure}}` is in `sleep`.
@@ -51,7 +51,10 @@ impl RustCoroutine {
             let renamed = inner.renamed.as_ref();
             renamed.and_then(|it| it.qualname.as_ref().map(ToString::to_string))
         };
-        given.unwrap_or_else(|| (self.names)().1.to_owned())
+        given.unwrap_or_else(|| match (self.names)() {
+            (name, Some(class)) => format!("{class}.{name}"),
+            (name, None) => name.to_owned(),
+        })
     }
 
     /// Replaces a name. The one before is dropped by the caller, without the lock.
