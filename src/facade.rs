@@ -459,6 +459,12 @@ pub mod async_std {
         async_std_pymethods,
         "async_std::task::sleep"
     );
+
+    /// What `pyo3-async-runtimes` re-exports for its attributes. Ours do not use it.
+    #[cfg(feature = "attributes")]
+    pub mod re_exports {
+        pub use async_std::task::spawn_blocking;
+    }
 }
 
 /// The bridge on smol.
@@ -502,7 +508,7 @@ pub mod tokio {
     use std::time::Duration;
 
     pub use crate::runtime::tokio::{
-        AlreadyStarted, Tokio, get_runtime, handle, init, init_with_runtime,
+        AlreadyStarted, Tokio, get_runtime, handle, init, init_with_runtime, try_init,
     };
 
     /// Ends the runtime: what runs on it is dropped, and its threads end. Whether all of that has happened within `timeout`.
@@ -527,6 +533,14 @@ pub mod tokio {
     /// ```
     pub fn shutdown(timeout: Duration) -> bool {
         crate::process::shutdown_tokio(timeout)
+    }
+
+    /// What `pyo3-async-runtimes` re-exports for its attributes. Ours do not use it.
+    #[cfg(feature = "attributes")]
+    pub mod re_exports {
+        pub use std::future::pending;
+
+        pub use tokio::runtime;
     }
 
     attributes!(

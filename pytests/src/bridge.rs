@@ -47,7 +47,7 @@ pub(crate) fn start() -> PyResult<usize> {
 
 fn tokio_of(mut builder: Builder) -> PyResult<Runtime> {
     builder.enable_all();
-    tokio::init(builder).map_err(|late| PyRuntimeError::new_err(late.to_string()))?;
+    tokio::try_init(builder).map_err(|late| PyRuntimeError::new_err(late.to_string()))?;
     Ok(Runtime::Tokio)
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn shutdown(seconds: f64) -> bool {
 pub(crate) fn init_runtime(worker_threads: usize) -> PyResult<()> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(worker_threads).enable_all();
-    bridge::init(builder).map_err(|late| PyRuntimeError::new_err(late.to_string()))
+    bridge::try_init(builder).map_err(|late| PyRuntimeError::new_err(late.to_string()))
 }
 
 /// How many worker threads the runtime has.

@@ -114,7 +114,7 @@ fn set_running(running: Option<(u32, Handle)>) -> Option<(u32, Handle)> {
     mem::replace(&mut *current, running)
 }
 
-/// The runtime was started before [`init`] or [`init_with_runtime`] was called.
+/// The runtime was started before [`try_init`] or [`init_with_runtime`] was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AlreadyStarted;
@@ -136,21 +136,35 @@ impl std::error::Error for AlreadyStarted {}
 /// A `current_thread` runtime gets a thread of its own that drives it. The builder is kept: after a
 /// [`shutdown`](crate::tokio::shutdown), and in the child of a fork, the runtime is built by it again.
 ///
-/// # Errors
+/// # Panics
 ///
-/// [`AlreadyStarted`] if the runtime is in use; the builder is then dropped.
+/// If the runtime is in use, so that the builder would be ignored. [`try_init`] gives an error then.
 ///
 /// ```
 /// let mut builder = tokio::runtime::Builder::new_multi_thread();
 /// builder.worker_threads(2).enable_all();
-/// pyo3_asyncio::tokio::init(builder)?;
+/// pyo3_asyncio::tokio::init(builder);
 /// assert_eq!(pyo3_asyncio::tokio::handle().metrics().num_workers(), 2);
-///
-/// // Now it is too late for another.
-/// assert!(pyo3_asyncio::tokio::init(tokio::runtime::Builder::new_current_thread()).is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn init(builder: Builder) -> Result<(), AlreadyStarted> {
+#[track_caller]
+pub fn init(builder: Builder) {
+    if let Err(late) = try_init(builder) {
+        panic!("{late}");
+    }
+}
+
+/// Like [`init`], for a caller that cannot know whether the runtime is in use already.
+///
+/// # Errors
+///
+/// [`AlreadyStarted`] if it is; the builder is then dropped.
+///
+/// ```
+/// pyo3_asyncio::tokio::handle();
+/// let late = pyo3_asyncio::tokio::try_init(tokio::runtime::Builder::new_current_thread());
+/// assert!(late.is_err());
+/// ```
+pub fn try_init(builder: Builder) -> Result<(), AlreadyStarted> {
     let mut state = state();
     if state.in_use {
         return Err(AlreadyStarted);
@@ -296,7 +310,8 @@ impl super::Standalone for Tokio {
     type Options = TokioOptions;
 
     fn init(options: TokioOptions) {
-        init(options.builder()).expect("nothing uses the runtime before `main` starts");
+        // Nothing uses the runtime before `main` starts.
+        init(options.builder());
     }
 
     #[cfg(feature = "testing")]

@@ -21,7 +21,7 @@ use super::coroutine::{Names, RustCoroutine, Start, Started, names_of};
 use super::crossing::{Crossed, Failure, convert, spawn};
 use super::future::RustFuture;
 use super::shared::{Shared, can_be_raised};
-use crate::error::{catch, watch_panics};
+use crate::error::{catch, quietly, watch_panics};
 use crate::locals::{Entered, TaskLocals, get_running_locals, leave};
 use crate::mailbox::Mailbox;
 use crate::runtime::Runtime;
@@ -172,8 +172,14 @@ where
                 Err(panic) => Err(Failure::Panic(panic)),
             };
             // Whoever sees the outcome sees a world in which the future is gone, with all that it held.
-            let dropped = catch(|| drop(future));
-            First::Ready(dropped.map_err(Failure::Panic).and(output))
+            match catch(|| drop(future)) {
+                Ok(()) => First::Ready(output),
+                Err(panic) => {
+                    // It may hold a value of the user's, whose drop may panic in its turn.
+                    quietly(|| drop(output));
+                    First::Ready(Err(Failure::Panic(panic)))
+                }
+            }
         })
     })
 }

@@ -57,7 +57,7 @@ impl<R: Standalone> TestCase<R> {
 
     pub fn plain<T: Outcome>(test: impl FnOnce() -> T + Send + 'static) -> Self {
         Self::new(move |locals| {
-            let _entered = locals.enter();
+            let _entered = locals.enter_thread();
             R::enter(test).into_result()
         })
     }
