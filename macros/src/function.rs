@@ -27,6 +27,18 @@ impl Parse for Function {
     }
 }
 
+impl ToTokens for Function {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let Self {
+            attributes,
+            visibility,
+            signature,
+            body,
+        } = self;
+        tokens.extend(quote!(#(#attributes)* #visibility #signature #body));
+    }
+}
+
 impl Function {
     /// Refuses what nothing that is called without arguments can be.
     pub(crate) fn check_that_it_can_be_called(&self, it: &str, errors: &mut Errors) {

@@ -8,7 +8,7 @@
 //! Both call a third function, which has the user's inside, so that nothing is dead code in either.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, FnArg, Meta, Result, ReturnType, Signature};
@@ -46,9 +46,11 @@ pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream
             let of_ours = test_fn.of_ours(&krate);
             quote!(#of_cargo #case #of_ours)
         }
-        _ => {
+        (.., test_fn) => {
+            // The function all the same, for its body to be checked, without the marks that are found wrong already.
+            let function = test_fn.map_or(item, |test_fn| test_fn.function.into_token_stream());
             let errors = errors.into_compile_error();
-            quote!(#item #errors)
+            quote!(#function #errors)
         }
     }
 }

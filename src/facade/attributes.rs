@@ -67,6 +67,9 @@ macro_rules! attributes {
         /// | `event_loop` | the name of a Python module that has `new_event_loop()`, for a loop of the test's own | asyncio's policy, or the loop of `main` |
         /// | `crate` | the path to this crate | found by `Cargo.toml`, under whatever name it has there |
         ///
+        /// A runtime of the test's own, where there are options for one, polls the test and what it spawns; what Python
+        /// awaits runs on that of the process all the same. A test may begin before its event loop does.
+        ///
         /// # Errors
         ///
         /// What is not accepted is a compile error that points at it.

@@ -92,6 +92,8 @@ macro_rules! behaviour {
                 );
             }
 
+            // uvloop is not for Windows.
+            #[cfg(unix)]
             #[test(event_loop = "uvloop")]
             async fn a_test_may_choose_its_loop() -> PyResult<()> {
                 Python::attach(|py| {
