@@ -13,7 +13,7 @@
 //! | to test either | [`#[tokio::test]`](macro@tokio::test), [`testing`] |
 //! | to wait for Rust in a function that is not asynchronous | [`tokio::block_on`] |
 //! | to cross from a thread of your own | [`TaskLocals`], the functions that end in `_with_locals` or `_with_loop` |
-//! | to see what crosses | [`metrics`], and the feature `tracing`: a span for each crossing, of the target `pyo3_asyncio` |
+//! | to see what crosses | [`metrics()`], and the feature `tracing`: a span for each crossing, of the target `pyo3_asyncio` |
 //!
 //! # Which thread runs what
 //!

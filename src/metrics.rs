@@ -83,7 +83,7 @@ pub(crate) fn turn(jobs: usize) {
     LARGEST_BURST.raise(jobs);
 }
 
-/// What has crossed in this process, on all of its event loops, since it began: made by [`metrics`].
+/// What has crossed in this process, on all of its event loops, since it began: made by [`metrics()`].
 ///
 /// To Python it is a `dict` with the names of the fields, and with a `datetime.timedelta` for a `Duration`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPyObject)]

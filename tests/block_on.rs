@@ -329,6 +329,7 @@ def end():
     });
 }
 
+/// <https://github.com/PyO3/pyo3-async-runtimes/issues/81>
 #[test]
 fn run_in_a_running_loop_names_the_ways() {
     attached(|py| {
