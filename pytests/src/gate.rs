@@ -21,7 +21,7 @@ enum Outcome {
 }
 
 /// A value that Rust hands over, and what its conversion to Python does.
-enum Answer {
+pub(crate) enum Answer {
     Nothing,
     Converts(Py<PyAny>),
     Fails(PyErr),
@@ -52,7 +52,8 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    fn future(&self) -> PyResult<impl Future<Output = PyResult<Answer>> + Send + 'static> {
+    /// The one future.
+    pub(crate) fn future(&self) -> PyResult<impl Future<Output = PyResult<Answer>> + Send + use<>> {
         let lock = self
             .lock
             .lock()

@@ -3,6 +3,7 @@
 //!
 //! Whatever a test can say in Python is left to Python: here is only what has to happen in Rust.
 
+mod coroutine;
 mod gate;
 mod ledger;
 mod locals;
@@ -35,6 +36,11 @@ fn start_runtime() -> PyResult<usize> {
 mod pyo3_asyncio_pytests {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::coroutine::{
+        asks_afterwards, deaf, eager_await, eager_call, eager_turns, eager_wakes, lazy_call,
+        lazy_turns, panics_when_dropped, persistent, refused,
+    };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, nap, never, turns};
     #[pymodule_export]

@@ -69,15 +69,6 @@ pub(super) struct Names {
 }
 
 impl RustCoroutine {
-    pub(super) fn qualname(&self) -> String {
-        let given = {
-            let inner = self.inner();
-            let names = inner.names.as_ref();
-            names.and_then(|it| it.qualname.as_ref().map(ToString::to_string))
-        };
-        given.unwrap_or_else(|| self.name.qualname().to_owned())
-    }
-
     /// Replaces a name. The one before is dropped by the caller, without the lock.
     fn rename(&self, rename: impl FnOnce(&mut Names) -> Option<Py<PyString>>) {
         let previous = rename(self.inner().names.get_or_insert_default());
@@ -106,6 +97,16 @@ impl RustCoroutine {
             names.and_then(|it| it.name.as_ref().map(|name| name.clone_ref(py)))
         };
         given.unwrap_or_else(|| PyString::new(py, self.name.name()).unbind())
+    }
+
+    /// The same of the qualified name.
+    pub(super) fn get_qualname(&self, py: Python<'_>) -> Py<PyString> {
+        let given = {
+            let inner = self.inner();
+            let names = inner.names.as_ref();
+            names.and_then(|it| it.qualname.as_ref().map(|name| name.clone_ref(py)))
+        };
+        given.unwrap_or_else(|| PyString::new(py, self.name.qualname()).unbind())
     }
 
     pub(super) fn set_name(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -145,7 +146,7 @@ impl RustCoroutine {
         }))
     }
 
-    pub(super) fn describe(&self, address: usize) -> String {
+    pub(super) fn describe(&self, py: Python<'_>, address: usize) -> String {
         let state = match self.inner().state {
             State::Created(_) => "created",
             State::Running => "running",
@@ -154,7 +155,7 @@ impl RustCoroutine {
         };
         format!(
             "<RustCoroutine {} {state} at {address:#x}>",
-            self.qualname()
+            self.get_qualname(py)
         )
     }
 }
