@@ -214,3 +214,102 @@ impl<C> Slot<C> {
         cancellation.map_or(Poll::Pending, Poll::Ready)
     }
 }
+
+#[cfg(all(test, pyo3_asyncio_loom))]
+mod loom_models {
+    use std::task::Wake;
+
+    use loom::{sync::atomic::AtomicUsize, sync::atomic::Ordering::SeqCst, thread};
+
+    use super::*;
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    fn counting_waker() -> (Waker, Arc<Count>) {
+        let wakes = Arc::new(Count(AtomicUsize::new(0)));
+        (Waker::from(Arc::clone(&wakes)), wakes)
+    }
+
+    fn hand_in_a_thread(slot: &Arc<Slot<u8>>, cancellation: u8) -> thread::JoinHandle<bool> {
+        let slot = Arc::clone(slot);
+        thread::spawn(move || slot.hand(cancellation))
+    }
+
+    #[test]
+    fn loom_a_future_saw_its_cancellation_or_is_woken_for_it() {
+        loom::model(|| {
+            let (waker, wakes) = counting_waker();
+            let slot = Arc::new(Slot::new());
+            let canceller = hand_in_a_thread(&slot, 1);
+            let seen = slot.poll_taken(&waker);
+            assert!(canceller.join().unwrap());
+            if seen.is_pending() {
+                assert_eq!(wakes.0.load(SeqCst), 1);
+                assert_eq!(slot.poll_taken(&waker), Poll::Ready(1));
+            }
+            assert_eq!(slot.poll_taken(&waker), Poll::Pending);
+        });
+    }
+
+    #[test]
+    fn loom_a_new_waker_takes_the_place_of_the_old_one() {
+        loom::model(|| {
+            let (old, _) = counting_waker();
+            let (new, wakes) = counting_waker();
+            let slot = Arc::new(Slot::new());
+            assert!(slot.poll_taken(&old).is_pending());
+            let canceller = hand_in_a_thread(&slot, 1);
+            let seen = slot.poll_taken(&new);
+            canceller.join().unwrap();
+            if seen.is_pending() {
+                assert_eq!(wakes.0.load(SeqCst), 1);
+            }
+        });
+    }
+
+    #[test]
+    fn loom_each_of_two_cancellations_is_taken_once_or_replaced() {
+        loom::model(|| {
+            let (waker, _) = counting_waker();
+            let slot = Arc::new(Slot::new());
+            // Python hands them over one after the other: it has one thread for that.
+            let canceller = {
+                let slot = Arc::clone(&slot);
+                thread::spawn(move || slot.hand(1) && slot.hand(2))
+            };
+            let mut taken = Vec::new();
+            let mut take = |seen: Poll<u8>| {
+                if let Poll::Ready(cancellation) = seen {
+                    taken.push(cancellation);
+                }
+            };
+            take(slot.poll_taken(&waker));
+            assert!(canceller.join().unwrap());
+            take(slot.poll_taken(&waker));
+            take(slot.poll_taken(&waker));
+            assert!(taken == [1, 2] || taken == [2], "{taken:?}");
+        });
+    }
+
+    #[test]
+    fn loom_a_closed_slot_keeps_nothing() {
+        loom::model(|| {
+            let (waker, wakes) = counting_waker();
+            let slot = Arc::new(Slot::new());
+            assert!(slot.poll_taken(&waker).is_pending());
+            let canceller = hand_in_a_thread(&slot, 1);
+            slot.close();
+            let handed = canceller.join().unwrap();
+            assert_eq!(wakes.0.load(SeqCst), usize::from(handed));
+            assert!(lock(&slot.0).cancellation.is_none());
+            assert_eq!(Arc::strong_count(&wakes), 2);
+            assert!(!slot.hand(2));
+        });
+    }
+}
