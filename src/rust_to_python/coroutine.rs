@@ -15,6 +15,15 @@
 //! 4. The lock is never held while Python is called or an object is dropped.
 //! 5. The object may end on any thread, and within a collection of garbage. Whoever else was told to wait for its future
 //!    hears from the drain then.
+//!
+//! # Where it differs from an `async def`
+//!
+//! - `inspect.iscoroutine` and the interpreter ask for Python's very type. So a `types.coroutine` cannot `yield from` the
+//!   coroutine, but can from its `__await__()`; and `__await__()` has to refuse a second awaiter, where `await` itself does.
+//! - Its end cancels the future that it waits for, while a future of asyncio's stays pending.
+//! - The garbage collector does not see what the Rust future holds: a cycle through that lasts until the future is done, or the
+//!   coroutine closed.
+//! - The warning of one that was never awaited does not say where it was made: Python tracks that of its own only.
 
 mod introspection;
 mod wrapper;
@@ -203,7 +212,6 @@ fn drop_quietly<T>(value: T) {
 #[pymethods]
 impl RustCoroutine {
     fn __await__(slf: Bound<'_, Self>) -> PyResult<RustCoroutineWrapper> {
-        // Only `await` itself says so of an `async def`: it does not tell us from other iterators.
         if slf.get().is(|state| matches!(state, State::Suspended(_))) {
             return Err(PyRuntimeError::new_err(
                 "coroutine is being awaited already",
