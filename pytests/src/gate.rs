@@ -54,6 +54,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    /// The one future.
     pub(crate) fn future(&self) -> PyResult<impl Future<Output = PyResult<Answer>> + Send + use<>> {
         let lock = self
             .lock

@@ -6,6 +6,7 @@
 mod attributes;
 mod blocking;
 mod bridge;
+mod coroutine;
 mod gate;
 mod ledger;
 mod locals;
@@ -26,6 +27,11 @@ mod pyo3_asyncio_pytests {
     use crate::blocking::{
         block_on, block_on_busy, block_on_call, block_on_python, block_on_turns, run, run_python,
         run_until_complete,
+    };
+    #[pymodule_export]
+    use crate::coroutine::{
+        asks_afterwards, deaf, eager_await, eager_call, eager_turns, eager_wakes, lazy_call,
+        lazy_turns, panics_when_dropped, persistent, refused,
     };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, local_nap, nap, never, turns};

@@ -24,6 +24,7 @@ imports! {
     import_coroutine_type = "types", "CoroutineType";
     import_generic_alias = "types", "GenericAlias";
     import_isawaitable = "inspect", "isawaitable";
+    import_iscoroutine = "asyncio", "iscoroutine";
     import_isfuture = "asyncio", "isfuture";
     import_format_callback_source = "asyncio.format_helpers", "_format_callback_source";
     import_compile = "builtins", "compile";
@@ -111,8 +112,9 @@ pub(crate) fn do_not_report_as_pending(task: &Bound<'_, PyAny>) -> PyResult<()> 
 
 /// Closes a coroutine that will never be awaited, so that Python does not warn of it.
 pub(crate) fn close_unstarted(awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
-    if is_coroutine(awaitable)? {
-        awaitable.call_method0(intern!(awaitable.py(), "close"))?;
+    let py = awaitable.py();
+    if import_iscoroutine(py)?.call1((awaitable,))?.is_truthy()? {
+        awaitable.call_method0(intern!(py, "close"))?;
     }
     Ok(())
 }

@@ -233,6 +233,16 @@ impl Shared {
         Ok(true)
     }
 
+    /// Cancels from any thread, and from within a collection of garbage: callbacks go through the drain.
+    pub(super) fn forsake(self: &Arc<Self>) {
+        if let Some((Some(future), callbacks)) = self.set(Outcome::CANCELLED) {
+            let shared = Arc::clone(self);
+            let call = move |py: Python<'_>| shared.call(py, &future, &callbacks);
+            // Refused by a closed loop, which calls nothing back.
+            drop(self.mailbox.post(Box::new(call)));
+        }
+    }
+
     /// Sets the outcome and takes out who waited for it, unless there is an outcome already.
     fn set(&self, outcome: Outcome) -> Option<(Option<Py<RustFuture>>, Callbacks)> {
         if self.mailbox.is_inherited() {
@@ -327,10 +337,7 @@ impl Shared {
             let cleared = match &state.outcome {
                 // The Rust task may still settle it.
                 Outcome::Pending(_) => Outcome::Pending(Waiting::default()),
-                _ => Outcome::Cancelled {
-                    message: None,
-                    error: None,
-                },
+                _ => Outcome::CANCELLED,
             };
             std::mem::replace(&mut state.outcome, cleared)
         };
@@ -367,6 +374,11 @@ impl Anchored for Shared {
 }
 
 impl Outcome {
+    pub(super) const CANCELLED: Self = Self::Cancelled {
+        message: None,
+        error: None,
+    };
+
     /// An error that a Rust future ended with, as a task would take it.
     fn from_error(py: Python<'_>, error: PyErr) -> PyResult<Self> {
         if asyncio::is_cancelled_error(py, &error)? {

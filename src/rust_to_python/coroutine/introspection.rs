@@ -45,18 +45,6 @@ pub(super) struct Renamed {
 }
 
 impl RustCoroutine {
-    pub(super) fn qualname(&self) -> String {
-        let given = {
-            let inner = self.inner();
-            let renamed = inner.renamed.as_ref();
-            renamed.and_then(|it| it.qualname.as_ref().map(ToString::to_string))
-        };
-        given.unwrap_or_else(|| match (self.names)() {
-            (name, Some(class)) => format!("{class}.{name}"),
-            (name, None) => name.to_owned(),
-        })
-    }
-
     /// Replaces a name. The one before is dropped by the caller, without the lock.
     fn rename(&self, rename: impl FnOnce(&mut Renamed) -> Option<Py<PyString>>) {
         let previous = rename(self.inner().renamed.get_or_insert_default());
@@ -85,6 +73,22 @@ impl RustCoroutine {
             renamed.and_then(|it| it.name.as_ref().map(|name| name.clone_ref(py)))
         };
         given.unwrap_or_else(|| PyString::new(py, (self.names)().0).unbind())
+    }
+
+    /// The same of the qualified name.
+    pub(super) fn get_qualname(&self, py: Python<'_>) -> Py<PyString> {
+        let given = {
+            let inner = self.inner();
+            let renamed = inner.renamed.as_ref();
+            renamed.and_then(|it| it.qualname.as_ref().map(|name| name.clone_ref(py)))
+        };
+        given.unwrap_or_else(|| {
+            let qualname = match (self.names)() {
+                (name, Some(class)) => format!("{class}.{name}"),
+                (name, None) => name.to_owned(),
+            };
+            PyString::new(py, &qualname).unbind()
+        })
     }
 
     pub(super) fn set_name(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -124,7 +128,7 @@ impl RustCoroutine {
         }))
     }
 
-    pub(super) fn describe(&self, address: usize) -> String {
+    pub(super) fn describe(&self, py: Python<'_>, address: usize) -> String {
         let state = match self.inner().state {
             State::Created(_) => "created",
             State::Running => "running",
@@ -133,7 +137,7 @@ impl RustCoroutine {
         };
         format!(
             "<RustCoroutine {} {state} at {address:#x}>",
-            self.qualname()
+            self.get_qualname(py)
         )
     }
 }
