@@ -48,8 +48,9 @@ macro_rules! facade {
         /// # Errors
         ///
         /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed. The Python future raises the error that the Rust
-        /// future returns, and [`RustPanic`](crate::err::RustPanic) with the panic's text if it panics, or if the
-        /// conversion of its result to Python does.
+        /// future returns, and [`RustPanic`](crate::err::RustPanic) with the panic's text and place if it panics, or if its
+        /// drop or the conversion of its result to Python does. A future that fails with an error type of your own is
+        /// taken by way of [`into_py_err`](crate::err::into_py_err), or of `?` inside an `async` block.
         ///
         /// # Example
         ///
@@ -352,7 +353,7 @@ macro_rules! facade {
         /// # Errors
         ///
         /// The future's own error, [`RustPanic`](crate::err::RustPanic) if it panics, and `RuntimeError` in a thread that
-        /// runs a loop already.
+        /// runs a loop already: there, `await` a future of [`future_into_py`], or use [`block_on`].
         ///
         /// # Example
         ///
@@ -388,6 +389,47 @@ macro_rules! facade {
             T: Send + 'static,
         {
             crate::entry::run_until_complete::<$runtime, F, T>(&event_loop, fut)
+        }
+
+        /// Waits for a Rust future, detached from the interpreter: for exported functions that are not asynchronous.
+        ///
+        /// No event loop is needed, and one that runs in this thread, as in Jupyter, stands still meanwhile. The future is polled
+        /// on this thread, inside the runtime's context, and may borrow from the caller. As it is polled detached, it is to
+        /// be `Send`, and attaches itself (`Python::attach`) to touch Python.
+        ///
+        /// Ctrl-C, in the main thread, drops the future and raises `KeyboardInterrupt` within a tenth of a second, between
+        /// two polls; so does every signal whose Python handler raises. Called on any thread that is attached to the
+        /// interpreter.
+        ///
+        /// # Errors
+        ///
+        /// The future's own error, [`RustPanic`](crate::err::RustPanic) if it panics, and what a signal handler raises.
+        /// `RuntimeError` on a thread that the runtime polls futures on, which would wait for itself. Inside the future, awaiting
+        /// Python on the loop of this very thread is a `RuntimeError`, as it would never end.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use pyo3::prelude::*;
+        ///
+        /// #[pyfunction]
+        /// fn greet_slowly(py: Python<'_>, name: &str) -> PyResult<String> {
+        #[doc = concat!("    pyo3_asyncio::", $path, "::block_on", $turbofish, "(py, async {")]
+        #[doc = concat!("        ", $sleep, "(Duration::from_millis(10)).await;")]
+        ///         Ok(format!("Hello, {name}"))
+        ///     })
+        /// }
+        /// # Python::initialize();
+        /// # Python::attach(|py| assert_eq!(greet_slowly(py, "world").unwrap(), "Hello, world"));
+        /// ```
+        pub fn block_on<$($generic,)? F, T>(py: Python<'_>, fut: F) -> PyResult<T>
+        where
+            $($generic: Runtime,)?
+            F: Future<Output = PyResult<T>> + Send,
+            T: Send,
+        {
+            crate::entry::block_on::<$runtime, F, T>(py, fut)
         }
     };
 }

@@ -16,6 +16,7 @@
 //!    that leaks its handles. Closing drops the queued jobs, tells the anchored, and gives the descriptor back.
 //! 6. Locks are released before a job runs, before anything of the user's is dropped and before Python is called.
 
+mod blocked;
 pub(crate) mod burst;
 pub(crate) mod doorbell;
 pub(crate) mod queue;
@@ -34,7 +35,9 @@ use slab::Slab;
 
 use crate::asyncio;
 use crate::error::LoopClosed;
+use crate::metrics;
 use crate::primitive::lock_std;
+pub(crate) use blocked::Blocked;
 use burst::{Burst, Start};
 use doorbell::{Call, Doorbell};
 use queue::{Queue, Remains};
@@ -98,6 +101,11 @@ impl Mailbox {
         let previous = LAST.replace(Some(mailbox.clone()));
         drop(previous);
         Ok(mailbox)
+    }
+
+    /// The `id()` of the loop.
+    pub(crate) fn address(&self) -> usize {
+        self.0.address
     }
 
     fn serves(&self, address: usize) -> bool {
@@ -296,7 +304,10 @@ impl Drain {
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let queue = &self.mailbox.0.queue;
-        let _turn = Turn(queue);
+        let mut turn = Turn { queue, jobs: 0 };
+        if let Some(rung) = queue.answer() {
+            metrics::woken(rung);
+        }
         if let Some(event_loop) = asyncio::running_loop(py)? {
             let debug = asyncio::is_debug(&event_loop)?;
             self.mailbox.0.debug.store(debug, Ordering::Relaxed);
@@ -305,6 +316,7 @@ impl Drain {
             let Some(job) = queue.pop() else {
                 break;
             };
+            turn.jobs += 1;
             job(py)?;
         }
         Ok(())
@@ -327,11 +339,15 @@ impl Drain {
 }
 
 /// Ends a turn, however it ends, so that the jobs that are left get another.
-struct Turn<'a>(&'a Queue<Job, Doorbell>);
+struct Turn<'a> {
+    queue: &'a Queue<Job, Doorbell>,
+    jobs: usize,
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.pause();
+        metrics::turn(self.jobs);
+        self.queue.pause();
     }
 }
 

@@ -36,6 +36,13 @@ pub trait Runtime: 'static {
         Err(future)
     }
 
+    /// Whether this thread may wait for a future: not if it is one that the runtime polls futures on.
+    ///
+    /// Called detached from the interpreter. Says yes unless it is overridden.
+    fn may_block() -> bool {
+        true
+    }
+
     /// Runs a function in the runtime's context, where its timers and sockets can be made.
     ///
     /// A runtime that needs none, as those with a reactor for the process, just calls it, as this does unless it is

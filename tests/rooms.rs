@@ -22,11 +22,19 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "error",
-        imports: &[],
+        imports: &["asyncio"],
     },
     Room {
         name: "runtime",
         imports: &["primitive"],
+    },
+    Room {
+        name: "metrics",
+        imports: &[],
+    },
+    Room {
+        name: "trace",
+        imports: &[],
     },
     Room {
         name: "locals",
@@ -34,7 +42,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "mailbox",
-        imports: &["asyncio", "error", "primitive"],
+        imports: &["asyncio", "error", "metrics", "primitive"],
     },
     Room {
         name: "rust_to_python",
@@ -43,19 +51,31 @@ const ROOMS: &[Room] = &[
             "error",
             "locals",
             "mailbox",
+            "metrics",
             "primitive",
             "runtime",
+            "trace",
         ],
     },
     Room {
         name: "python_to_rust",
-        imports: &["asyncio", "error", "locals", "mailbox", "primitive"],
+        imports: &[
+            "asyncio",
+            "error",
+            "locals",
+            "mailbox",
+            "metrics",
+            "primitive",
+            "trace",
+        ],
     },
     Room {
         name: "entry",
         imports: &[
             "asyncio",
+            "error",
             "locals",
+            "mailbox",
             "primitive",
             "runtime",
             "rust_to_python",
@@ -64,6 +84,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "facade",
         imports: &[
+            "CancelHandle",
             "PyTask",
             "TaskLocals",
             "entry",

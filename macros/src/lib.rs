@@ -10,6 +10,7 @@ mod export;
 mod function;
 mod krate;
 mod main_fn;
+mod marks;
 mod options;
 mod pyfunction;
 mod pymethods;

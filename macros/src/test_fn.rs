@@ -7,23 +7,22 @@
 //!
 //! Both call a third function, which has the user's inside, so that nothing is dead code in either.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Error, Expr, ExprLit, FnArg, Lit, LitStr, Meta, Result, ReturnType};
+use syn::{Attribute, Error, FnArg, Meta, Result, ReturnType, Signature};
 
 use crate::errors::Errors;
 use crate::function::{Function, is_lint_level, option, tokio_options};
 use crate::krate;
+use crate::marks::Marks;
 use crate::options::Options;
 use crate::runtime::Runtime;
 
-/// The function under the attribute, and the attributes of it that speak to a harness.
 struct TestFn {
     function: Function,
-    ignore: Option<Attribute>,
-    should_panic: Option<Attribute>,
+    marks: Marks,
 }
 
 pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -32,14 +31,21 @@ pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream
     let krate = options
         .as_ref()
         .and_then(|options| errors.sift(krate::path(options.krate.as_ref())));
-    let test_fn = errors.sift(TestFn::parse(item.clone()));
+    let function = errors.sift(parse(item.clone()));
+    let test_fn = function.map(|mut function| TestFn {
+        marks: Marks::take(&mut function.attributes, &mut errors),
+        function,
+    });
     if let Some(test_fn) = &test_fn {
         errors.sift(test_fn.check(options.as_ref()));
     }
     match (options, krate, test_fn) {
-        (Some(options), Some(krate), Some(test_fn)) if errors.is_empty() => test_fn
-            .into_test(runtime, &options, &krate)
-            .unwrap_or_else(Error::into_compile_error),
+        (Some(options), Some(krate), Some(test_fn)) if errors.is_empty() => {
+            let case = test_fn.case(runtime, &options, &krate);
+            let of_cargo = test_fn.of_cargo(&krate);
+            let of_ours = test_fn.of_ours(&krate);
+            quote!(#of_cargo #case #of_ours)
+        }
         _ => {
             let errors = errors.into_compile_error();
             quote!(#item #errors)
@@ -47,24 +53,11 @@ pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream
     }
 }
 
-impl TestFn {
-    fn parse(item: TokenStream) -> Result<Self> {
-        let mut function: Function = syn::parse2(item)
-            .map_err(|error| Error::new(error.span(), "`#[test]` is for a function"))?;
-        let mut take = |name| {
-            let attributes = &mut function.attributes;
-            let position = attributes
-                .iter()
-                .position(|attribute| attribute.path().is_ident(name));
-            position.map(|position| attributes.remove(position))
-        };
-        Ok(Self {
-            ignore: take("ignore"),
-            should_panic: take("should_panic"),
-            function,
-        })
-    }
+fn parse(item: TokenStream) -> Result<Function> {
+    syn::parse2(item).map_err(|error| Error::new(error.span(), "`#[test]` is for a function"))
+}
 
+impl TestFn {
     fn check(&self, options: Option<&Options>) -> Result<()> {
         let Function {
             attributes,
@@ -104,74 +97,70 @@ impl TestFn {
         errors.into_result()
     }
 
-    fn into_test(
-        self,
-        runtime: Runtime,
-        options: &Options,
-        krate: &TokenStream,
-    ) -> Result<TokenStream> {
-        let expected_panic = self.should_panic.as_ref().map(expected_panic).transpose()?;
-        let reason = self.ignore.as_ref().map(reason).transpose()?;
-        let case = self.case(runtime, options, krate);
-        let Self {
-            function,
-            ignore,
-            should_panic,
-        } = self;
-        let visibility = &function.visibility;
-        let name = &function.signature.ident;
-        let case_name = case_name(&function);
-        let path_of_test = {
-            let name = name.unraw().to_string();
-            quote!(::core::concat!(::core::module_path!(), "::", #name))
-        };
-        let documentation = function
-            .attributes
-            .iter()
-            .filter(|attribute| attribute.path().is_ident("doc"));
-        let lint_levels = function
-            .attributes
-            .iter()
-            .filter(is_lint_level)
-            .map(unexpected);
+    /// The test of cargo's harness.
+    fn of_cargo(&self, krate: &TokenStream) -> TokenStream {
+        let Function {
+            attributes,
+            visibility,
+            signature,
+            ..
+        } = &self.function;
+        let is_doc = |attribute: &&Attribute| attribute.path().is_ident("doc");
+        let documentation = attributes.iter().filter(is_doc);
+        let lint_levels = attributes.iter().filter(is_lint_level).map(unexpected);
+        let marks = [&self.marks.ignore, &self.marks.should_panic];
+        let marks = marks.into_iter().flatten().map(|mark| &mark.attribute);
         // The compiler lets nothing be returned from a test that has to panic.
-        let (output, run) = match &should_panic {
-            Some(_) => (quote!(), quote!(run_to_panic)),
-            None => (
-                quote!(-> ::core::result::Result<(), #krate::__private::Failure>),
-                quote!(run),
-            ),
+        let (output, run) = if self.marks.should_panic.is_some() {
+            (quote!(), quote!(run_to_panic))
+        } else {
+            let output = quote!(-> ::core::result::Result<(), #krate::__private::Failure>);
+            (output, quote!(run))
         };
-        let should_panic_in_harness =
-            expected_panic.map(|expected| quote!(.should_panic(#expected)));
-        let ignored = reason.map(|reason| {
-            quote! {
-                #krate::__private::inventory::submit! {
-                    #krate::__private::Ignored { name: #path_of_test, reason: #reason }
-                }
-            }
-        });
-        Ok(quote! {
+        let name = &signature.ident;
+        let case_name = self.case_name();
+        let path = self.path();
+        quote! {
             #(#documentation)*
             #(#lint_levels)*
             #[::core::prelude::v1::test]
-            #ignore
-            #should_panic
+            #(#marks)*
             #visibility fn #name() #output {
-                #case_name().#run()
+                #case_name().#run(#path)
             }
+        }
+    }
 
-            #case
-
+    /// The test of our harness.
+    fn of_ours(&self, krate: &TokenStream) -> TokenStream {
+        let Marks {
+            ignore,
+            should_panic,
+        } = &self.marks;
+        let should_panic = should_panic.as_ref().map(|mark| {
+            let expected = &mark.text;
+            quote!(.should_panic(#expected))
+        });
+        let case_name = self.case_name();
+        let path = self.path();
+        let ignored = ignore.as_ref().map(|mark| {
+            let reason = &mark.text;
+            quote! {
+                #krate::__private::inventory::submit! {
+                    #krate::__private::Ignored { name: #path, reason: #reason }
+                }
+            }
+        });
+        quote! {
             #krate::__private::inventory::submit! {
                 #krate::testing::Test {
-                    name: #path_of_test,
-                    test_fn: &|| #case_name()#should_panic_in_harness.task(#path_of_test),
+                    name: #path,
+                    test_fn: &|| #case_name()#should_panic.task(#path),
                 }
             }
 
             #ignored
-        })
+        }
     }
 
     /// The function that has the user's inside.
@@ -186,47 +175,74 @@ impl TestFn {
         let inner = attributes
             .iter()
             .filter(|attribute| !attribute.path().is_ident("doc") && !is_lint_level(attribute));
-        let case_name = case_name(&self.function);
-        let name = &signature.ident;
-        let parameter = signature
-            .inputs
-            .first()
-            .map(|_| quote!(#krate::__private::event_loop()));
-        let runtime_ty = runtime.ty();
-        let case_ty = quote!(#krate::__private::TestCase::<#krate::__private::#runtime_ty>);
+        let options_of_runtime = signature.asyncness.map(|_| {
+            let is_given = options.flavor.is_some() || options.worker_threads.is_some();
+            let given = option(is_given.then(|| tokio_options(options, krate)));
+            quote!(let __options = #given;)
+        });
+        let take_event_loop = (!signature.inputs.is_empty())
+            .then(|| quote!(use #krate::__private::event_loop as __event_loop;));
         let event_loop = options.event_loop.as_ref().map(|module| {
             let module = &module.0;
             quote!(.with_event_loop(#module))
         });
-        // What is no test's result is found here, and is shown at the user's return type.
-        let span = match &signature.output {
-            ReturnType::Type(_, output) => output.span(),
-            ReturnType::Default => signature.ident.span(),
-        };
-        let span = span.resolved_at(Span::call_site());
-        let made = if signature.asyncness.is_some() {
-            let is_given = options.flavor.is_some() || options.worker_threads.is_some();
-            let runtime_options = option(is_given.then(|| tokio_options(options, krate)));
-            quote_spanned!(span=> #case_ty::asynchronous(#runtime_options, || #name(#parameter)))
-        } else {
-            quote_spanned!(span=> #case_ty::plain(|| #name(#parameter)))
-        };
+        let case_name = self.case_name();
+        let runtime = runtime.ty();
+        let made = made(signature);
         quote! {
             #(#lint_levels)*
-            fn #case_name() -> #krate::__private::TestCase<#krate::__private::#runtime_ty> {
+            fn #case_name() -> #krate::__private::TestCase<#krate::__private::#runtime> {
                 #(#inner)*
                 #signature #body
 
-                #made #event_loop
+                // In a block, so that the names are not in the user's way. Those in small letters could be a test's own.
+                {
+                    use #krate::__private::{#runtime as Runtime, TestCase};
+                    #take_event_loop
+
+                    #options_of_runtime
+                    let case = #made;
+                    case #event_loop
+                }
             }
         }
     }
+
+    /// Lower case, so that a name which is in need of an `allow(non_snake_case)` is reported once.
+    fn case_name(&self) -> Ident {
+        let name = self.function.signature.ident.unraw();
+        format_ident!("__pyo3_asyncio_{}", name.to_string().to_lowercase())
+    }
+
+    fn path(&self) -> TokenStream {
+        let name = self.function.signature.ident.unraw().to_string();
+        quote!(::core::concat!(::core::module_path!(), "::", #name))
+    }
 }
 
-/// Lower case, so that a name which is in need of an `allow(non_snake_case)` is reported once.
-fn case_name(function: &Function) -> proc_macro2::Ident {
-    let name = function.signature.ident.unraw().to_string().to_lowercase();
-    format_ident!("__pyo3_asyncio_{}", name)
+/// The call that makes the case. What is no parameter of a test and what is no test's result is found there, and is shown
+/// at the user's types.
+fn made(signature: &Signature) -> TokenStream {
+    let of_users = |span: Span| span.resolved_at(Span::call_site());
+    let argument = signature.inputs.first().map(|parameter| {
+        let span = match parameter {
+            FnArg::Typed(parameter) => parameter.ty.span(),
+            FnArg::Receiver(receiver) => receiver.span(),
+        };
+        quote_spanned!(of_users(span)=> __event_loop())
+    });
+    let span = of_users(match &signature.output {
+        ReturnType::Type(_, output) => output.span(),
+        ReturnType::Default => signature.ident.span(),
+    });
+    let mut name = signature.ident.clone();
+    name.set_span(span);
+    let test = quote_spanned!(span=> || #name(#argument));
+    if signature.asyncness.is_some() {
+        quote_spanned!(span=> TestCase::<Runtime>::asynchronous(__options, #test))
+    } else {
+        quote_spanned!(span=> TestCase::<Runtime>::plain(#test))
+    }
 }
 
 /// The lint level for the generated function beside that with the user's body: an expectation cannot be met in both.
@@ -239,42 +255,132 @@ fn unexpected(attribute: &Attribute) -> Attribute {
     attribute
 }
 
-/// `#[ignore]` or `#[ignore = "reason"]`
-fn reason(attribute: &Attribute) -> Result<TokenStream> {
-    match &attribute.meta {
-        Meta::Path(_) => Ok(option(None::<TokenStream>)),
-        Meta::NameValue(reason) => Ok(option(Some(text(&reason.value)?))),
-        Meta::List(_) => Err(Error::new_spanned(
-            attribute,
-            "write `#[ignore]` or `#[ignore = \"reason\"]`",
-        )),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// `#[should_panic]`, `#[should_panic = "text"]` or `#[should_panic(expected = "text")]`
-fn expected_panic(attribute: &Attribute) -> Result<TokenStream> {
-    match &attribute.meta {
-        Meta::Path(_) => Ok(option(None::<TokenStream>)),
-        Meta::NameValue(expected) => Ok(option(Some(text(&expected.value)?))),
-        Meta::List(list) => {
-            let expected: syn::MetaNameValue = list.parse_args()?;
-            if !expected.path.is_ident("expected") {
-                return Err(Error::new_spanned(
-                    &expected.path,
-                    "write `#[should_panic(expected = \"text\")]`",
-                ));
+    /// With a path, since the tests' own package does not depend on `pyo3-asyncio`.
+    fn expanded(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> String {
+        expand(runtime, quote!(crate = "bridge", #arguments), item).to_string()
+    }
+
+    #[test]
+    fn a_test_is_one_of_each_harness_around_one_function() {
+        let test = expanded(
+            Runtime::Smol,
+            quote!(event_loop = "uvloop"),
+            quote!(
+                fn works() -> PyResult<()> {
+                    Ok(())
+                }
+            ),
+        );
+        let expected = quote! {
+            #[::core::prelude::v1::test]
+            fn works() -> ::core::result::Result<(), bridge::__private::Failure> {
+                __pyo3_asyncio_works().run(::core::concat!(::core::module_path!(), "::", "works"))
             }
-            Ok(option(Some(text(&expected.value)?)))
+
+            fn __pyo3_asyncio_works() -> bridge::__private::TestCase<bridge::__private::Smol> {
+                fn works() -> PyResult<()> { Ok(()) }
+
+                {
+                    use bridge::__private::{Smol as Runtime, TestCase};
+
+                    let case = TestCase::<Runtime>::plain(|| works());
+                    case.with_event_loop("uvloop")
+                }
+            }
+
+            bridge::__private::inventory::submit! {
+                bridge::testing::Test {
+                    name: ::core::concat!(::core::module_path!(), "::", "works"),
+                    test_fn: &|| __pyo3_asyncio_works().task(::core::concat!(::core::module_path!(), "::", "works")),
+                }
+            }
+        };
+        assert_eq!(test, expected.to_string());
+    }
+
+    #[test]
+    fn what_speaks_to_a_harness_speaks_to_both() {
+        let test = expanded(
+            Runtime::Tokio,
+            quote!(worker_threads = 2),
+            quote! {
+                /// Panics.
+                #[ignore = "too slow"]
+                #[should_panic(expected = "text")]
+                #[expect(non_snake_case)]
+                #[tracing::instrument]
+                pub async fn Works() {}
+            },
+        );
+        let of_cargo = quote! {
+            /// Panics.
+            #[allow(non_snake_case)]
+            #[::core::prelude::v1::test]
+            #[ignore = "too slow"]
+            #[should_panic(expected = "text")]
+            pub fn Works() {
+                __pyo3_asyncio_works().run_to_panic(::core::concat!(::core::module_path!(), "::", "Works"))
+            }
+
+            #[expect(non_snake_case)]
+            fn __pyo3_asyncio_works()
+        };
+        assert!(test.starts_with(&of_cargo.to_string()), "{test}");
+        for part in [
+            quote!(
+                #[tracing::instrument]
+                async fn Works() {}
+            ),
+            quote!(worker_threads: ::core::option::Option::Some(2),),
+            quote!(
+                __pyo3_asyncio_works()
+                    .should_panic(::core::option::Option::Some("text"))
+                    .task
+            ),
+            quote! {
+                bridge::__private::Ignored {
+                    name: ::core::concat!(::core::module_path!(), "::", "Works"),
+                    reason: ::core::option::Option::Some("too slow")
+                }
+            },
+        ] {
+            assert!(test.contains(&part.to_string()), "{part} is not in {test}");
         }
     }
-}
 
-fn text(value: &Expr) -> Result<&LitStr> {
-    match value {
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(text),
-            ..
-        }) => Ok(text),
-        other => Err(Error::new_spanned(other, "this has to be a string literal")),
+    #[test]
+    fn a_runtime_is_given_options_only_where_there_are_some() {
+        let item = quote!(
+            async fn works() {}
+        );
+        let without = expanded(Runtime::Tokio, quote!(), item.clone());
+        let none = quote!(let __options = ::core::option::Option::None;).to_string();
+        assert!(without.contains(&none), "{without}");
+        let with = expanded(Runtime::Tokio, quote!(flavor = "current_thread"), item);
+        assert!(!with.contains(&none), "{with}");
+    }
+
+    #[test]
+    fn what_is_no_test_stays_as_it_is_beside_the_errors() {
+        let item = quote!(
+            const fn works(one: u8, other: u8) {}
+        );
+        let test = expanded(
+            Runtime::Tokio,
+            quote!(flavor = "current_thread"),
+            item.clone(),
+        );
+        assert!(test.starts_with(&item.to_string()), "{test}");
+        for message in [
+            "a test cannot be `const`",
+            "a test has no parameters, or one",
+            "`flavor` is for an `async fn`",
+        ] {
+            assert!(test.contains(message), "{message:?} is not in {test}");
+        }
     }
 }

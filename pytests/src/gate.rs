@@ -9,6 +9,7 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
+use smol::future::yield_now;
 use tokio::sync::oneshot;
 
 use crate::bridge;
@@ -254,7 +255,7 @@ impl Hold {
 pub(crate) fn turns(py: Python<'_>, count: usize, value: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
         for _ in 0..count {
-            bridge::yield_now().await;
+            yield_now().await;
         }
         Ok(value)
     };

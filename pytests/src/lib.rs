@@ -4,6 +4,7 @@
 //! Whatever a test can say in Python is left to Python: here is only what has to happen in Rust.
 
 mod attributes;
+mod blocking;
 mod bridge;
 mod gate;
 mod ledger;
@@ -20,6 +21,10 @@ mod pyo3_asyncio_pytests {
     use crate::attributes::{
         async_std::exported as async_std, smol::exported as smol, tokio::exported as tokio,
     };
+    use crate::blocking::{
+        block_on, block_on_busy, block_on_call, block_on_python, block_on_turns, run, run_python,
+        run_until_complete,
+    };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, local_nap, nap, never, turns};
     #[pymodule_export]
@@ -31,6 +36,12 @@ mod pyo3_asyncio_pytests {
     };
     #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};
+
+    /// What crosses.
+    #[pyfunction]
+    fn metrics() -> pyo3_asyncio::Metrics {
+        pyo3_asyncio::metrics()
+    }
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

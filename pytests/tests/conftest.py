@@ -16,9 +16,12 @@ import pytest
 
 LOOPS = {"asyncio": asyncio.new_event_loop}
 if sys.platform != "win32":
-    import uvloop
-
-    LOOPS["uvloop"] = uvloop.new_event_loop
+    try:
+        import uvloop
+    except ImportError:  # There is no build of it for this Python; the header of the run says which loops there are.
+        pass
+    else:
+        LOOPS["uvloop"] = uvloop.new_event_loop
 
 DOORBELL = "PYO3_ASYNCIO_DOORBELL"
 RUNTIME = "PYTESTS_RUNTIME"

@@ -28,6 +28,10 @@ impl super::Runtime for AsyncStd {
         drop(task::spawn_local(future));
         Ok(())
     }
+
+    fn may_block() -> bool {
+        task::try_current().is_none()
+    }
 }
 
 /// There is nothing to choose: the executor is the process's.

@@ -13,6 +13,12 @@ impl super::Runtime for Smol {
     {
         smol::spawn(future).detach();
     }
+
+    fn may_block() -> bool {
+        // The name is all that tells the threads of smol's executor from others.
+        let thread = std::thread::current();
+        !thread.name().is_some_and(|name| name.starts_with("smol-"))
+    }
 }
 
 /// There is nothing to choose: the executor is the process's.

@@ -4,9 +4,10 @@ mod local_set;
 
 use std::fmt;
 use std::future::{Future, pending};
+use std::panic::catch_unwind;
 use std::sync::{Mutex, OnceLock};
 
-use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use crate::primitive::lock_std;
 
@@ -27,6 +28,14 @@ impl super::Runtime for Tokio {
         F: Future<Output = ()> + 'static,
     {
         local_set::spawn_local(future)
+    }
+
+    fn may_block() -> bool {
+        // Tokio answers by a panic, and rightly: inside of `spawn_blocking` and `block_in_place` one may.
+        Handle::try_current().map_or(true, |handle| {
+            let blocked = local_set::silently(|| catch_unwind(|| handle.block_on(async {})));
+            blocked.is_ok()
+        })
     }
 
     fn enter<R>(function: impl FnOnce() -> R) -> R {

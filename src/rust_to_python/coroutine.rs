@@ -17,7 +17,7 @@
 mod introspection;
 
 use std::ffi::CString;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::sync::{Mutex, MutexGuard};
 
 use pyo3::exceptions::{
@@ -30,6 +30,7 @@ use pyo3::types::PyString;
 use super::awaiting::thrown;
 use super::cancel::hand_over;
 use super::future::RustFuture;
+use crate::error::quietly;
 use crate::primitive::lock_std;
 pub(crate) use introspection::{Names, names_of};
 use introspection::{Renamed, RustFrame};
@@ -140,7 +141,7 @@ impl RustCoroutine {
     /// Ends the coroutine where it stands.
     fn abandon(&self, py: Python<'_>) -> PyResult<()> {
         match self.replace(State::Finished) {
-            State::Created(start) => drop_quietly(start),
+            State::Created(start) => quietly(|| drop(start)),
             State::Suspended(future) => future.get().discard(py)?,
             State::Running => {
                 self.replace(State::Running);
@@ -185,11 +186,6 @@ fn wait(py: Python<'_>, future: Py<RustFuture>) -> PyResult<Step> {
 
 fn already_executing() -> PyErr {
     PyValueError::new_err("coroutine already executing")
-}
-
-/// Drops what is the user's where its panic would hit a bystander. The panic hook has reported it.
-fn drop_quietly<T>(value: T) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }
 
 #[pymethods]
@@ -243,7 +239,7 @@ impl RustCoroutine {
                 Err(failed) => Err(failed),
             },
             State::Created(start) => {
-                drop_quietly(start);
+                quietly(|| drop(start));
                 Err(error)
             }
             State::Running | State::Finished => unreachable!("`begin` refuses these"),

@@ -9,7 +9,7 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -21,6 +21,7 @@ use super::coroutine::{Names, RustCoroutine, Start, Started, names_of};
 use super::crossing::{Crossed, Failure, convert, spawn};
 use super::future::RustFuture;
 use super::shared::{Shared, can_be_raised};
+use crate::error::{catch, watch_panics};
 use crate::locals::{Entered, TaskLocals, get_running_locals, leave};
 use crate::mailbox::Mailbox;
 use crate::runtime::Runtime;
@@ -159,18 +160,19 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Crossed,
 {
+    watch_panics(py);
     py.detach(|| {
         R::enter(|| {
             let _entered = enter();
             let mut context = Context::from_waker(Waker::noop());
-            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+            let polled = catch(|| future.as_mut().poll(&mut context));
             let output = match polled {
                 Ok(Poll::Pending) => return First::Pending(future),
                 Ok(Poll::Ready(output)) => output.map_err(Failure::Error),
                 Err(panic) => Err(Failure::Panic(panic)),
             };
             // Whoever sees the outcome sees a world in which the future is gone, with all that it held.
-            let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
+            let dropped = catch(|| drop(future));
             First::Ready(dropped.map_err(Failure::Panic).and(output))
         })
     })

@@ -18,9 +18,9 @@ use pyo3::prelude::*;
 
 use super::outcome::{Failure, Outcome, of_panicking};
 use super::thread::on_thread;
-use crate::entry;
 use crate::locals::{TaskLocals, current, get_current_loop, scope};
 use crate::runtime::Standalone;
+use crate::{asyncio, entry};
 
 /// A test that carries `#[ignore]`. It stands beside `Test`, which users write as a literal.
 #[derive(Debug)]
@@ -85,29 +85,24 @@ impl<R: Standalone> TestCase<R> {
         self
     }
 
-    /// Runs the test in a thread of cargo's harness, whose event loop the thread runs meanwhile.
-    pub fn run(self) -> Result<(), Failure> {
-        let name = thread::current().name().unwrap_or("test").to_owned();
-        match self.on_loop_of_its_own(name) {
+    /// Runs the test in a thread of cargo's harness, which runs an event loop meanwhile.
+    pub fn run(self, path: &str) -> Result<(), Failure> {
+        match self.on_loop_of_its_own(name_below_crate(path)) {
             Ok(result) => result.map_err(|error| Failure::of_error(&error)),
             Err(panic) => resume_unwind(panic),
         }
     }
 
     /// Like `run`, for a test with `#[should_panic]`, which cannot return anything: an error is no panic.
-    pub fn run_to_panic(self) {
-        if let Err(failure) = self.run() {
+    pub fn run_to_panic(self, path: &str) {
+        if let Err(failure) = self.run(path) {
             eprintln!("{failure}");
         }
     }
 
-    /// Runs the test as a part of a harness, which has named it.
-    pub fn task(self, name: &str) -> Pin<Box<dyn Future<Output = PyResult<()>> + Send>> {
-        // Without the crate's, as cargo's harness names a test's thread.
-        let name = name
-            .split_once("::")
-            .map_or(name, |(_, path)| path)
-            .to_owned();
+    /// Runs the test as a part of a harness.
+    pub fn task(self, path: &str) -> Pin<Box<dyn Future<Output = PyResult<()>> + Send>> {
+        let name = name_below_crate(path);
         Box::pin(async move {
             let should_panic = self.should_panic;
             let ended = if self.event_loop.is_some() {
@@ -130,8 +125,14 @@ impl<R: Standalone> TestCase<R> {
         initialize_python();
         let event_loop = self.event_loop;
         let future = async { Ok(self.on_loop(current(), name).await) };
-        let ended = Python::attach(|py| entry::run::<R, _, _>(py, event_loop, future));
-        ended.unwrap_or_else(|error| Ok(Err(error)))
+        Python::attach(|py| {
+            let ended = entry::run::<R, _, _>(py, event_loop, future);
+            // Cargo's harness ends the process without a word to Python, which would keep what it has buffered.
+            let flushed = asyncio::flush_standard_streams(py);
+            ended
+                .unwrap_or_else(|error| Ok(Err(error)))
+                .map(|result| result.and(flushed))
+        })
     }
 
     async fn on_loop(
@@ -158,12 +159,29 @@ impl<R> fmt::Debug for TestCase<R> {
     }
 }
 
+/// As cargo's harness names a test, and its thread.
+fn name_below_crate(path: &str) -> String {
+    let below_crate = path.split_once("::").map(|(_, name)| name);
+    below_crate.unwrap_or(path).to_owned()
+}
+
+/// What a test may take as its parameter.
+#[diagnostic::on_unimplemented(
+    message = "a test cannot take a `{Self}`",
+    label = "taken by a test",
+    note = "a test takes nothing, or its event loop, as a `Py<PyAny>` or as `TaskLocals`"
+)]
+pub trait EventLoop: From<Py<PyAny>> {}
+
+impl EventLoop for Py<PyAny> {}
+impl EventLoop for TaskLocals {}
+
 /// The event loop of a test that asks for it by a parameter.
 ///
 /// # Panics
 ///
 /// Outside of a test.
-pub fn event_loop<T: From<Py<PyAny>>>() -> T {
+pub fn event_loop<T: EventLoop>() -> T {
     let event_loop = Python::attach(|py| get_current_loop(py).map(Bound::unbind));
     event_loop.expect("a test knows its event loop").into()
 }

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
-use pyo3::exceptions::PySystemExit;
+use pyo3::exceptions::{PySystemExit, PyValueError};
 use pyo3::prelude::*;
 
 use super::case::Ignored;
@@ -32,13 +32,18 @@ use super::{Args, Test};
 /// # Errors
 ///
 /// `SystemExit` with the status 101 if a test has failed, so that a `main` which returns it ends as other test programs
-/// do.
+/// do. `ValueError` for `--test-threads 0`.
 ///
 /// # Cancellation
 ///
 /// If this is dropped, no further test begins. Those that run already end by themselves.
 pub async fn test_harness(tests: Vec<Test>, args: Args) -> PyResult<()> {
     let Args(arguments) = args;
+    if arguments.test_threads == Some(0) {
+        let message =
+            "`--test-threads` cannot be 0: it takes how many tests run at once, from 1 up";
+        return Err(PyValueError::new_err(message));
+    }
     let arrivals = Arc::new(Arrivals::default());
     let common = common_crate(&tests);
     let trials = tests
@@ -163,5 +168,45 @@ impl Running {
         // The thread waits for it.
         let _ = self.verdict.send(ended);
         Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(paths: &[&'static str]) -> Vec<String> {
+        let tests: Vec<_> = paths
+            .iter()
+            .map(|name| Test {
+                name,
+                test_fn: &|| Box::pin(async { Ok(()) }),
+            })
+            .collect();
+        let common = common_crate(&tests);
+        let arguments = Arguments::default();
+        let arrivals = Arc::default();
+        let trials = tests
+            .into_iter()
+            .map(|test| trial(test, &common, &arguments, &arrivals));
+        trials.map(|trial| trial.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_name_is_without_the_crate_unless_there_are_tests_of_two() {
+        assert_eq!(
+            names(&["one::a::works", "one::works"]),
+            ["a::works", "works"]
+        );
+        assert_eq!(
+            names(&["one::works", "two::works"]),
+            ["one::works", "two::works"]
+        );
+        assert_eq!(
+            names(&["one::works", "one_more::works"]),
+            ["one::works", "one_more::works"]
+        );
+        assert_eq!(names(&["works", "one::works"]), ["works", "one::works"]);
+        assert_eq!(names(&[]), [""; 0]);
     }
 }

@@ -41,22 +41,28 @@ impl<E: fmt::Debug + 'static> Outcome for Result<(), E> {
     fn into_result(self) -> PyResult<()> {
         self.map_err(|error| {
             let mut error = Some(error);
-            let any: &mut dyn Any = &mut error;
-            if let Some(error) = any.downcast_mut::<Option<PyErr>>().and_then(Option::take) {
+            if let Some(error) = take::<_, PyErr>(&mut error) {
                 return error;
             }
-            if let Some(boxed) = any
-                .downcast_mut::<Option<Box<dyn Error>>>()
-                .and_then(Option::take)
-            {
-                return match boxed.downcast::<PyErr>() {
-                    Ok(error) => *error,
-                    Err(other) => TestFailed::new_err(format!("Error: {other:?}")),
-                };
+            let boxed = take::<_, Box<dyn Error>>(&mut error);
+            let boxed =
+                boxed.or_else(|| Some(take::<_, Box<dyn Error + Send + Sync>>(&mut error)?));
+            match boxed.map(|error| error.downcast::<PyErr>()) {
+                Some(Ok(error)) => *error,
+                Some(Err(other)) => TestFailed::new_err(format!("{other:?}")),
+                None => {
+                    let error = error.expect("it is of none of these types");
+                    TestFailed::new_err(format!("{error:?}"))
+                }
             }
-            TestFailed::new_err(format!("Error: {:?}", error.expect("nothing has taken it")))
         })
     }
+}
+
+/// The error, if it is a `T`.
+fn take<E: 'static, T: 'static>(error: &mut Option<E>) -> Option<T> {
+    let error: &mut dyn Any = error;
+    error.downcast_mut::<Option<T>>()?.take()
 }
 
 /// Why a test failed, in words. Cargo's harness prints the `Debug` form of a test's error.

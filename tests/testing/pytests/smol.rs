@@ -1,25 +1,54 @@
-//! The test file of the guide.
+//! Tests under the harness of `pyo3_asyncio::testing`, on smol.
 
-mod tests {
-    use std::thread;
-    use std::time::Duration;
+#![deny(warnings)]
+#![forbid(unsafe_code)]
+
+#[path = "../src/behaviour.rs"]
+mod behaviour;
+
+behaviour::behaviour!(smol);
+
+/// One loop for all, that of `main`.
+mod of_loops {
+    use std::sync::OnceLock;
 
     use pyo3::prelude::*;
+    use pyo3_asyncio::smol::{get_current_loop, test};
 
-    #[pyo3_asyncio::smol::test]
-    async fn test_async_sleep() -> PyResult<()> {
-        smol::Timer::after(Duration::from_millis(1)).await;
+    static OF_MAIN: OnceLock<Py<PyAny>> = OnceLock::new();
+
+    pub(crate) fn remember() -> PyResult<()> {
+        let event_loop = Python::attach(|py| get_current_loop(py).map(Bound::unbind))?;
+        OF_MAIN.set(event_loop).expect("main runs once");
         Ok(())
     }
 
-    #[pyo3_asyncio::smol::test]
-    fn test_blocking_sleep() -> PyResult<()> {
-        thread::sleep(Duration::from_millis(1));
+    fn is_of_main() -> PyResult<bool> {
+        let of_main = OF_MAIN.get().expect("main has begun");
+        Python::attach(|py| Ok(get_current_loop(py)?.is(of_main)))
+    }
+
+    #[test]
+    async fn a_test_has_the_loop_of_main() -> PyResult<()> {
+        assert!(is_of_main()?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_plain_test_has_the_loop_of_main() -> PyResult<()> {
+        assert!(is_of_main()?);
+        Ok(())
+    }
+
+    #[test(event_loop = "asyncio")]
+    async fn a_test_that_names_a_kind_of_loop_has_one_of_its_own() -> PyResult<()> {
+        assert!(!is_of_main()?);
         Ok(())
     }
 }
 
 #[pyo3_asyncio::smol::main]
 async fn main() -> pyo3::PyResult<()> {
+    of_loops::remember()?;
     pyo3_asyncio::testing::main().await
 }
