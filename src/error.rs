@@ -35,7 +35,8 @@ create_exception!(
     pyo3_asyncio,
     RuntimeStopped,
     PyRuntimeError,
-    "The Rust runtime dropped a future before it was done, as a runtime does that is shut down."
+    "The Rust runtime dropped a future before it was done, as a runtime does that is shut down, or it did not follow \
+     into the child of a fork."
 );
 
 /// The error for a caught panic.

@@ -499,7 +499,35 @@ pub mod tokio {
         "On another thread, inside of a `tokio::task::LocalSet`, tokio's `spawn_local` runs it."
     );
 
-    pub use crate::runtime::tokio::{AlreadyStarted, Tokio, get_runtime, init, init_with_runtime};
+    use std::time::Duration;
+
+    pub use crate::runtime::tokio::{
+        AlreadyStarted, Tokio, get_runtime, handle, init, init_with_runtime,
+    };
+
+    /// Ends the runtime: what runs on it is dropped, and its threads end. Whether all of that has happened within `timeout`.
+    ///
+    /// A Python future whose Rust future is dropped by this raises [`RuntimeStopped`](crate::err::RuntimeStopped). Called on
+    /// any thread, attached to the interpreter or not: it waits detached, so that a poll that needs the interpreter can end.
+    /// What has not ended in time, such as a poll that does not come back, goes on ending in the background. The runtime starts again when it is next used, as it was built before, or
+    /// by a new builder ([`init`]).
+    ///
+    /// At the end of a Python process this is done by itself, before the interpreter is finalized, with a timeout of
+    /// 0.2 seconds. A runtime of your own ([`init_with_runtime`]) is yours to end: the bridge only lets go of it, and this
+    /// is `false`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use pyo3::prelude::*;
+    ///
+    /// #[pyfunction]
+    /// fn close() -> bool {
+    ///     pyo3_asyncio::tokio::shutdown(Duration::from_secs(1))
+    /// }
+    /// ```
+    pub fn shutdown(timeout: Duration) -> bool {
+        crate::process::shutdown_tokio(timeout)
+    }
 
     attributes!(
         "tokio",

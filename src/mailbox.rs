@@ -33,10 +33,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 use slab::Slab;
 
-use crate::asyncio;
 use crate::error::LoopClosed;
 use crate::metrics;
 use crate::primitive::lock_std;
+use crate::{asyncio, gate, process};
 pub(crate) use blocked::Blocked;
 use burst::{Burst, Start};
 use doorbell::{Call, Doorbell};
@@ -70,6 +70,8 @@ struct Inner {
     /// `None` once closed.
     anchors: Mutex<Option<Slab<Arc<dyn Anchored>>>>,
     address: usize,
+    /// The process that it belongs to.
+    generation: u32,
     /// The loop's debug mode, as the last turn of the drain found it.
     debug: AtomicBool,
     /// Keeps the loop's second closing signal alive.
@@ -109,11 +111,19 @@ impl Mailbox {
     }
 
     fn serves(&self, address: usize) -> bool {
-        self.0.address == address && !self.0.queue.is_closed()
+        self.0.address == address && !self.is_inherited() && !self.0.queue.is_closed()
+    }
+
+    /// Whether it came to this process by a fork. Nobody drains it here, and who waits on its other side is in the parent.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.0.generation != gate::generation()
     }
 
     /// Posts a job. Callable from any thread, attached or not. Gives the job back if the loop is closed.
     pub(crate) fn post(&self, job: Job) -> Result<(), Job> {
+        if self.is_inherited() {
+            return Err(job);
+        }
         self.0.queue.push(job)
     }
 
@@ -153,11 +163,12 @@ impl Mailbox {
                 "the event loop {event_loop:?} is closed: nothing can be awaited on it any more"
             )));
         }
+        process::watch(py, forget_parents)?;
         let mailbox = Self::new(event_loop)?;
         let first = {
             let mut registry = lock_std(&REGISTRY);
             match registry.get(&mailbox.0.address) {
-                Some(other) if !other.0.queue.is_closed() => Some(other.clone()),
+                Some(other) if other.serves(mailbox.0.address) => Some(other.clone()),
                 _ => {
                     registry.insert(mailbox.0.address, mailbox.clone());
                     None
@@ -182,6 +193,7 @@ impl Mailbox {
             starts: Burst::new(),
             anchors: Mutex::new(Some(Slab::new())),
             address: event_loop.as_ptr() as usize,
+            generation: gate::generation_of_process(),
             debug: AtomicBool::new(asyncio::is_debug(event_loop)?),
             watch: Mutex::new(None),
         })))
@@ -221,11 +233,29 @@ impl Mailbox {
         }
         let anchors = lock_std(&self.0.anchors).take();
         let watch = lock_std(&self.0.watch).take();
+        if self.is_inherited() {
+            // What a thread of the parent's has posted, or waits for, is the parent's to end.
+            std::mem::forget((jobs, anchors));
+            drop((watch, bell));
+            return;
+        }
         drop(jobs);
         for (_, anchored) in anchors.into_iter().flatten() {
             anchored.loop_closed(py);
         }
         drop((watch, bell));
+    }
+}
+
+/// In the child of a fork: the mailboxes that it inherits are not its own.
+fn forget_parents(py: Python<'_>) {
+    let inherited = std::mem::take(&mut *lock_std(&REGISTRY));
+    for mailbox in inherited.into_values() {
+        if let Err(error) = mailbox.0.queue.with_bell(Doorbell::part_from_parent) {
+            PyErr::from(error).write_unraisable(py, None);
+        }
+        // Never dropped: see `close`.
+        std::mem::forget(mailbox);
     }
 }
 
@@ -304,6 +334,12 @@ impl Drain {
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let queue = &self.mailbox.0.queue;
+        let Some(_step) = gate::turn() else {
+            let mailbox = self.mailbox.clone();
+            queue.hush();
+            gate::when_open(move || mailbox.0.queue.ring_again());
+            return Ok(());
+        };
         let mut turn = Turn { queue, jobs: 0 };
         if let Some(rung) = queue.answer() {
             metrics::woken(rung);
@@ -313,6 +349,10 @@ impl Drain {
             self.mailbox.0.debug.store(debug, Ordering::Relaxed);
         }
         for _ in 0..BATCH {
+            // A job may have forked.
+            if self.mailbox.is_inherited() {
+                break;
+            }
             let Some(job) = queue.pop() else {
                 break;
             };

@@ -10,9 +10,9 @@
 //! A subscriber that wants none of this costs a look at a flag for each crossing, and no clock is read.
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use off::Crossing;
+pub(crate) use off::{Crossing, Posted};
 #[cfg(feature = "tracing")]
-pub(crate) use on::Crossing;
+pub(crate) use on::{Crossing, Posted};
 
 #[cfg(feature = "tracing")]
 mod on {

@@ -25,8 +25,16 @@ const ROOMS: &[Room] = &[
         imports: &["asyncio"],
     },
     Room {
-        name: "runtime",
+        name: "gate",
         imports: &["primitive"],
+    },
+    Room {
+        name: "process",
+        imports: &["asyncio", "gate", "primitive", "runtime::tokio"],
+    },
+    Room {
+        name: "runtime",
+        imports: &["gate", "primitive"],
     },
     Room {
         name: "metrics",
@@ -42,17 +50,26 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "mailbox",
-        imports: &["asyncio", "error", "metrics", "primitive"],
+        imports: &[
+            "asyncio",
+            "error",
+            "gate",
+            "metrics",
+            "primitive",
+            "process",
+        ],
     },
     Room {
         name: "rust_to_python",
         imports: &[
             "asyncio",
             "error",
+            "gate",
             "locals",
             "mailbox",
             "metrics",
             "primitive",
+            "process",
             "runtime",
             "trace",
         ],
@@ -66,6 +83,7 @@ const ROOMS: &[Room] = &[
             "mailbox",
             "metrics",
             "primitive",
+            "process",
             "trace",
         ],
     },
@@ -90,6 +108,7 @@ const ROOMS: &[Room] = &[
             "entry",
             "into_future_with_locals",
             "locals",
+            "process",
             "runtime",
             "runtime::async_std",
             "runtime::smol",

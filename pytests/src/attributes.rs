@@ -240,7 +240,7 @@ macro_rules! exported {
                 }
 
                 async fn __anext__(&mut self) -> PyResult<Option<u32>> {
-                    bridge::yield_now().await;
+                    smol::future::yield_now().await;
                     let next = self.next;
                     self.next += 1;
                     Ok((next < self.end).then_some(next))

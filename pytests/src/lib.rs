@@ -9,6 +9,7 @@ mod bridge;
 mod gate;
 mod ledger;
 mod locals;
+mod process;
 mod task;
 
 use pyo3::prelude::*;
@@ -21,6 +22,7 @@ mod pyo3_asyncio_pytests {
     use crate::attributes::{
         async_std::exported as async_std, smol::exported as smol, tokio::exported as tokio,
     };
+    #[pymodule_export]
     use crate::blocking::{
         block_on, block_on_busy, block_on_call, block_on_python, block_on_turns, run, run_python,
         run_until_complete,
@@ -35,6 +37,8 @@ mod pyo3_asyncio_pytests {
         sleep, wrap_sleep,
     };
     #[pymodule_export]
+    use crate::process::{call_for_ever, init_runtime, shutdown, workers};
+    #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};
 
     /// What crosses.
@@ -48,6 +52,10 @@ mod pyo3_asyncio_pytests {
         let py = module.py();
         module.add("WORKERS", crate::bridge::start()?)?;
         module.add("LoopClosed", py.get_type::<pyo3_asyncio::err::LoopClosed>())?;
+        module.add(
+            "RuntimeStopped",
+            py.get_type::<pyo3_asyncio::err::RuntimeStopped>(),
+        )?;
         module.add("RustPanic", py.get_type::<pyo3_asyncio::err::RustPanic>())
     }
 }

@@ -100,6 +100,15 @@ pub(crate) fn give_up_unstarted(awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
+/// Lets a task die that is not done, without asyncio's "Task was destroyed but it is pending!". `gather` uses it likewise.
+pub(crate) fn do_not_report_as_pending(task: &Bound<'_, PyAny>) -> PyResult<()> {
+    let name = intern!(task.py(), "_log_destroy_pending");
+    if task.hasattr(name)? {
+        task.setattr(name, false)?;
+    }
+    Ok(())
+}
+
 /// Closes a coroutine that will never be awaited, so that Python does not warn of it.
 pub(crate) fn close_unstarted(awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
     if is_coroutine(awaitable)? {

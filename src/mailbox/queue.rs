@@ -111,6 +111,27 @@ impl<J, B: Bell> Queue<J, B> {
         state.bell.replace(bell)
     }
 
+    /// Silences the bell and leaves the jobs: the caller sees to it that `ring_again` follows.
+    pub(crate) fn hush(&self) {
+        let state = lock(&self.0);
+        if let (true, Some(bell)) = (state.rung, &state.bell) {
+            bell.silence();
+        }
+    }
+
+    /// Ends `hush`.
+    pub(crate) fn ring_again(&self) {
+        let state = lock(&self.0);
+        if let (true, Some(bell)) = (state.rung, &state.bell) {
+            bell.ring();
+        }
+    }
+
+    /// Does something to the bell, if the queue is not closed.
+    pub(crate) fn with_bell<R>(&self, act: impl FnOnce(&mut B) -> Result<(), R>) -> Result<(), R> {
+        lock(&self.0).bell.as_mut().map_or(Ok(()), act)
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.0).bell.is_none()
     }

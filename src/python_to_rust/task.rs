@@ -23,13 +23,13 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::handoff::{GivenUp, Handoff, Interest};
-use crate::asyncio;
 use crate::error::{LoopClosed, catch, rust_panic};
 use crate::locals::TaskLocals;
 use crate::mailbox::{Anchor, Anchored, Mailbox};
 use crate::metrics::PythonToRust;
 use crate::primitive::lock_std;
 use crate::trace;
+use crate::{asyncio, process};
 
 /// A Python awaitable that a Rust future awaits, made by [`tokio::into_future`](crate::tokio::into_future) and its kin.
 ///
@@ -68,6 +68,7 @@ pub fn into_future_with_locals(
     awaitable: Bound<'_, PyAny>,
 ) -> PyResult<PyTask> {
     let py = awaitable.py();
+    let _turn = process::turn(py);
     if !asyncio::is_awaitable(&awaitable)? {
         return Err(PyTypeError::new_err(format!(
             "an awaitable is required (a coroutine, a task, a future, or an object with __await__), not {}: {awaitable:?}",
@@ -138,6 +139,11 @@ impl Future for PyTask {
     type Output = PyResult<Py<PyAny>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.crossing.mailbox.is_inherited() {
+            return Poll::Ready(Err(LoopClosed::new_err(
+                "the Python awaitable runs in the parent of this process, which has forked since: it never ends here",
+            )));
+        }
         match self.crossing.handoff.poll(cx.waker()) {
             Poll::Pending if self.crossing.mailbox.is_blocked_here() => {
                 Poll::Ready(Err(loop_blocked()))
@@ -149,6 +155,9 @@ impl Future for PyTask {
 
 impl Drop for PyTask {
     fn drop(&mut self) {
+        if self.crossing.mailbox.is_inherited() {
+            return;
+        }
         match self.crossing.handoff.give_up() {
             GivenUp::Nothing => {}
             GivenUp::Task => self.crossing.cancel(),
@@ -215,9 +224,18 @@ impl Anchored for Crossing {
         visited.unwrap_or(Ok(()))
     }
 
-    fn loop_closed(&self, _py: Python<'_>) {
+    fn loop_closed(&self, py: Python<'_>) {
         self.take_anchor();
+        let is_detached = self.handoff.interest() == Interest::Progress;
+        let task = self.handoff.with_task(|task| task.clone_ref(py));
         self.handoff.finish(Err(loop_closed()));
+        if let (Some(task), false) = (task, is_detached) {
+            // Whoever awaits it is told: asyncio need not print it.
+            let quiet = asyncio::do_not_report_as_pending(task.bind(py));
+            if let Err(error) = quiet {
+                error.write_unraisable(py, Some(task.bind(py)));
+            }
+        }
     }
 }
 
@@ -312,6 +330,10 @@ struct Completion(Arc<Crossing>);
 #[pymethods]
 impl Completion {
     fn __call__(&self, task: &Bound<'_, PyAny>) {
+        if self.0.mailbox.is_inherited() {
+            // Who awaits it is in the parent.
+            return;
+        }
         if self.0.handoff.interest() == Interest::Outcome {
             self.0.finish(asyncio::result(task).map(Bound::unbind));
         } else if let Some(anchor) = self.0.take_anchor() {

@@ -4,6 +4,11 @@ use std::future::Future;
 
 use async_std::task;
 
+use crate::gate::Home;
+
+/// The threads of the executor stay behind when the process forks, and there is no way to start others.
+static HOME: Home = Home::new();
+
 /// async-std, as the bridge sees it.
 #[derive(Debug)]
 pub struct AsyncStd;
@@ -13,6 +18,9 @@ impl super::Runtime for AsyncStd {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        if !HOME.is_here() {
+            return;
+        }
         // Dropping a handle of async-std's detaches the task.
         drop(task::spawn(future));
     }

@@ -2,6 +2,11 @@
 
 use std::future::Future;
 
+use crate::gate::Home;
+
+/// The threads of the executor stay behind when the process forks, and there is no way to start others.
+static HOME: Home = Home::new();
+
 /// smol, as the bridge sees it.
 #[derive(Debug)]
 pub struct Smol;
@@ -11,6 +16,9 @@ impl super::Runtime for Smol {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        if !HOME.is_here() {
+            return;
+        }
         smol::spawn(future).detach();
     }
 

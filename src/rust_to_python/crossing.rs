@@ -19,7 +19,6 @@ use super::future::RustFuture;
 use super::leader::Leader;
 use super::local::spawn_on_loop;
 use super::shared::Shared;
-use crate::asyncio;
 use crate::error::{Panic, Quiet, RuntimeStopped, catch, quietly, rust_panic, watch_panics};
 use crate::locals::{Scope, TaskLocals, scope};
 use crate::mailbox::Mailbox;
@@ -27,6 +26,7 @@ use crate::mailbox::burst::{Joined, Start};
 use crate::metrics::RustToPython;
 use crate::runtime::Runtime;
 use crate::trace;
+use crate::{asyncio, gate, process};
 
 /// What a Rust result must be so that a Python future can carry it.
 pub(crate) trait Crossed: for<'py> IntoPyObject<'py> + Send + 'static {}
@@ -127,13 +127,17 @@ pin_project! {
             let Some(shared) = this.shared.take() else {
                 return;
             };
+            // One that the gate refuses is dropped all the same: its runtime is ending, and waits for that.
+            let _step = gate::step();
             quietly(|| this.future.as_mut().drop_future());
             let stopped = RuntimeStopped::new_err(
-                "the Rust runtime dropped this future before it was done: was the runtime shut down?",
+                "the Rust runtime dropped this future before it was done: was the runtime shut down, or did its threads stay \
+                 behind in the parent of this process?",
             );
             let locals = this.future.locals().clone();
             let output = Quiet::new(Err(Failure::Error(stopped)));
-            post::<()>(shared, output, locals, this.span);
+            let posted = this.span.post();
+            gate::when_open(|| post::<()>(shared, output, locals, posted));
         }
     }
 }
@@ -149,6 +153,8 @@ impl<F> Crossing<F> {
         F: Future,
     {
         watch_panics(py);
+        let _turn = process::turn(py);
+        gate::open_if_closed_by_us();
         let event_loop = locals.event_loop(py);
         let mailbox = Mailbox::of(&event_loop)?;
         let span = trace::Crossing::rust_to_python::<F>(mailbox.address());
@@ -177,6 +183,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
+        let Some(_step) = gate::step() else {
+            let waker = cx.waker().clone();
+            gate::when_open(|| waker.wake());
+            return Poll::Pending;
+        };
         let Some(shared) = this.shared.as_ref() else {
             return Poll::Ready(());
         };
@@ -199,7 +210,12 @@ where
                 Ok(()) => output,
                 Err(panic) => Quiet::new(Err(Failure::Panic(panic))),
             };
-            post(shared, output, this.future.locals().clone(), this.span);
+            post(
+                shared,
+                output,
+                this.future.locals().clone(),
+                this.span.post(),
+            );
         }
         Poll::Ready(())
     }
@@ -219,11 +235,10 @@ fn post<T: Crossed>(
     shared: Arc<Shared>,
     mut output: Output<T>,
     locals: TaskLocals,
-    span: &trace::Crossing,
+    posted: trace::Posted,
 ) {
     shared.link.finish();
     let mailbox = shared.mailbox.clone();
-    let posted = span.post();
     let job = move |py: Python<'_>| {
         posted.arrive();
         let settled = settle(py, &shared, &mut output);

@@ -26,8 +26,9 @@ use pyo3::prelude::*;
 use super::callbacks::{Callback, Callbacks};
 use super::future::RustFuture;
 use super::link::{Link, Locked, Settleable};
-use crate::asyncio;
+use crate::error::RuntimeStopped;
 use crate::mailbox::{Anchor, Anchored, Mailbox};
+use crate::{asyncio, process};
 
 /// What a Rust task and its Python future share. There is one for each future in flight, so its size counts.
 pub(super) struct Shared {
@@ -123,6 +124,10 @@ impl Shared {
         context: Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let py = future.py();
+        let _turn = process::turn(py);
+        if self.mailbox.is_inherited() && !self.is_done() {
+            self.decide(py, Outcome::error(inherited().value(py).as_any())?)?;
+        }
         let mut callback = Callback {
             function: function.unbind(),
             context: context.unbind(),
@@ -216,6 +221,7 @@ impl Shared {
     /// An outcome that Python decides on. Drops the Rust future; every callback goes through `call_soon`, since the caller
     /// may be a task, and a task cannot be entered from within another. `false` if there was an outcome already.
     pub(super) fn decide(self: &Arc<Self>, py: Python<'_>, outcome: Outcome) -> PyResult<bool> {
+        let _turn = process::turn(py);
         let Some((future, callbacks)) = self.set(outcome) else {
             return Ok(false);
         };
@@ -229,6 +235,10 @@ impl Shared {
 
     /// Sets the outcome and takes out who waited for it, unless there is an outcome already.
     fn set(&self, outcome: Outcome) -> Option<(Option<Py<RustFuture>>, Callbacks)> {
+        if self.mailbox.is_inherited() {
+            // The Rust task is in the parent, where nobody has settled anything.
+            self.link.finish();
+        }
         let (previous, anchor) = self.link.settle(|state| {
             if state.is_settled() {
                 // To be dropped without the lock, as the other one is.
@@ -326,6 +336,12 @@ impl Shared {
         };
         drop(cleared);
     }
+}
+
+fn inherited() -> PyErr {
+    RuntimeStopped::new_err(
+        "the Rust future runs in the parent of this process, which has forked since: it never ends here",
+    )
 }
 
 impl Anchored for Shared {

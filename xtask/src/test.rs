@@ -10,7 +10,7 @@ use crate::{
     venv::{MATURIN, Venv},
 };
 
-const REQUIREMENTS: &[&str] = &[MATURIN, "anyio", "mypy", "pytest>=8"];
+const REQUIREMENTS: &[&str] = &[MATURIN, "anyio", "gunicorn", "mypy", "pytest>=8", "uvicorn"];
 
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     if options.all_pythons {
