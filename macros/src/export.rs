@@ -154,7 +154,7 @@ impl Export<'_> {
         };
         let arguments = parameters.rest.iter().map(|it| &it.name);
         let output = local("output");
-        let result = returns.into_result(&output, private, at_output);
+        let result = returns.result(&output, private, at_output);
         let future = quote_spanned! {at_output=>
             async move {
                 #hold

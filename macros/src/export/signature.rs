@@ -254,7 +254,7 @@ impl Returns {
     }
 
     /// Makes a `PyResult` of the output.
-    pub(super) fn into_result(
+    pub(super) fn result(
         &self,
         output: &TokenStream,
         private: &TokenStream,
