@@ -54,7 +54,7 @@ enum Barred {
 
 impl Gate {
     fn new() -> Self {
-        Self([const { () }; WORDS].map(|()| Word(AtomicUsize::new(0))))
+        Self([(); WORDS].map(|()| Word(AtomicUsize::new(0))))
     }
 
     fn count_in(&self, word: usize) -> Result<(), Barred> {
@@ -228,31 +228,40 @@ pub(crate) fn turn() -> Option<Step> {
 
 type PutOff = Box<dyn FnOnce() + Send>;
 
-/// The thread that closed the gate, with what is put off until it opens.
-static CLOSED_BY: LazyLock<Mutex<Option<(ThreadId, Vec<PutOff>)>>> =
-    LazyLock::new(|| Mutex::new(None));
+/// What there is to know of a closed gate.
+struct Ending {
+    /// The thread that closed it.
+    by: ThreadId,
+    /// What is to be done when it opens.
+    put_off: Vec<PutOff>,
+}
+
+static ENDING: LazyLock<Mutex<Option<Ending>>> = LazyLock::new(|| Mutex::new(None));
 
 fn closed_by_us() -> bool {
-    let closed_by = lock(&CLOSED_BY);
-    closed_by
+    let ending = lock(&ENDING);
+    ending
         .as_ref()
-        .is_some_and(|(thread, _)| *thread == thread::current().id())
+        .is_some_and(|it| it.by == thread::current().id())
 }
 
 /// From now on no step begins, except in this thread.
 pub(crate) fn close() {
-    lock(&CLOSED_BY).get_or_insert_with(|| (thread::current().id(), Vec::new()));
+    lock(&ENDING).get_or_insert_with(|| Ending {
+        by: thread::current().id(),
+        put_off: Vec::new(),
+    });
     GATE.close();
 }
 
 /// Ends `close`.
 pub(crate) fn open() {
-    let closed_by = {
-        let mut closed_by = lock(&CLOSED_BY);
+    let ending = {
+        let mut ending = lock(&ENDING);
         GATE.open();
-        closed_by.take()
+        ending.take()
     };
-    for put_off in closed_by.into_iter().flat_map(|(_, put_off)| put_off) {
+    for put_off in ending.into_iter().flat_map(|it| it.put_off) {
         put_off();
     }
 }
@@ -274,8 +283,8 @@ pub(crate) fn wait_until_open() {
 /// Does something now or, if the gate is closed, when it opens.
 pub(crate) fn when_open(act: impl FnOnce() + Send + 'static) {
     if GATE.is_closed() {
-        if let Some((_, put_off)) = &mut *lock(&CLOSED_BY) {
-            put_off.push(Box::new(act));
+        if let Some(ending) = &mut *lock(&ENDING) {
+            ending.put_off.push(Box::new(act));
             return;
         }
     }
@@ -346,7 +355,7 @@ pub(crate) fn generation_of_process() -> u32 {
         _ => {
             GENERATION.fetch_add(1, StaticOrdering::Relaxed);
             if GATE.is_closed() {
-                mem::forget(lock(&CLOSED_BY).take());
+                mem::forget(lock(&ENDING).take());
             }
             GATE.start_over(&PLACE.get());
             HOLDS.set(false);
