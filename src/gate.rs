@@ -18,6 +18,8 @@
 //!    the other one needs. A turn does not wait: it has the interpreter, without which nobody forks.
 //! 6. A child starts with an open gate and with no thread inside but the one that forked.
 
+mod words;
+
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem;
@@ -26,98 +28,12 @@ use std::sync::atomic::{AtomicU32, AtomicUsize as StaticUsize, Ordering as Stati
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use crate::primitive::{AtomicUsize, Mutex, Ordering, lock};
-
-const WORDS: usize = if cfg!(pyo3_asyncio_loom) { 2 } else { 64 };
-/// The lower bits of a word count the threads inside.
-const COUNT: usize = HELD - 1;
-/// One for each fork that is under way.
-const HELD: usize = 1 << 16;
-const CLOSED: usize = 1 << 31;
+use self::words::{Barred, Gate, WORDS};
+use crate::primitive::{Mutex, lock};
 
 /// How long a fork waits for the steps that are under way, and a step for a fork.
 pub(crate) const FORK_PATIENCE: Duration = Duration::from_millis(50);
 const LOOK_AGAIN: Duration = Duration::from_micros(50);
-
-/// Alone on its cache line.
-#[repr(align(128))]
-struct Word(AtomicUsize);
-
-pub(crate) struct Gate([Word; WORDS]);
-
-/// Why a step may not begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Barred {
-    Closed,
-    Held,
-}
-
-impl Gate {
-    fn new() -> Self {
-        Self([const { () }; WORDS].map(|()| Word(AtomicUsize::new(0))))
-    }
-
-    fn count_in(&self, word: usize) -> Result<(), Barred> {
-        let before = self.0[word].0.fetch_add(1, Ordering::AcqRel);
-        if before < HELD {
-            return Ok(());
-        }
-        self.count_out(word);
-        Err(if before & CLOSED == 0 {
-            Barred::Held
-        } else {
-            Barred::Closed
-        })
-    }
-
-    fn count_out(&self, word: usize) {
-        self.0[word].0.fetch_sub(1, Ordering::Release);
-    }
-
-    fn close(&self) {
-        for word in &self.0 {
-            word.0.fetch_or(CLOSED, Ordering::AcqRel);
-        }
-    }
-
-    fn open(&self) {
-        for word in &self.0 {
-            word.0.fetch_and(!CLOSED, Ordering::AcqRel);
-        }
-    }
-
-    fn is_closed(&self) -> bool {
-        self.0[0].0.load(Ordering::Relaxed) & CLOSED != 0
-    }
-
-    fn hold(&self) {
-        for word in &self.0 {
-            word.0.fetch_add(HELD, Ordering::AcqRel);
-        }
-    }
-
-    fn release(&self) {
-        for word in &self.0 {
-            word.0.fetch_sub(HELD, Ordering::Release);
-        }
-    }
-
-    /// Whether nobody is inside. Once the gate is barred that stays so.
-    fn is_empty(&self, own: &Place) -> bool {
-        let mut words = self.0.iter().enumerate();
-        words.all(|(index, word)| {
-            let own = usize::from(own.is_counted && own.word == Some(index));
-            word.0.load(Ordering::Acquire) & COUNT == own
-        })
-    }
-
-    fn start_over(&self, own: &Place) {
-        for (index, word) in self.0.iter().enumerate() {
-            let own = own.is_counted && own.word == Some(index);
-            word.0.store(usize::from(own), Ordering::Release);
-        }
-    }
-}
 
 static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
 /// How many forks lie between this process and the one that loaded us.
@@ -228,31 +144,40 @@ pub(crate) fn turn() -> Option<Step> {
 
 type PutOff = Box<dyn FnOnce() + Send>;
 
-/// The thread that closed the gate, with what is put off until it opens.
-static CLOSED_BY: LazyLock<Mutex<Option<(ThreadId, Vec<PutOff>)>>> =
-    LazyLock::new(|| Mutex::new(None));
+/// What there is to know of a closed gate.
+struct Ending {
+    /// The thread that closed it.
+    by: ThreadId,
+    /// What is to be done when it opens.
+    put_off: Vec<PutOff>,
+}
+
+static ENDING: LazyLock<Mutex<Option<Ending>>> = LazyLock::new(|| Mutex::new(None));
 
 fn closed_by_us() -> bool {
-    let closed_by = lock(&CLOSED_BY);
-    closed_by
+    let ending = lock(&ENDING);
+    ending
         .as_ref()
-        .is_some_and(|(thread, _)| *thread == thread::current().id())
+        .is_some_and(|it| it.by == thread::current().id())
 }
 
 /// From now on no step begins, except in this thread.
 pub(crate) fn close() {
-    lock(&CLOSED_BY).get_or_insert_with(|| (thread::current().id(), Vec::new()));
+    lock(&ENDING).get_or_insert_with(|| Ending {
+        by: thread::current().id(),
+        put_off: Vec::new(),
+    });
     GATE.close();
 }
 
 /// Ends `close`.
 pub(crate) fn open() {
-    let closed_by = {
-        let mut closed_by = lock(&CLOSED_BY);
+    let ending = {
+        let mut ending = lock(&ENDING);
         GATE.open();
-        closed_by.take()
+        ending.take()
     };
-    for put_off in closed_by.into_iter().flat_map(|(_, put_off)| put_off) {
+    for put_off in ending.into_iter().flat_map(|it| it.put_off) {
         put_off();
     }
 }
@@ -274,8 +199,8 @@ pub(crate) fn wait_until_open() {
 /// Does something now or, if the gate is closed, when it opens.
 pub(crate) fn when_open(act: impl FnOnce() + Send + 'static) {
     if GATE.is_closed() {
-        if let Some((_, put_off)) = &mut *lock(&CLOSED_BY) {
-            put_off.push(Box::new(act));
+        if let Some(ending) = &mut *lock(&ENDING) {
+            ending.put_off.push(Box::new(act));
             return;
         }
     }
@@ -346,61 +271,11 @@ pub(crate) fn generation_of_process() -> u32 {
         _ => {
             GENERATION.fetch_add(1, StaticOrdering::Relaxed);
             if GATE.is_closed() {
-                mem::forget(lock(&CLOSED_BY).take());
+                mem::forget(lock(&ENDING).take());
             }
             GATE.start_over(&PLACE.get());
             HOLDS.set(false);
         }
     }
     generation()
-}
-
-#[cfg(all(test, pyo3_asyncio_loom))]
-mod loom_models {
-    use std::sync::Arc;
-
-    use loom::{cell::UnsafeCell, thread};
-
-    use super::*;
-
-    /// Runs a step on another thread, and a bar on this one. Once the gate was seen empty, only this thread is in.
-    fn model(bar: fn(&Gate), lift: fn(&Gate)) {
-        loom::model(move || {
-            let gate = Arc::new(Gate::new());
-            let users = Arc::new(UnsafeCell::new(0));
-            let steps = [0, 1].map(|word| {
-                let (gate, users) = (Arc::clone(&gate), Arc::clone(&users));
-                thread::spawn(move || {
-                    let entered = gate.count_in(word);
-                    if entered.is_ok() {
-                        if word == 0 {
-                            // loom fails a model in which somebody else writes meanwhile.
-                            users.with_mut(|users| assert!(!users.is_null()));
-                        }
-                        gate.count_out(word);
-                    }
-                    entered
-                })
-            });
-            bar(&gate);
-            if gate.is_empty(&Place::default()) {
-                users.with_mut(|users| assert!(!users.is_null()));
-            }
-            lift(&gate);
-            for step in steps {
-                let _ = step.join().unwrap();
-            }
-            assert_eq!(gate.count_in(0), Ok(()));
-        });
-    }
-
-    #[test]
-    fn loom_no_step_runs_behind_a_closed_gate() {
-        model(Gate::close, Gate::open);
-    }
-
-    #[test]
-    fn loom_no_step_runs_while_the_gate_is_held() {
-        model(Gate::hold, Gate::release);
-    }
 }
