@@ -5,9 +5,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyTimeoutError;
 use pyo3::prelude::*;
@@ -15,22 +15,14 @@ use pyo3::prelude::*;
 /// A drop that has not come after this long does not come: the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Ledger {
-    made: usize,
-    dropped: usize,
-}
+// No lock around them: a fork could leave it locked in the child.
+static MADE: AtomicUsize = AtomicUsize::new(0);
+static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
-static LEDGER: Mutex<Ledger> = Mutex::new(Ledger {
-    made: 0,
-    dropped: 0,
-});
 static A_DROP: Condvar = Condvar::new();
-
-fn ledger() -> MutexGuard<'static, Ledger> {
-    LEDGER
-        .lock()
-        .expect("nobody panics while holding the ledger")
-}
+/// For who waits for a drop. Who drops does not take it, and so may be missed: a wait looks again after a moment.
+static WAITING: Mutex<()> = Mutex::new(());
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 /// What is known of one Rust future, during its life and after it.
 #[derive(Default)]
@@ -45,7 +37,7 @@ impl Life {
     }
 
     pub(crate) fn wait_until_dropped(&self, py: Python<'_>) -> PyResult<()> {
-        wait_until(py, |_| self.drops.load(Ordering::SeqCst) > 0)
+        wait_until(py, || self.drops.load(Ordering::SeqCst) > 0)
     }
 }
 
@@ -57,7 +49,7 @@ pub(crate) struct Recorded<F> {
 }
 
 pub(crate) fn recorded<F: Future>(life: Arc<Life>, future: F) -> Recorded<F> {
-    ledger().made += 1;
+    MADE.fetch_add(1, Ordering::SeqCst);
     Recorded {
         future: Box::pin(future),
         record: Record(life),
@@ -77,9 +69,8 @@ struct Record(Arc<Life>);
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let mut ledger = ledger();
         self.0.drops.fetch_add(1, Ordering::SeqCst);
-        ledger.dropped += 1;
+        DROPPED.fetch_add(1, Ordering::SeqCst);
         A_DROP.notify_all();
     }
 }
@@ -87,31 +78,40 @@ impl Drop for Record {
 /// How many Rust futures this module has made.
 #[pyfunction]
 pub(crate) fn made() -> usize {
-    ledger().made
+    MADE.load(Ordering::SeqCst)
 }
 
 /// How many of them have been dropped.
 #[pyfunction]
 pub(crate) fn dropped() -> usize {
-    ledger().dropped
+    DROPPED.load(Ordering::SeqCst)
 }
 
 /// Waits, detached, until at most so many Rust futures live.
 #[pyfunction]
 pub(crate) fn wait_until_live(py: Python<'_>, at_most: usize) -> PyResult<()> {
-    wait_until(py, |ledger| ledger.made - ledger.dropped <= at_most)
+    // In this order: what is made in between is not counted as dropped.
+    wait_until(py, || dropped() + at_most >= made())
 }
 
-fn wait_until(py: Python<'_>, is_true: impl Fn(&Ledger) -> bool + Send + Sync) -> PyResult<()> {
-    let (made, dropped, in_time) = py.detach(|| {
-        let (ledger, timeout) = A_DROP
-            .wait_timeout_while(ledger(), PATIENCE, |ledger| !is_true(ledger))
-            .expect("nobody panics while holding the ledger");
-        (ledger.made, ledger.dropped, !timeout.timed_out())
+fn wait_until(py: Python<'_>, is_true: impl Fn() -> bool + Send + Sync) -> PyResult<()> {
+    let in_time = py.detach(|| {
+        let deadline = Instant::now() + PATIENCE;
+        let mut waiting = WAITING.lock().expect("nobody panics while waiting");
+        while !is_true() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            (waiting, _) = A_DROP
+                .wait_timeout(waiting, A_MOMENT)
+                .expect("nobody panics while waiting");
+        }
+        true
     });
     if in_time {
         return Ok(());
     }
+    let (made, dropped) = (made(), dropped());
     Err(PyTimeoutError::new_err(format!(
         "waited {PATIENCE:?} for a Rust future to be dropped: {made} were made, {dropped} dropped"
     )))

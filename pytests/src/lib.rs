@@ -5,6 +5,7 @@
 
 mod attributes;
 mod blocking;
+mod bomb;
 mod bridge;
 mod coroutine;
 mod gate;
@@ -28,6 +29,8 @@ mod pyo3_asyncio_pytests {
         block_on, block_on_busy, block_on_call, block_on_python, block_on_turns, run, run_python,
         run_until_complete,
     };
+    #[pymodule_export]
+    use crate::bomb::{bomb, bomb_coroutine, count_panics, panics};
     #[pymodule_export]
     use crate::coroutine::{
         asks_afterwards, deaf, eager_await, eager_call, eager_turns, eager_wakes, lazy_call,

@@ -10,9 +10,9 @@ import faulthandler
 import gc
 import os
 import sys
-import time
 
 import pytest
+from leftovers import descriptors, eventually, threads
 
 LOOPS = {"asyncio": asyncio.new_event_loop}
 if sys.platform != "win32":
@@ -120,39 +120,6 @@ def end(loop):
 def run(loop):
     """Runs a coroutine to its end."""
     return loop.run_until_complete
-
-
-def descriptors():
-    """The open file descriptors of this process and what they are, where the system tells."""
-    try:
-        numbers = os.listdir("/proc/self/fd")
-    except FileNotFoundError:
-        return {}
-    found = {}
-    for number in numbers:
-        try:
-            found[number] = os.readlink(f"/proc/self/fd/{number}")
-        except FileNotFoundError:
-            pass  # It was the one that the listing itself used.
-    return found
-
-
-def threads():
-    """The threads of this process, Rust's too, where the system tells."""
-    try:
-        return len(os.listdir("/proc/self/task"))
-    except FileNotFoundError:
-        return 0
-
-
-def eventually(is_true):
-    """Whether something becomes true that the system, not we, brings about: a thread that ended leaves its table late."""
-    deadline = time.monotonic() + 10
-    while not is_true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.001)
-    return True
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,13 +2,13 @@
 
 import asyncio
 import gc
-import os
 import random
 import sys
 import threading
 from collections import Counter
 
-from conftest import descriptors, end, eventually, threads
+from conftest import end
+from leftovers import descriptors, eventually, resident_bytes, threads
 
 
 class Load:
@@ -216,15 +216,6 @@ def test_loops_that_come_and_go_while_rust_completes_leave_nothing_behind(new_lo
     stop = True
     more.set()
     opener.join()
-
-
-def resident_bytes():
-    """The memory of this process, Rust's too, where the system tells."""
-    try:
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except FileNotFoundError:
-        return 0
 
 
 def test_memory_descriptors_and_threads_come_back_to_where_they_were(run, rust):

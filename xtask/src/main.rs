@@ -1,4 +1,4 @@
-//! The commands of the project: `cargo xtask demo`, `test`, `lint`, `bench`.
+//! The commands of the project: `cargo xtask demo`, `test`, `lint`, `stress`, `bench`.
 //!
 //! Each sets up everything it needs in `.venv` and `target`, so that a fresh clone needs only Rust, a C compiler and
 //! a Python with pip.
@@ -8,6 +8,7 @@ mod demo;
 mod hand_over;
 mod lint;
 mod options;
+mod programs;
 mod python;
 mod pythons;
 mod steps;
@@ -32,6 +33,8 @@ usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
                                tests run on every runtime with both doorbells; without this, on
                                every runtime, but with the second doorbell on tokio only
   lint [--list] [NAME...]      check formatting, clippy and rustdoc; NAMEs as above
+  stress [--minutes N] [--seed S] [ARGUMENT...]
+                               mix everything at random and check that nothing is lost or left
   bench [ARGUMENT...]          measure this library against its predecessor
 
   --python PATH    the Python to use, 3.9 or newer; else $PYO3_PYTHON, an active virtual
@@ -62,6 +65,7 @@ fn dispatch(mut arguments: Vec<String>) -> Result<()> {
         "demo" => demo::run(&sh, &options),
         "test" => test::run(&sh, &options),
         "lint" => lint::run(&sh, &options),
+        "stress" => programs::run(&sh, &options, "stress"),
         "bench" => bench::run(&sh, &options),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -135,6 +135,7 @@ fn steps<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
     }
     if extent.installs {
         steps.extend(python(venv, extent));
+        steps.extend(programs(venv));
     }
     steps.extend(examples(venv, extent));
     steps
@@ -210,6 +211,16 @@ fn python<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
         steps.push(stubs.after(venv.stubs("pytests", STUBS)));
     }
     steps
+}
+
+/// The programs that look for what no test was written for, each for a moment.
+fn programs<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
+    let program = |name, minutes| {
+        let program = format!("pytests/{name}");
+        Step::new(name, venv.python([&program, "--minutes", minutes]))
+            .after(venv.maturin("pytests", &[]))
+    };
+    vec![program("stress", "1")]
 }
 
 /// The programs of `examples`.

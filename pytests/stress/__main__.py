@@ -1,0 +1,146 @@
+"""Mixes everything that the bridge does, at random, for some minutes, and checks that nothing is ever lost or left.
+
+A round is eight threads with a few loops each, asyncio's and uvloop's. What is done is a matter of the seed alone, while
+the order in which threads come to it is the system's. So a seed brings back what was done, and with it, after some rounds or
+many, what happened.
+"""
+
+import argparse
+import asyncio
+import collections
+import faulthandler
+import gc
+import os
+import random
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+sys.path.insert(1, str(Path(__file__).parents[1] / "tests"))
+
+import pyo3_asyncio_pytests as rust  # noqa: E402 (found where the path says)
+from leftovers import resident_bytes  # noqa: E402
+from round import Round  # noqa: E402
+
+# Seconds after which a round hangs. The stacks of all threads are printed then, and the process ends.
+ROUND_HANGS_AFTER = 120
+# Rounds in which caches fill, and rounds that show how much is held from then on.
+WARM_UP, MEASURED = 5, 10
+# What may be added to it, ever: Python's blocks and bytes. A single leak is one in each round, or in each operation.
+MORE_BLOCKS, MORE_BYTES = 2000, 32 << 20
+
+
+def loops():
+    kinds = {"asyncio": asyncio.new_event_loop}
+    try:
+        import uvloop
+    except ImportError:
+        return kinds
+    return {**kinds, "uvloop": uvloop.new_event_loop}
+
+
+class Terminal:
+    """The real standard error. What others write to descriptor 2 meanwhile is kept, since nobody ought to."""
+
+    def __init__(self):
+        self._real = os.fdopen(os.dup(2), "w", buffering=1)
+        self._kept = tempfile.TemporaryFile("w+")
+        os.dup2(self._kept.fileno(), 2)
+        self._line = False
+
+    def fileno(self):
+        return self._real.fileno()
+
+    def say(self, text):
+        self._real.write(("\r\033[K" if self._line else "") + text + "\n")
+        self._line = False
+
+    def progress(self, text):
+        if self._real.isatty():
+            self._real.write(f"\r\033[K{text}")
+            self._real.flush()
+            self._line = True
+
+    def kept(self):
+        """What was written to standard error."""
+        sys.stderr.flush()
+        self._kept.seek(0)
+        return self._kept.read()
+
+
+class Memory:
+    """What the process holds after each round."""
+
+    def __init__(self):
+        self.blocks, self.bytes = [], []
+
+    def measure(self):
+        self.blocks.append(sys.getallocatedblocks())
+        self.bytes.append(resident_bytes())
+
+    def findings(self):
+        for name, all_of_them, more in (("blocks", self.blocks, MORE_BLOCKS), ("bytes", self.bytes, MORE_BYTES)):
+            first, last = all_of_them[WARM_UP:][:MEASURED], all_of_them[WARM_UP:][MEASURED:][-MEASURED:]
+            if len(last) == MEASURED and min(last) > max(first) + more:
+                yield f"memory grows: it was {max(first)} {name} at most, and is now {min(last)} at least"
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="stress", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=1, help="how long new rounds begin")
+    parser.add_argument("--seed", default=str(random.randrange(1 << 32)), help="a seed that was printed before")
+    parser.add_argument("--first-round", type=int, default=0, help="the number of the first round")
+    parser.add_argument("--forks", action="store_true", help="fork children in the middle of it")
+    options = parser.parse_args()
+    raise SystemExit(stress(options, Terminal()))
+
+
+def stress(options, terminal):
+    terminal.say(f"seed {options.seed}, loops {', '.join(loops())}, Python {sys.version.split()[0]}")
+    rust.count_panics()
+    # Python warns of forks in a process with threads, which is the point here.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork")
+    # Neither the modules nor the caches of a first round are looked through at each collection.
+    Round(rust, loops(), "warm-up").run()
+    gc.freeze()
+    start, totals, memory, number = time.monotonic(), collections.Counter(), Memory(), options.first_round
+    while time.monotonic() < start + options.minutes * 60:
+        faulthandler.dump_traceback_later(ROUND_HANGS_AFTER, exit=True, file=terminal.fileno())
+        one = Round(rust, loops(), f"{options.seed}/{number}", options.forks)
+        one.run()
+        faulthandler.cancel_dump_traceback_later()
+        memory.measure()
+        findings = [*one.findings, *memory.findings()]
+        if terminal.kept():
+            findings.append(f"standard error is not empty:\n{terminal.kept()}")
+        if findings:
+            terminal.say(f"round {number} failed; again: --seed {options.seed} --first-round {number}")
+            for finding in findings:
+                terminal.say(f"- {finding}")
+            return 1
+        number += 1
+        totals += one.totals
+        took = time.monotonic() - start
+        terminal.progress(f"{took / 60:.1f} of {options.minutes:g} min, {number} rounds, {sum(totals.values())} outcomes")
+    summarize(terminal, totals, memory, number - options.first_round, time.monotonic() - start)
+    return 0
+
+
+def summarize(terminal, totals, memory, rounds, seconds):
+    outcomes = collections.defaultdict(dict)
+    for (kind, outcome), count in sorted(totals.items()):
+        outcomes[kind][outcome] = count
+    for kind, counts in outcomes.items():
+        terminal.say(f"{kind:<24} " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    terminal.say(
+        f"{rounds} rounds in {seconds:.0f} s: {sum(totals.values())} waited and got one outcome each; "
+        f"{rust.made()} Rust futures were made and dropped; {rust.panics()} panics"
+    )
+    for name, values in (("blocks", memory.blocks), ("bytes", memory.bytes)):
+        terminal.say(f"{name} after the first rounds {values[WARM_UP:][:3]}, after the last {values[-3:]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Operations of Python that awaits Rust."""
+
+import asyncio
+import sys
+from functools import partial
+
+from desk import Parcel, Provoked
+from operations import operation
+
+# How a gate's future ends, and what of it reaches the one who waits.
+ENDS = {
+    "open": (lambda gate, parcel: gate.open(parcel), "value"),
+    "fail": (lambda gate, parcel: gate.fail(Provoked()), "error"),
+    "stop": (lambda gate, parcel: gate.fail(StopIteration(1)), "RuntimeError: a Rust future raised StopIteration"),
+    "cancel": (lambda gate, parcel: gate.fail(asyncio.CancelledError()), "cancelled"),
+    "panic": (lambda gate, parcel: gate.panic("provoked"), "panic"),
+    "fail to convert": (lambda gate, parcel: gate.fail_conversion(Provoked()), "error"),
+    "panic in conversion": (lambda gate, parcel: gate.panic_in_conversion("provoked"), "panic"),
+    "drop": (lambda gate, parcel: None, "value"),
+}
+WAYS = {
+    "future": lambda rust, gate, parcel: gate.wait(),
+    "eager future": lambda rust, gate, parcel: gate.eager(),
+    "local future": lambda rust, gate, parcel: gate.wait_here(Parcel()),
+    "coroutine": lambda rust, gate, parcel: gate.coroutine(),
+    "cancellable coroutine": lambda rust, gate, parcel: cancellable(rust, gate, parcel),
+    "bomb": lambda rust, gate, parcel: rust.bomb(gate),
+    "bomb coroutine": lambda rust, gate, parcel: rust.bomb_coroutine(gate),
+}
+
+
+def cancellable(rust, gate, parcel):
+    # The cleaning is done when the gate is dropped, here.
+    return gate.cancellable_coroutine([], rust.Gate(), parcel)
+
+
+def end_somehow(desk, choose, finish):
+    """Calls, now or later, in this thread or in another."""
+    how = choose.choice(["now", "turns", "timer", "thread", "thread"])
+    if how == "turns":
+        desk.call_in_turns(choose.randrange(1, 4), finish)
+    elif how == "timer":
+        desk.loop.call_later(choose.random() / 1000, finish)
+    elif how == "thread":
+        desk.workshop.do(finish)
+    else:
+        finish()
+
+
+def cancel_somehow(desk, choose, cancel):
+    """Calls after some turns, or when another thread has asked for it."""
+    if choose.random() < 0.3:
+        desk.call_from_thread(cancel)
+    else:
+        desk.call_in_turns(choose.randrange(1, 6), cancel)
+
+
+@operation(20)
+async def gate(desk, choose):
+    """One future, one end, some who wait, and perhaps somebody who cancels."""
+    gate, parcel = desk.rust.Gate(), Parcel()
+    way, (end, outcome) = choose.choice(list(WAYS)), choose.choice(list(ENDS.values()))
+    outcomes, finish = {"panic" if "bomb" in way else outcome}, partial(end, gate, parcel)
+    early = choose.random() < 0.2
+    if early:
+        finish()
+    awaitable = WAYS[way](desk.rust, gate, parcel)
+    del gate
+    cancels = choose.random()
+    if cancels < 0.1:
+        # A task that may not have begun.
+        awaitable = asyncio.ensure_future(awaitable)
+        awaitable.cancel()
+        outcomes |= {"cancelled", "value"}
+    elif cancels < 0.2:
+        awaitable = asyncio.wait_for(awaitable, choose.random() / 500)
+        outcomes |= {"cancelled", "timeout", "value"}
+    number = choose.randrange(1, 4) if asyncio.isfuture(awaitable) else 1
+    waits = [desk.wait(way, awaitable, outcomes, (parcel, None)) for _ in range(number)]
+    waiters = [desk.loop.create_task(wait) for wait in waits]
+    if 0.2 < cancels < 0.5:
+        outcomes |= {"cancelled", "value"}
+        cancel_somehow(desk, choose, waiters[0].cancel)
+    if not early:
+        end_somehow(desk, choose, finish)
+    del finish
+    await asyncio.wait(waiters)
+
+
+@operation(20)
+async def turns(desk, choose):
+    parcel = Parcel()
+    await desk.wait("turns", desk.rust.turns(choose.randrange(5), parcel), {"value"}, (parcel,))
+
+
+@operation(3)
+async def timers(desk, choose):
+    seconds = choose.random() / 500
+    if choose.random() < 0.5:
+        await desk.wait("timer", desk.rust.nap(seconds), {"value"}, ((),))
+        return
+    parcel = Parcel()
+    future = desk.rust.local_nap(seconds, lambda: parcel)
+    await desk.wait("local timer", future, {"value"}, ((parcel, parcel),))
+
+
+class Callback:
+    """Is called once, or dropped with a loop that is closed."""
+
+    def __init__(self, desk):
+        self.desk, self.ticket = desk, desk.account.open("callback")
+
+    def __call__(self, future):
+        ticket, self.ticket = self.ticket, None
+        self.desk.close(ticket, "called" if future.done() else "called early", {"called"})
+
+    def __del__(self):
+        if self.ticket is not None:
+            self.desk.close(self.ticket, "destroyed", {"called"})
+
+
+@operation(5)
+async def callbacks(desk, choose):
+    gate, parcel = desk.rust.Gate(), Parcel()
+    future = gate.wait()
+    for _ in range(choose.randrange(4)):
+        future.add_done_callback(Callback(desk))
+    for _ in range(choose.randrange(4)):
+        removed = partial(desk.complaints.append, "a removed callback was called")
+        future.add_done_callback(removed)
+        if future.remove_done_callback(removed) != 1:
+            desk.complaints.append("a callback could not be removed")
+    end, outcome = choose.choice(list(ENDS.values()))
+    outcomes = {outcome}
+    if choose.random() < 0.3:
+        outcomes |= {"cancelled"}
+        cancel_somehow(desk, choose, future.cancel)
+    end_somehow(desk, choose, partial(end, gate, parcel))
+    del gate
+    await desk.wait("future with callbacks", future, outcomes, (parcel, None))
+
+
+@operation(4)
+async def abandon(desk, choose):
+    """Nobody waits. The Rust future goes on without Python, and without the loop, which stands still meanwhile."""
+    gate = desk.rust.Gate()
+    future = gate.wait()
+    end, _ = choose.choice([it for name, it in ENDS.items() if name != "drop"])
+    end(gate, Parcel())
+    del future
+    ticket = desk.account.open("abandoned")
+    gate.wait_until_dropped()
+    desk.close(ticket, "dropped", {"dropped"})
+
+
+@operation(4)
+async def many(desk, choose):
+    """asyncio's functions over several at once."""
+    parcels = [Parcel() for _ in range(choose.randrange(2, 12))]
+    awaitables = [desk.rust.turns(choose.randrange(4), parcel) for parcel in parcels]
+    ways = ["gather", "cancelled gather", "first"]
+    if desk.ending != "abandoned":
+        # These two cannot be destroyed in silence.
+        ways += ["as completed", "group"] if sys.version_info >= (3, 11) else ["as completed"]
+    way = choose.choice(ways)
+    if way in ("gather", "cancelled gather"):
+        gathered, outcomes = asyncio.gather(*awaitables), {"value"}
+        if way == "cancelled gather":
+            outcomes.add("cancelled")
+            cancel_somehow(desk, choose, gathered.cancel)
+        await desk.wait(way, gathered, outcomes, (parcels,))
+    elif way == "first":
+        waits = [desk.wait(way, awaitable, {"value", "cancelled"}, parcels) for awaitable in awaitables]
+        tasks = [desk.loop.create_task(wait) for wait in waits]
+        _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(tasks)
+    elif way == "group":
+        async with asyncio.TaskGroup() as group:
+            for awaitable in awaitables:
+                group.create_task(desk.wait(way, awaitable, {"value"}, parcels))
+    else:
+        for awaitable in asyncio.as_completed(awaitables):
+            await desk.wait(way, awaitable, {"value"}, parcels)
+
+
+@operation(5)
+async def by_hand(desk, choose):
+    """A coroutine that is driven without a task."""
+    gate, parcel = desk.rust.Gate(), Parcel()
+    finish = partial(ENDS["open"][0], gate, parcel)
+    coroutine, future, finished = gate.coroutine(), None, False
+    ticket, outcome = desk.account.open("by hand"), "closed"
+    try:
+        for step in choose.choices(["send", "finish", "throw", "close"], [6, 4, 1, 1], k=6):
+            if step == "send":
+                future = coroutine.send(None)
+                future._asyncio_future_blocking = False
+            elif step == "finish" and not finished:
+                finished = True
+                finish()
+            elif step == "finish" and future is not None:
+                await asyncio.wait([future])
+            elif step == "throw":
+                coroutine.throw(Provoked())
+            elif step == "close":
+                coroutine.close()
+                break
+        coroutine.close()
+    except StopIteration as stop:
+        outcome = "value" if stop.value is parcel else f"the wrong value {stop.value!r}"
+    except BaseException as error:
+        outcome = desk.named(error)
+        if isinstance(error, GeneratorExit):
+            raise
+    finally:
+        refused = "RuntimeError: await wasn't used with future"
+        desk.close(ticket, outcome, {"value", "error", "closed", refused})

@@ -1,0 +1,115 @@
+"""The stress program finds what it is there to find, and nothing where there is nothing."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import LOOPS
+
+sys.path.append(str(Path(__file__).parents[1] / "stress"))
+
+
+@pytest.fixture
+def stress(monkeypatch):
+    """Runs a round, of everything or of one operation, and gives what it found."""
+    import desk
+    import round
+
+    def stress(rust, operation=None):
+        if operation is not None:
+            monkeypatch.setattr(desk, "choose_operation", lambda choose: operation)
+            monkeypatch.setattr(round, "THREADS", 1)
+            monkeypatch.setattr(round, "LOOPS_PER_THREAD", 1)
+            monkeypatch.setattr(round, "OPERATIONS_PER_LOOP", 1)
+        one = round.Round(rust, LOOPS, "a seed with a loop that is served")
+        one.run()
+        return one
+
+    return stress
+
+
+def test_a_round_finds_nothing_and_everybody_has_an_outcome(stress, rust, capfd):
+    one = stress(rust)
+    # Rust's panic hook prints.
+    capfd.readouterr()
+    assert one.findings == []
+    assert {"value", "cancelled", "error", "panic", "destroyed"} <= {outcome for _, outcome in one.totals}
+
+
+async def no_outcome(desk, choose):
+    desk.account.open("planted")
+
+
+async def two_outcomes(desk, choose):
+    ticket = desk.account.open("planted")
+    for _ in range(2):
+        desk.close(ticket, "value", {"value"})
+
+
+async def a_wrong_outcome(desk, choose):
+    await desk.wait("planted", desk.rust.turns(0, 1), {"cancelled"}, (1,))
+
+
+async def a_wrong_value(desk, choose):
+    await desk.wait("planted", desk.rust.turns(0, 1), {"value"}, (2,))
+
+
+async def an_error_that_nobody_takes(desk, choose):
+    desk.loop.create_future().set_exception(LookupError("planted"))
+
+
+async def an_error_in_a_helping_thread(desk, choose):
+    desk.workshop.do(lambda: 1 / 0)
+
+
+class Unraisable:
+    def __del__(self):
+        raise LookupError("planted")
+
+
+async def an_unraisable_error(desk, choose):
+    Unraisable()
+
+
+@pytest.mark.parametrize(
+    "planted, found",
+    [
+        (no_outcome, "`planted` got 0 outcomes instead of one"),
+        (two_outcomes, "`planted` got 2 outcomes instead of one"),
+        (a_wrong_outcome, "`planted` ended with 'value', which it cannot"),
+        (a_wrong_value, "`planted` ended with 'the wrong value 1', which it cannot"),
+        (an_error_that_nobody_takes, "a loop's handler was told"),
+        (an_error_in_a_helping_thread, "a helping thread ended a job with ZeroDivisionError"),
+        (an_unraisable_error, "unraisable: "),
+    ],
+)
+def test_what_goes_wrong_is_found(stress, rust, planted, found):
+    findings = stress(rust, planted).findings
+    assert len(findings) == 1 and findings[0].startswith(found)
+
+
+def test_what_is_left_is_found(stress, rust, monkeypatch):
+    import round
+    from desk import Parcel
+
+    left, ends = [], threading.Event()
+
+    async def leave(desk, choose):
+        left.extend([Parcel(), *os.pipe(), threading.Thread(target=ends.wait)])
+        left[-1].start()
+
+    monkeypatch.setattr(round, "eventually", lambda is_true: is_true())
+    findings = stress(rust, leave).findings
+    ends.set()
+    _, *pipe, thread = left
+    thread.join()
+    for end in pipe:
+        os.close(end)
+    assert [finding.split("{")[0].split(" of ")[0] for finding in findings] == [
+        "descriptors are left: ",
+        findings[1].split(" of ")[0],
+        "objects are left: ",
+    ]
+    assert "threads are left" in findings[1]
