@@ -196,18 +196,19 @@ def test_it_raises_its_error_wherever_a_coroutine_goes(loop, run, rust, way):
 @pytest.mark.parametrize("way", sorted(set(WAYS) - {"shield", "wait", "as_completed", "task_group", "run_coroutine_threadsafe"}))
 def test_cancelling_drops_the_rust_future_wherever_a_coroutine_goes(run, rust, way):
     """Not where asyncio itself keeps a cancellation from the coroutine."""
-    gate, started = rust.Gate(), asyncio.Event()
+    gate, started = rust.Gate(), []
 
     async def main():
         task = asyncio.ensure_future(WAYS[way](announced()))
-        await started.wait()
+        while not started:
+            await asyncio.sleep(0)
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
         return task.cancelled()
 
     async def announced():
-        started.set()
+        started.append(True)
         return await gate.coroutine()
 
     assert run(main())
@@ -249,8 +250,12 @@ if sys.version_info >= (3, 11):
 if sys.version_info >= (3, 12):
 
     def test_a_loop_that_starts_tasks_eagerly_takes_one(loop, run, rust):
+        def eager(loop, coroutine, context=None, **_):
+            # uvloop passes what only a later Python's factory knows.
+            return asyncio.eager_task_factory(loop, coroutine, context=context)
+
         async def main():
-            loop.set_task_factory(asyncio.eager_task_factory)
+            loop.set_task_factory(eager)
             gate = rust.Gate()
             coroutine = gate.coroutine()
             task = asyncio.create_task(coroutine)
