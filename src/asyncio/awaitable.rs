@@ -38,6 +38,11 @@ pub(crate) fn is_awaitable(object: &Bound<'_, PyAny>) -> PyResult<bool> {
         || import_isawaitable(py)?.call1((object,))?.is_truthy()?)
 }
 
+/// `types.CoroutineType`
+pub(crate) fn coroutine_type(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    import_coroutine_type(py).cloned()
+}
+
 fn is_coroutine(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(object.get_type().is(import_coroutine_type(object.py())?))
 }

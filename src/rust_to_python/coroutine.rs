@@ -18,8 +18,8 @@
 //!
 //! # Where it differs from an `async def`
 //!
-//! - `inspect.iscoroutine` and the interpreter ask for Python's very type. So a `types.coroutine` cannot `yield from` the
-//!   coroutine, but can from its `__await__()`; and `__await__()` has to refuse a second awaiter, where `await` itself does.
+//! - The interpreter asks for Python's very type. So a `types.coroutine` cannot `yield from` the coroutine, but can from its
+//!   `__await__()`; and `__await__()` has to refuse a second awaiter, where `await` itself does.
 //! - Its end cancels the future that it waits for, while a future of asyncio's stays pending.
 //! - The garbage collector does not see what the Rust future holds: a cycle through that lasts until the future is done, or the
 //!   coroutine closed.
@@ -41,6 +41,7 @@ use super::awaiting::{check_throw, returned, thrown};
 use super::cancel::hand_over;
 use super::future::RustFuture;
 use super::shared::can_be_raised;
+use crate::asyncio;
 use crate::error::quietly;
 use crate::primitive::lock_std;
 pub(crate) use introspection::{Names, names_of};
@@ -278,6 +279,12 @@ impl RustCoroutine {
             State::Running | State::Finished => {}
         }
         Ok(())
+    }
+
+    /// Says that it is a `types.CoroutineType`, which `type()` does not: libraries ask `inspect.iscoroutine`.
+    #[getter]
+    fn __class__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        asyncio::coroutine_type(py)
     }
 
     #[getter]
