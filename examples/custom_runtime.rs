@@ -2,11 +2,10 @@
 //!
 //! `cargo run --example custom_runtime` counts the lines of asyncio's source code with it.
 
-use std::future::{Future, pending};
-use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::{future::Future, path::PathBuf, sync::LazyLock};
 
 use async_executor::Executor;
+use futures_lite::future::{block_on, pending};
 use pyo3::prelude::*;
 use pyo3_asyncio::generic::{self, Runtime};
 
@@ -14,7 +13,7 @@ pub(crate) struct Pool;
 
 static EXECUTOR: LazyLock<Executor<'_>> = LazyLock::new(|| {
     for _ in 0..4 {
-        std::thread::spawn(|| futures_lite::future::block_on(EXECUTOR.run(pending::<()>())));
+        std::thread::spawn(|| block_on(EXECUTOR.run(pending::<()>())));
     }
     Executor::new()
 });
@@ -44,8 +43,7 @@ async def count_all(count_lines):
     Python::attach(|py| {
         let python = PyModule::from_code(py, COUNT_ALL, c"count.py", c"count")?;
         let counted = python.call_method1("count_all", (wrap_pyfunction!(count_lines, py)?,))?;
-        py.import("asyncio")?
-            .call_method1("run", (counted,))
-            .map(drop)
+        let asyncio = py.import("asyncio")?;
+        asyncio.call_method1("run", (counted,)).map(drop)
     })
 }

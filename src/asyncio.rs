@@ -3,7 +3,7 @@
 mod awaitable;
 mod event_loop;
 mod first_step;
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+#[cfg(feature = "attributes")]
 mod program;
 mod signals;
 
@@ -22,6 +22,6 @@ use imports;
 pub(crate) use awaitable::*;
 pub use event_loop::get_running_loop;
 pub(crate) use event_loop::*;
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+#[cfg(feature = "attributes")]
 pub(crate) use program::*;
 pub(crate) use signals::*;

@@ -1,7 +1,8 @@
 //! The life of a loop that Rust starts: run, end as `asyncio.run` does, Ctrl-C in between.
 
+mod blocking;
 mod interrupt;
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+#[cfg(feature = "attributes")]
 mod program;
 
 use std::future::Future;
@@ -19,8 +20,11 @@ use crate::primitive::lock_std;
 use crate::runtime::Runtime;
 use crate::rust_to_python::future_into_py;
 
-#[cfg(all(feature = "attributes", feature = "tokio-runtime"))]
+pub(crate) use blocking::block_on;
+#[cfg(feature = "attributes")]
 pub(crate) use program::main;
+#[cfg(feature = "testing")]
+pub(crate) use program::prepare_interpreter;
 
 /// Runs `future` on a new loop, of `module`'s kind if one is named, and ends the loop.
 pub(crate) fn run<R, F, T>(py: Python<'_>, module: Option<&str>, future: F) -> PyResult<T>
@@ -29,16 +33,21 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Send + 'static,
 {
-    if asyncio::running_loop(py)?.is_some() {
-        return Err(PyRuntimeError::new_err(
-            "run cannot start an event loop in a thread that runs one: `await` the future there instead (future_into_py \
-             makes it awaitable), or call run in a thread of its own",
-        ));
-    }
+    refuse_running_loop(py, "run")?;
     let event_loop = asyncio::new_event_loop(py, module)?;
     let result = asyncio::set_event_loop(py, Some(&event_loop))
         .and_then(|()| run_until_complete::<R, F, T>(&event_loop, future));
     first_error(py, result, end(&event_loop))
+}
+
+fn refuse_running_loop(py: Python<'_>, function: &str) -> PyResult<()> {
+    match asyncio::running_loop(py)? {
+        None => Ok(()),
+        Some(event_loop) => Err(PyRuntimeError::new_err(format!(
+            "{function} cannot run an event loop in this thread, which runs {event_loop:?}: `await` a future made by \
+             future_into_py there; or let that loop wait with block_on, which takes a future that needs no event loop"
+        ))),
+    }
 }
 
 /// Runs `future` on a loop of the caller's, which stays open.
@@ -48,6 +57,7 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Send + 'static,
 {
+    refuse_running_loop(event_loop.py(), "run_until_complete")?;
     let interrupts = Interrupts::install(event_loop)?;
     let result = run_interruptibly::<R, F, T>(event_loop, &interrupts, future);
     match (result, interrupts.remove()) {
@@ -139,11 +149,7 @@ fn receive<T: Send>(py: Python<'_>, receiver: &mut mpsc::Receiver<T>) -> PyResul
 /// # .unwrap();
 /// ```
 pub fn run_forever(py: Python<'_>) -> PyResult<()> {
-    if asyncio::running_loop(py)?.is_some() {
-        return Err(PyRuntimeError::new_err(
-            "run_forever cannot run an event loop in a thread that runs one already",
-        ));
-    }
+    refuse_running_loop(py, "run_forever")?;
     let event_loop = match asyncio::policy_event_loop(py)? {
         Some(event_loop) if !asyncio::is_closed(&event_loop)? => event_loop,
         _ => asyncio::new_event_loop(py, None)?,

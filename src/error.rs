@@ -1,16 +1,27 @@
-//! The named errors, and what a panic said.
+//! The named errors, and what becomes of a panic and of an error of the user's own type.
 
-use std::any::Any;
+mod convert;
+mod panic;
 
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 
+use crate::asyncio;
+
+pub use convert::{IntoPyErr, into_py_err};
+#[cfg(feature = "testing")]
+pub(crate) use panic::panic_text;
+pub(crate) use panic::{Panic, Quiet, catch, quietly, watch_panics};
+
 create_exception!(
     pyo3_asyncio,
     RustPanic,
     PyException,
-    "A Rust future panicked, or the conversion of its result to Python did."
+    "A Rust future panicked, or the conversion of its result to Python did.\n\n\
+     Its text is in str(); message (the panic's own text), file, line and, if RUST_BACKTRACE asks for it, backtrace are \
+     attributes, and None where they are not known. From Python 3.11 on, file, line and backtrace are also a note, which \
+     a traceback shows; before, they end the text."
 );
 
 create_exception!(
@@ -24,38 +35,35 @@ create_exception!(
     pyo3_asyncio,
     RuntimeStopped,
     PyRuntimeError,
-    "The Rust runtime dropped a future before it was done, as a runtime does that is shut down."
+    "The Rust runtime dropped a future before it was done, as a runtime does that is shut down, or it did not follow \
+     into the child of a fork."
 );
 
-/// The error for a caught panic, with the panic's own text.
-pub(crate) fn rust_panic(payload: Box<dyn Any + Send>) -> PyErr {
-    let text = panic_text(&*payload);
-    let error = RustPanic::new_err(format!("rust future panicked: {text}"));
-    // Dropping a payload may panic again: a value of the user's can do anything.
-    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(payload)));
-    error
+/// The error for a caught panic.
+pub(crate) fn rust_panic(py: Python<'_>, panic: Panic) -> PyErr {
+    described(py, panic).unwrap_or_else(|error| error)
 }
 
-fn panic_text(payload: &(dyn Any + Send)) -> String {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        (*text).to_owned()
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "a value that is not text (std::panic::panic_any)".to_owned()
+fn described(py: Python<'_>, Panic { text, place }: Panic) -> PyResult<PyErr> {
+    let note = place.as_ref().map(|place| {
+        let backtrace = place.backtrace.as_ref();
+        let backtrace = backtrace.map_or_else(String::new, |it| format!("\nRust backtrace:\n{it}"));
+        let (file, line, column) = (&place.file, place.line, place.column);
+        format!("panicked at {file}:{line}:{column}{backtrace}")
+    });
+    let mut full = format!("rust future panicked: {text}");
+    let has_notes = py.version_info() >= (3, 11);
+    if let (Some(note), false) = (&note, has_notes) {
+        full = format!("{full}\n{note}");
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_text_of_a_panic_is_found_in_each_of_its_forms() {
-        let caught = |panic: fn()| std::panic::catch_unwind(panic).unwrap_err();
-        assert_eq!(panic_text(&*caught(|| panic!("plain"))), "plain");
-        assert_eq!(panic_text(&*caught(|| panic!("{}", 1 + 1))), "2");
-        let other = caught(|| std::panic::panic_any(7_u8));
-        assert!(panic_text(&*other).contains("not text"));
+    let error = RustPanic::new_err(full);
+    let value = error.value(py);
+    if let (Some(note), true) = (&note, has_notes) {
+        asyncio::add_note(value, note)?;
     }
+    value.setattr("message", text)?;
+    value.setattr("file", place.as_ref().map(|it| &it.file))?;
+    value.setattr("line", place.as_ref().map(|it| it.line))?;
+    value.setattr("backtrace", place.and_then(|it| it.backtrace))?;
+    Ok(error)
 }

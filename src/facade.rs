@@ -1,5 +1,21 @@
 //! The public modules, one a runtime: stamped from one text, so that every runtime has the same functions and the same words.
 
+#[cfg(any(
+    feature = "async-std-runtime",
+    feature = "smol-runtime",
+    feature = "tokio-runtime"
+))]
+#[macro_use]
+mod attributes;
+#[cfg(feature = "attributes")]
+#[macro_use]
+mod exporting;
+#[cfg(feature = "attributes")]
+#[allow(missing_docs, reason = "not public API")]
+mod export;
+#[cfg(feature = "attributes")]
+pub mod private;
+
 /// Stamps the functions of a runtime's module. `$generic` is the parameter that stands for the runtime where that is the
 /// caller's choice. The rest is for the documentation: what comes before a function's name and after it in an example, how
 /// to sleep on that runtime, and where it polls a future that is not `Send`.
@@ -32,8 +48,9 @@ macro_rules! facade {
         /// # Errors
         ///
         /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed. The Python future raises the error that the Rust
-        /// future returns, and [`RustPanic`](crate::err::RustPanic) with the panic's text if it panics, or if the
-        /// conversion of its result to Python does.
+        /// future returns, and [`RustPanic`](crate::err::RustPanic) with the panic's text and place if it panics, or if its
+        /// drop or the conversion of its result to Python does. A future that fails with an error type of your own is
+        /// taken by way of [`into_py_err`](crate::err::into_py_err), or of `?` inside an `async` block.
         ///
         /// # Example
         ///
@@ -169,6 +186,7 @@ macro_rules! facade {
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
             let making = Making::lazy::<F>();
+            let make = |cancel| Ok(make(cancel));
             crate::rust_to_python::into_cancellable_coroutine::<$runtime, F, T>(py, making, make)
         }
 
@@ -335,7 +353,7 @@ macro_rules! facade {
         /// # Errors
         ///
         /// The future's own error, [`RustPanic`](crate::err::RustPanic) if it panics, and `RuntimeError` in a thread that
-        /// runs a loop already.
+        /// runs a loop already: there, `await` a future of [`future_into_py`], or use [`block_on`].
         ///
         /// # Example
         ///
@@ -372,6 +390,47 @@ macro_rules! facade {
         {
             crate::entry::run_until_complete::<$runtime, F, T>(&event_loop, fut)
         }
+
+        /// Waits for a Rust future, detached from the interpreter: for exported functions that are not asynchronous.
+        ///
+        /// No event loop is needed, and one that runs in this thread, as in Jupyter, stands still meanwhile. The future is polled
+        /// on this thread, inside the runtime's context, and may borrow from the caller. As it is polled detached, it is to
+        /// be `Send`, and attaches itself (`Python::attach`) to touch Python.
+        ///
+        /// Ctrl-C, in the main thread, drops the future and raises `KeyboardInterrupt` within a tenth of a second, between
+        /// two polls; so does every signal whose Python handler raises. Called on any thread that is attached to the
+        /// interpreter.
+        ///
+        /// # Errors
+        ///
+        /// The future's own error, [`RustPanic`](crate::err::RustPanic) if it panics, and what a signal handler raises.
+        /// `RuntimeError` on a thread that the runtime polls futures on, which would wait for itself. Inside the future, awaiting
+        /// Python on the loop of this very thread is a `RuntimeError`, as it would never end.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use pyo3::prelude::*;
+        ///
+        /// #[pyfunction]
+        /// fn greet_slowly(py: Python<'_>, name: &str) -> PyResult<String> {
+        #[doc = concat!("    pyo3_asyncio::", $path, "::block_on", $turbofish, "(py, async {")]
+        #[doc = concat!("        ", $sleep, "(Duration::from_millis(10)).await;")]
+        ///         Ok(format!("Hello, {name}"))
+        ///     })
+        /// }
+        /// # Python::initialize();
+        /// # Python::attach(|py| assert_eq!(greet_slowly(py, "world").unwrap(), "Hello, world"));
+        /// ```
+        pub fn block_on<$($generic,)? F, T>(py: Python<'_>, fut: F) -> PyResult<T>
+        where
+            $($generic: Runtime,)?
+            F: Future<Output = PyResult<T>> + Send,
+            T: Send,
+        {
+            crate::entry::block_on::<$runtime, F, T>(py, fut)
+        }
     };
 }
 
@@ -391,6 +450,21 @@ pub mod async_std {
     );
 
     pub use crate::runtime::async_std::AsyncStd;
+
+    attributes!("async_std", async_std_main, async_std_test, "", "");
+    #[cfg(feature = "attributes")]
+    exporting!(
+        "async_std",
+        async_std_pyfunction,
+        async_std_pymethods,
+        "async_std::task::sleep"
+    );
+
+    /// What `pyo3-async-runtimes` re-exports for its attributes. Ours do not use it.
+    #[cfg(feature = "attributes")]
+    pub mod re_exports {
+        pub use async_std::task::spawn_blocking;
+    }
 }
 
 /// The bridge on smol.
@@ -408,6 +482,15 @@ pub mod smol {
     );
 
     pub use crate::runtime::smol::Smol;
+
+    attributes!("smol", smol_main, smol_test, "", "");
+    #[cfg(feature = "attributes")]
+    exporting!(
+        "smol",
+        smol_pyfunction,
+        smol_pymethods,
+        "smol::Timer::after"
+    );
 }
 
 /// The bridge on tokio.
@@ -422,54 +505,60 @@ pub mod tokio {
         "On another thread, inside of a `tokio::task::LocalSet`, tokio's `spawn_local` runs it."
     );
 
-    pub use crate::runtime::tokio::{AlreadyStarted, Tokio, get_runtime, init, init_with_runtime};
+    use std::time::Duration;
 
-    /// Makes an `async fn main` the program: it runs on tokio, and a Python event loop runs in the main thread meanwhile.
+    pub use crate::runtime::tokio::{
+        AlreadyStarted, Tokio, get_runtime, handle, init, init_with_runtime, try_init,
+    };
+
+    /// Ends the runtime: what runs on it is dropped, and its threads end. Whether all of that has happened within `timeout`.
     ///
-    /// Python is started, `main` is run as by [`run`], with all that `run` does at the end, and the process exits.
+    /// A Python future whose Rust future is dropped by this raises [`RuntimeStopped`](crate::err::RuntimeStopped). Called on
+    /// any thread, attached to the interpreter or not: it waits detached, so that a poll that needs the interpreter can end.
+    /// What has not ended in time, such as a poll that does not come back, goes on ending in the background. The runtime starts again when it is next used, as it was built before, or
+    /// by a new builder ([`init`]).
     ///
-    /// | option | takes | without it |
-    /// | --- | --- | --- |
-    /// | `flavor` | `"multi_thread"`, or `"current_thread"`: one thread beside the main one | `"multi_thread"` |
-    /// | `worker_threads` | how many threads the `multi_thread` flavor has, from 1 up | tokio's own default |
-    /// | `event_loop` | the name of a Python module that has `new_event_loop()`, such as `"uvloop"` | asyncio's policy |
-    /// | `crate` | the path to this crate | found by `Cargo.toml`, under whatever name it has there |
-    ///
-    /// Documentation and lint levels (`allow` and the like) on the function are of the program's `main`. Other attributes,
-    /// such as `#[tracing::instrument]`, are of the `async fn`.
-    ///
-    /// # Exit status
-    ///
-    /// | `main` ends with | status | printed |
-    /// | --- | --- | --- |
-    /// | `Ok` | 0 | |
-    /// | `Err`, or a panic | 1 | the traceback, as Python prints it |
-    /// | `SystemExit` | its code | its message, if it has one |
-    /// | Ctrl-C | 130 | |
-    ///
-    /// # Errors
-    ///
-    /// What is not accepted is a compile error that points at it: an option that is unknown, is set twice or has a wrong
-    /// value, and a function that is not an `async fn main()` without parameters that returns a `PyResult`.
-    ///
-    /// # Example
+    /// At the end of a Python process this is done by itself, before the interpreter is finalized, with a timeout of
+    /// 0.2 seconds. A runtime of your own ([`init_with_runtime`]) is yours to end: the bridge only lets go of it, and this
+    /// is `false`.
     ///
     /// ```
+    /// use std::time::Duration;
     /// use pyo3::prelude::*;
     ///
-    /// #[pyo3_asyncio::tokio::main(flavor = "current_thread")]
-    /// async fn main() -> PyResult<()> {
-    ///     let sleep = Python::attach(|py| {
-    ///         let asyncio = py.import("asyncio")?;
-    ///         pyo3_asyncio::tokio::into_future(asyncio.call_method1("sleep", (0.1,))?)
-    ///     })?;
-    ///     sleep.await?;
-    ///     Ok(())
+    /// #[pyfunction]
+    /// fn close() -> bool {
+    ///     pyo3_asyncio::tokio::shutdown(Duration::from_secs(1))
     /// }
     /// ```
-    #[doc(inline)]
+    pub fn shutdown(timeout: Duration) -> bool {
+        crate::process::shutdown_tokio(timeout)
+    }
+
+    /// What `pyo3-async-runtimes` re-exports for its attributes. Ours do not use it.
     #[cfg(feature = "attributes")]
-    pub use pyo3_asyncio_macros::tokio_main as main;
+    pub mod re_exports {
+        pub use std::future::pending;
+
+        pub use tokio::runtime;
+    }
+
+    attributes!(
+        "tokio",
+        tokio_main,
+        tokio_test,
+        "| `flavor` | `\"multi_thread\"`, or `\"current_thread\"`: one thread beside the main one | `\"multi_thread\"` |
+| `worker_threads` | how many threads the `multi_thread` flavor has, from 1 up | tokio's own default |",
+        "| `flavor` | `\"multi_thread\"` or `\"current_thread\"`, for a runtime of the test's own | that of the process |
+| `worker_threads` | how many threads the `multi_thread` flavor has, for a runtime of the test's own | that of the process |"
+    );
+    #[cfg(feature = "attributes")]
+    exporting!(
+        "tokio",
+        tokio_pyfunction,
+        tokio_pymethods,
+        "tokio::time::sleep"
+    );
 }
 
 /// The bridge on a runtime of your own: implement [`Runtime`](generic::Runtime) and name it as the first type parameter.
@@ -487,99 +576,4 @@ pub mod generic {
     );
 
     pub use crate::runtime::Runtime;
-}
-
-/// Not public API: what the attributes expand to.
-#[cfg(feature = "attributes")]
-#[doc(hidden)]
-#[allow(missing_docs, reason = "not public API")]
-pub mod __private {
-    pub use coroutine::{CoroutineOptions, cancellable_coroutine, coroutine};
-
-    mod coroutine {
-        use std::future::Future;
-
-        use pyo3::prelude::*;
-
-        use crate::CancelHandle;
-        use crate::runtime::Runtime;
-        use crate::rust_to_python::{Making, into_cancellable_coroutine, into_coroutine};
-
-        #[derive(Debug)]
-        pub struct CoroutineOptions {
-            /// The name and the qualified name.
-            pub names: fn() -> (&'static str, &'static str),
-            pub eager_start: bool,
-        }
-
-        #[track_caller]
-        pub fn coroutine<R, F, T>(
-            py: Python<'_>,
-            options: CoroutineOptions,
-            future: F,
-        ) -> PyResult<Bound<'_, PyAny>>
-        where
-            R: Runtime,
-            F: Future<Output = PyResult<T>> + Send + 'static,
-            T: for<'py> IntoPyObject<'py> + Send + 'static,
-        {
-            into_coroutine::<R, F, T>(py, making(&options), future)
-        }
-
-        #[track_caller]
-        pub fn cancellable_coroutine<R, F, T>(
-            py: Python<'_>,
-            options: CoroutineOptions,
-            make: impl FnOnce(CancelHandle) -> F,
-        ) -> PyResult<Bound<'_, PyAny>>
-        where
-            R: Runtime,
-            F: Future<Output = PyResult<T>> + Send + 'static,
-            T: for<'py> IntoPyObject<'py> + Send + 'static,
-        {
-            into_cancellable_coroutine::<R, F, T>(py, making(&options), make)
-        }
-
-        #[track_caller]
-        fn making(options: &CoroutineOptions) -> Making {
-            let making = Making::named(options.names);
-            if options.eager_start {
-                making.eager()
-            } else {
-                making
-            }
-        }
-    }
-
-    #[cfg(feature = "tokio-runtime")]
-    pub use tokio_main::{TokioOptions, tokio_main};
-
-    #[cfg(feature = "tokio-runtime")]
-    mod tokio_main {
-        use std::future::Future;
-        use std::process::ExitCode;
-
-        use pyo3::PyResult;
-
-        use crate::runtime::tokio::{Tokio, init_with_options};
-
-        #[derive(Debug)]
-        pub struct TokioOptions {
-            pub current_thread: bool,
-            pub worker_threads: Option<usize>,
-        }
-
-        pub fn tokio_main<F, T>(
-            options: TokioOptions,
-            event_loop: Option<&str>,
-            main: impl FnOnce() -> F,
-        ) -> ExitCode
-        where
-            F: Future<Output = PyResult<T>> + Send + 'static,
-            T: Send + 'static,
-        {
-            init_with_options(options.current_thread, options.worker_threads);
-            crate::entry::main::<Tokio, F, T>(event_loop, main)
-        }
-    }
 }

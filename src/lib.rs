@@ -6,10 +6,14 @@
 //! | you want | you call |
 //! | --- | --- |
 //! | to export an asynchronous Rust function | [`tokio::future_into_py`] |
+//! | to export an `async fn`, which is an `async def` in Python | [`#[tokio::pyfunction]`](macro@tokio::pyfunction), [`#[tokio::pymethods]`](macro@tokio::pymethods) |
 //! | to await Python from Rust | [`tokio::into_future`] |
-//! | to export one that runs only when it is awaited, as an `async def` | [`tokio::into_coroutine`] |
+//! | to make such a coroutine of any Rust future | [`tokio::into_coroutine`] |
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
+//! | to test either | [`#[tokio::test]`](macro@tokio::test), [`testing`] |
+//! | to wait for Rust in a function that is not asynchronous | [`tokio::block_on`] |
 //! | to cross from a thread of your own | [`TaskLocals`], the functions that end in `_with_locals` or `_with_loop` |
+//! | to see what crosses | [`metrics()`], and the feature `tracing`: a span for each crossing, of the target `pyo3_asyncio` |
 //!
 //! # Which thread runs what
 //!
@@ -35,30 +39,40 @@ mod asyncio;
 mod entry;
 mod error;
 mod facade;
+mod gate;
 mod locals;
 mod mailbox;
+mod metrics;
 mod primitive;
+mod process;
 mod python_to_rust;
 mod runtime;
 mod rust_to_python;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod trace;
 
-/// The exceptions that are raised to Python, and returned to Rust in a `PyErr`.
+/// The exceptions that are raised to Python, and returned to Rust in a `PyErr`; and how an error of your own becomes one.
 pub mod err {
-    pub use crate::error::{LoopClosed, RuntimeStopped, RustPanic};
+    pub use crate::error::{IntoPyErr, LoopClosed, RuntimeStopped, RustPanic, into_py_err};
 }
 
 pub use asyncio::get_running_loop;
 pub use entry::run_forever;
-#[cfg(feature = "attributes")]
-#[doc(hidden)]
-pub use facade::__private;
 #[cfg(feature = "async-std-runtime")]
 pub use facade::async_std;
 pub use facade::generic;
+#[cfg(feature = "attributes")]
+#[doc(hidden)]
+pub use facade::private as __private;
 #[cfg(feature = "smol-runtime")]
 pub use facade::smol;
 #[cfg(feature = "tokio-runtime")]
 pub use facade::tokio;
+/// The registry of tests. `inventory::submit!` adds a [`Test`](testing::Test) that no attribute has made.
+#[cfg(feature = "testing")]
+pub use inventory;
 pub use locals::{Scope, TaskLocals};
+pub use metrics::{Metrics, metrics};
 pub use python_to_rust::{PyTask, into_future_with_locals, into_future_with_loop};
 pub use rust_to_python::CancelHandle;

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread::LocalKey;
 
 use pin_project_lite::pin_project;
 use pyo3::exceptions::PyRuntimeError;
@@ -92,9 +93,14 @@ impl TaskLocals {
 
     /// Installs the locals on this thread until the guard drops.
     pub(crate) fn enter(&self) -> Entered {
-        Entered {
-            previous: swap_current(Some(self.clone())),
-        }
+        Entered::replacing(&CURRENT, Some(self.clone()))
+    }
+
+    /// Installs the locals on a thread that works for their loop, which runs elsewhere, until the guard drops. They count
+    /// where the thread neither polls a Rust task nor runs a loop of its own.
+    #[cfg(feature = "testing")]
+    pub(crate) fn enter_thread(&self) -> Entered {
+        Entered::replacing(&OF_THREAD, Some(self.clone()))
     }
 }
 
@@ -128,40 +134,54 @@ impl From<&Bound<'_, PyAny>> for TaskLocals {
     }
 }
 
+type Slot = LocalKey<RefCell<Option<TaskLocals>>>;
+
 thread_local! {
     static CURRENT: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
+    static OF_THREAD: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
 }
 
 /// Takes the locals of the task that is being polled away from this thread until the guard drops.
 pub(crate) fn leave() -> Entered {
-    Entered {
-        previous: swap_current(None),
-    }
-}
-
-/// A thread that is ending has no locals any more; then there is nothing to swap.
-fn swap_current(locals: Option<TaskLocals>) -> Option<TaskLocals> {
-    CURRENT
-        .try_with(|current| current.replace(locals))
-        .unwrap_or_default()
+    Entered::replacing(&CURRENT, None)
 }
 
 /// Restores the locals that were there before. Neither swapping nor dropping a `TaskLocals` can panic.
 #[must_use = "the locals are installed until this is dropped"]
 pub(crate) struct Entered {
+    slot: &'static Slot,
     previous: Option<TaskLocals>,
+}
+
+impl Entered {
+    fn replacing(slot: &'static Slot, locals: Option<TaskLocals>) -> Self {
+        Self {
+            slot,
+            previous: swap(slot, locals),
+        }
+    }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        drop(swap_current(self.previous.take()));
+        drop(swap(self.slot, self.previous.take()));
     }
 }
 
-fn current() -> Option<TaskLocals> {
-    CURRENT
-        .try_with(|current| current.borrow().clone())
+/// A thread that is ending has no locals any more; then there is nothing to swap.
+fn swap(slot: &'static Slot, locals: Option<TaskLocals>) -> Option<TaskLocals> {
+    slot.try_with(|slot| slot.replace(locals))
         .unwrap_or_default()
+}
+
+fn get(slot: &'static Slot) -> Option<TaskLocals> {
+    slot.try_with(|slot| slot.borrow().clone())
+        .unwrap_or_default()
+}
+
+/// The locals of the Rust task that is being polled on this thread, for which nobody has to be attached.
+pub(crate) fn current() -> Option<TaskLocals> {
+    get(&CURRENT)
 }
 
 /// The event loop of the Rust task that is being polled on this thread or, outside of one, the running loop of the thread.
@@ -170,10 +190,14 @@ fn current() -> Option<TaskLocals> {
 ///
 /// `RuntimeError` if there is neither.
 pub fn get_current_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    match current() {
-        Some(locals) => Ok(locals.event_loop(py)),
-        None => asyncio::running_loop(py)?.ok_or_else(no_running_loop),
+    if let Some(locals) = current() {
+        return Ok(locals.event_loop(py));
     }
+    let event_loop = match asyncio::running_loop(py)? {
+        Some(event_loop) => Some(event_loop),
+        None => get(&OF_THREAD).map(|locals| locals.event_loop(py)),
+    };
+    event_loop.ok_or_else(no_running_loop)
 }
 
 /// The locals of the Rust task that is being polled on this thread or, outside of one, the running loop of the thread with
@@ -188,11 +212,12 @@ pub fn get_current_locals(py: Python<'_>) -> PyResult<TaskLocals> {
 
 /// [`get_current_locals`], where the want of a loop is no error.
 pub(crate) fn find_current_locals(py: Python<'_>) -> PyResult<Option<TaskLocals>> {
-    match current() {
-        Some(locals) => Ok(Some(locals)),
-        None => asyncio::running_loop(py)?
-            .map(in_current_context)
-            .transpose(),
+    if let Some(locals) = current() {
+        return Ok(Some(locals));
+    }
+    match asyncio::running_loop(py)? {
+        Some(event_loop) => in_current_context(event_loop).map(Some),
+        None => Ok(get(&OF_THREAD)),
     }
 }
 
@@ -273,9 +298,9 @@ impl<F: Future> Future for Scope<F> {
 /// A future that runs with the locals: inside of it, [`get_current_loop`] and [`get_current_locals`] find them.
 ///
 /// They are in place while the future is polled and while it is dropped, on whichever thread that happens.
-pub fn scope<F>(locals: TaskLocals, future: F) -> Scope<F>
+pub fn scope<F, R>(locals: TaskLocals, future: F) -> Scope<F>
 where
-    F: Future,
+    F: Future<Output = R>,
 {
     Scope {
         locals,
@@ -284,9 +309,9 @@ where
 }
 
 /// Like [`scope`], for a future that is not `Send`. [`scope`] takes those too: this is the name that others have for it.
-pub fn scope_local<F>(locals: TaskLocals, future: F) -> Scope<F>
+pub fn scope_local<F, R>(locals: TaskLocals, future: F) -> Scope<F>
 where
-    F: Future,
+    F: Future<Output = R>,
 {
     scope(locals, future)
 }

@@ -16,6 +16,7 @@
 //!    that leaks its handles. Closing drops the queued jobs, tells the anchored, and gives the descriptor back.
 //! 6. Locks are released before a job runs, before anything of the user's is dropped and before Python is called.
 
+mod blocked;
 pub(crate) mod burst;
 pub(crate) mod doorbell;
 pub(crate) mod queue;
@@ -32,9 +33,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 use slab::Slab;
 
-use crate::asyncio;
 use crate::error::LoopClosed;
+use crate::metrics;
 use crate::primitive::lock_std;
+use crate::{asyncio, gate, process};
+pub(crate) use blocked::Blocked;
 use burst::{Burst, Start};
 use doorbell::{Call, Doorbell};
 use queue::{Queue, Remains};
@@ -67,6 +70,8 @@ struct Inner {
     /// `None` once closed.
     anchors: Mutex<Option<Slab<Arc<dyn Anchored>>>>,
     address: usize,
+    /// The process that it belongs to.
+    generation: u32,
     /// The loop's debug mode, as the last turn of the drain found it.
     debug: AtomicBool,
     /// Keeps the loop's second closing signal alive.
@@ -100,12 +105,25 @@ impl Mailbox {
         Ok(mailbox)
     }
 
+    /// The `id()` of the loop.
+    pub(crate) fn address(&self) -> usize {
+        self.0.address
+    }
+
     fn serves(&self, address: usize) -> bool {
-        self.0.address == address && !self.0.queue.is_closed()
+        self.0.address == address && !self.is_inherited() && !self.0.queue.is_closed()
+    }
+
+    /// Whether it came to this process by a fork. Nobody drains it here, and who waits on its other side is in the parent.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.0.generation != gate::generation()
     }
 
     /// Posts a job. Callable from any thread, attached or not. Gives the job back if the loop is closed.
     pub(crate) fn post(&self, job: Job) -> Result<(), Job> {
+        if self.is_inherited() {
+            return Err(job);
+        }
         self.0.queue.push(job)
     }
 
@@ -145,11 +163,12 @@ impl Mailbox {
                 "the event loop {event_loop:?} is closed: nothing can be awaited on it any more"
             )));
         }
+        process::watch(py, forget_parents)?;
         let mailbox = Self::new(event_loop)?;
         let first = {
             let mut registry = lock_std(&REGISTRY);
             match registry.get(&mailbox.0.address) {
-                Some(other) if !other.0.queue.is_closed() => Some(other.clone()),
+                Some(other) if other.serves(mailbox.0.address) => Some(other.clone()),
                 _ => {
                     registry.insert(mailbox.0.address, mailbox.clone());
                     None
@@ -174,6 +193,7 @@ impl Mailbox {
             starts: Burst::new(),
             anchors: Mutex::new(Some(Slab::new())),
             address: event_loop.as_ptr() as usize,
+            generation: gate::generation_of_process(),
             debug: AtomicBool::new(asyncio::is_debug(event_loop)?),
             watch: Mutex::new(None),
         })))
@@ -213,11 +233,29 @@ impl Mailbox {
         }
         let anchors = lock_std(&self.0.anchors).take();
         let watch = lock_std(&self.0.watch).take();
+        if self.is_inherited() {
+            // What a thread of the parent's has posted, or waits for, is the parent's to end.
+            std::mem::forget((jobs, anchors));
+            drop((watch, bell));
+            return;
+        }
         drop(jobs);
         for (_, anchored) in anchors.into_iter().flatten() {
             anchored.loop_closed(py);
         }
         drop((watch, bell));
+    }
+}
+
+/// In the child of a fork: the mailboxes that it inherits are not its own.
+fn forget_parents(py: Python<'_>) {
+    let inherited = std::mem::take(&mut *lock_std(&REGISTRY));
+    for mailbox in inherited.into_values() {
+        if let Err(error) = mailbox.0.queue.with_bell(Doorbell::part_from_parent) {
+            PyErr::from(error).write_unraisable(py, None);
+        }
+        // Never dropped: see `close`.
+        std::mem::forget(mailbox);
     }
 }
 
@@ -296,15 +334,29 @@ impl Drain {
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let queue = &self.mailbox.0.queue;
-        let _turn = Turn(queue);
+        let Some(_step) = gate::turn() else {
+            let mailbox = self.mailbox.clone();
+            queue.hush();
+            gate::when_open(move || mailbox.0.queue.ring_again());
+            return Ok(());
+        };
+        let mut turn = Turn { queue, jobs: 0 };
+        if let Some(rung) = queue.answer() {
+            metrics::woken(rung);
+        }
         if let Some(event_loop) = asyncio::running_loop(py)? {
             let debug = asyncio::is_debug(&event_loop)?;
             self.mailbox.0.debug.store(debug, Ordering::Relaxed);
         }
         for _ in 0..BATCH {
+            // A job may have forked.
+            if self.mailbox.is_inherited() {
+                break;
+            }
             let Some(job) = queue.pop() else {
                 break;
             };
+            turn.jobs += 1;
             job(py)?;
         }
         Ok(())
@@ -327,11 +379,15 @@ impl Drain {
 }
 
 /// Ends a turn, however it ends, so that the jobs that are left get another.
-struct Turn<'a>(&'a Queue<Job, Doorbell>);
+struct Turn<'a> {
+    queue: &'a Queue<Job, Doorbell>,
+    jobs: usize,
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.pause();
+        metrics::turn(self.jobs);
+        self.queue.pause();
     }
 }
 

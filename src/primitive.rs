@@ -1,4 +1,4 @@
-//! The locks, and which of them loom can see.
+//! The locks and atomics, and which of them loom can see.
 //!
 //! A module whose protocol is model-checked takes its synchronization from here: the standard library's as a rule, loom's
 //! under `--cfg pyo3_asyncio_loom`. The cfg is our own, because a global `--cfg loom` would change our dependencies too.
@@ -8,8 +8,10 @@ use loom::sync as imp;
 #[cfg(not(pyo3_asyncio_loom))]
 use std::sync as imp;
 
-pub(crate) use imp::{Mutex, MutexGuard};
 use std::sync::PoisonError;
+
+pub(crate) use imp::atomic::{AtomicUsize, Ordering};
+pub(crate) use imp::{Mutex, MutexGuard};
 
 /// Locks, whatever became of the thread that held the lock last.
 ///

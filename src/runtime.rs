@@ -36,6 +36,13 @@ pub trait Runtime: 'static {
         Err(future)
     }
 
+    /// Whether this thread may wait for a future: not if it is one that the runtime polls futures on.
+    ///
+    /// Called detached from the interpreter. Says yes unless it is overridden.
+    fn may_block() -> bool {
+        true
+    }
+
     /// Runs a function in the runtime's context, where its timers and sockets can be made.
     ///
     /// A runtime that needs none, as those with a reactor for the process, just calls it, as this does unless it is
@@ -43,4 +50,18 @@ pub trait Runtime: 'static {
     fn enter<R>(function: impl FnOnce() -> R) -> R {
         function()
     }
+}
+
+/// A runtime that the attributes can start a program or a test on.
+#[cfg(feature = "attributes")]
+pub trait Standalone: Runtime {
+    /// What the attribute's options say of the runtime.
+    type Options: Send + 'static;
+
+    /// Chooses how the program's runtime is built. Called once, before anything uses it.
+    fn init(options: Self::Options);
+
+    /// Runs a future on this thread, on the program's runtime, or on one of its own if there are options for it.
+    #[cfg(feature = "testing")]
+    fn block_on<F: Future>(options: Option<Self::Options>, future: F) -> F::Output;
 }

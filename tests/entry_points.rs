@@ -7,6 +7,7 @@ mod interpreter;
 
 use std::ffi::CStr;
 use std::future::pending;
+use std::panic::catch_unwind;
 
 use pyo3::exceptions::{PyKeyError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
@@ -15,7 +16,7 @@ use pyo3_asyncio::err::{LoopClosed, RustPanic};
 use pyo3_asyncio::run_forever;
 use pyo3_asyncio::tokio::{
     future_into_py_with_loop, get_current_loop, get_runtime, init, init_with_runtime, into_future,
-    run, run_until_complete,
+    run, run_until_complete, try_init,
 };
 
 /// What a program leaves on its loop: a task that cleans up in several steps, an async generator in the middle, a default
@@ -356,7 +357,9 @@ fn run_forever_in_a_thread_that_runs_a_loop_is_an_error() {
 #[test]
 fn a_runtime_that_comes_too_late_is_an_error() {
     let running = get_runtime();
-    let late = init(tokio::runtime::Builder::new_current_thread()).unwrap_err();
+    let late = try_init(tokio::runtime::Builder::new_current_thread()).unwrap_err();
     assert_eq!(init_with_runtime(running), Err(late));
     assert!(late.to_string().contains("before the first conversion"));
+    let panic = catch_unwind(|| init(tokio::runtime::Builder::new_current_thread())).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&late.to_string()));
 }

@@ -22,11 +22,27 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "error",
-        imports: &[],
+        imports: &["asyncio"],
+    },
+    Room {
+        name: "gate",
+        imports: &["primitive"],
+    },
+    Room {
+        name: "process",
+        imports: &["asyncio", "gate", "primitive", "runtime::tokio"],
     },
     Room {
         name: "runtime",
-        imports: &["primitive"],
+        imports: &["gate", "primitive"],
+    },
+    Room {
+        name: "metrics",
+        imports: &[],
+    },
+    Room {
+        name: "trace",
+        imports: &[],
     },
     Room {
         name: "locals",
@@ -34,28 +50,50 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "mailbox",
-        imports: &["asyncio", "error", "primitive"],
+        imports: &[
+            "asyncio",
+            "error",
+            "gate",
+            "metrics",
+            "primitive",
+            "process",
+        ],
     },
     Room {
         name: "rust_to_python",
         imports: &[
             "asyncio",
             "error",
+            "gate",
             "locals",
             "mailbox",
+            "metrics",
             "primitive",
+            "process",
             "runtime",
+            "trace",
         ],
     },
     Room {
         name: "python_to_rust",
-        imports: &["asyncio", "error", "locals", "mailbox", "primitive"],
+        imports: &[
+            "asyncio",
+            "error",
+            "locals",
+            "mailbox",
+            "metrics",
+            "primitive",
+            "process",
+            "trace",
+        ],
     },
     Room {
         name: "entry",
         imports: &[
             "asyncio",
+            "error",
             "locals",
+            "mailbox",
             "primitive",
             "runtime",
             "rust_to_python",
@@ -64,17 +102,24 @@ const ROOMS: &[Room] = &[
     Room {
         name: "facade",
         imports: &[
+            "CancelHandle",
             "PyTask",
             "TaskLocals",
             "entry",
             "into_future_with_locals",
             "locals",
+            "process",
             "runtime",
             "runtime::async_std",
             "runtime::smol",
             "runtime::tokio",
             "rust_to_python",
+            "testing",
         ],
+    },
+    Room {
+        name: "testing",
+        imports: &["asyncio", "entry", "error", "locals", "runtime"],
     },
 ];
 

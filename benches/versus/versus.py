@@ -25,12 +25,22 @@ SIDES = ("peer", "ours")
 # ---- The workload. Each takes the module of one side and a count, and gives microseconds for one of `count`.
 
 
-async def one_at_a_time(side, count):
-    ready = side.ready
+def way(side, name):
+    """What a side offers for something. The predecessor has one way for everything."""
+    return getattr(side, name, side.ready)
+
+
+async def one_at_a_time(side, count, name="ready"):
+    make = way(side, name)
     start = time.perf_counter()
     for _ in range(count):
-        await ready()
+        await make()
     return (time.perf_counter() - start) / count * 1e6
+
+
+async def bare_coroutines(_, count):
+    """PyO3's own coroutines, which poll on the thread that awaits and have no runtime."""
+    return await one_at_a_time(bridges, count, "bare_coroutine")
 
 
 async def futures_at_once(side, count):
@@ -48,6 +58,30 @@ async def tasks_at_once(side, count):
     start = time.perf_counter()
     for _ in range(count // 1000):
         await asyncio.gather(*[one() for _ in range(1000)])
+    return (time.perf_counter() - start) / count * 1e6
+
+
+async def through_gather(coroutines):
+    await asyncio.gather(*coroutines)
+
+
+async def through_group(coroutines):
+    async with asyncio.TaskGroup() as group:
+        for coroutine in coroutines:
+            group.create_task(coroutine)
+
+
+async def coroutines_at_once(side, count, through, name="coroutine"):
+    """Without a side, they are Python's own and yield once."""
+    make = yields_once if side is None else getattr(side, name, None)
+    if make is None:
+
+        async def make():
+            return await side.ready()
+
+    start = time.perf_counter()
+    for _ in range(count // 1000):
+        await through([make() for _ in range(1000)])
     return (time.perf_counter() - start) / count * 1e6
 
 
@@ -160,11 +194,63 @@ async def memory(side, count):
     return {"bytes": (resident_bytes() - before) / count}
 
 
-PROBES = {"lateness": lateness, "memory": memory}
+class Endless:
+    """A coroutine, and what it waits for: the least that a task can hold."""
+
+    _asyncio_future_blocking = True
+
+    def __init__(self):
+        self.callbacks = []
+
+    def send(self, _):
+        return self
+
+    def throw(self, error):
+        raise error
+
+    def close(self):
+        pass
+
+    def __await__(self):
+        return self
+
+    def get_loop(self):
+        return asyncio.get_running_loop()
+
+    def add_done_callback(self, callback, context):
+        self.callbacks.append(callback)
+        self._asyncio_future_blocking = True
+
+
+async def task_memory(side, count):
+    """What the resident set grows by for each of `count` tasks, whose Rust halves sleep. Without a side nothing does."""
+    endless = Endless()
+    make = getattr(side, "sleep_coroutine", None)
+    if make is None:
+
+        async def make(seconds):
+            return await side.sleep(seconds)
+
+    await asyncio.sleep(0)
+    tasks = [None] * count
+    gc.collect()
+    gc.disable()
+    ctypes.CDLL(None).malloc_trim(0)
+    before = resident_bytes()
+    loop = asyncio.get_running_loop()
+    for index in range(count):
+        tasks[index] = loop.create_task(make(3600.0) if side else endless)
+    await asyncio.sleep(0.01)
+    while side and side.sleeping() < count:
+        await asyncio.sleep(0.01)
+    return {"bytes": (resident_bytes() - before) / count}
+
+
+PROBES = {"lateness": lateness, "memory": memory, "task_memory": task_memory}
 
 
 def probe_in_this_process(arguments):
-    side = getattr(bridges, arguments.side)
+    side = getattr(bridges, arguments.side, None)
     loop = LOOPS[arguments.loop]()
     figures = loop.run_until_complete(PROBES[arguments.probe](side, arguments.sleeps))
     print(json.dumps(figures), flush=True)
@@ -308,6 +394,21 @@ def measure(loop_name, scale, sides):
     in_turn(Row("one `await rust()` at a time", "µs", at_least=4, of_floor=1.7), one_at_a_time, awaits, hops)
     in_turn(Row("1000 futures at once (`gather`), each", "µs", at_least=25), futures_at_once, at_once)
     in_turn(Row("1000 tasks at once, each awaits one", "µs"), tasks_at_once, at_once)
+    eager_future = partial(one_at_a_time, name="eager_future")
+    in_turn(Row("a ready future, eager start", "µs", at_least=80), eager_future, awaits)
+    eager_coroutine = partial(one_at_a_time, name="eager_coroutine")
+    row = Row("a ready coroutine, eager start", "µs", at_least=80, of_floor=2.5)
+    in_turn(row, eager_coroutine, awaits, bare_coroutines)
+    ways = {"gather": through_gather}
+    if hasattr(asyncio, "TaskGroup"):
+        ways["TaskGroup"] = through_group
+    for name, through in ways.items():
+        floor = partial(coroutines_at_once, through=through)
+        row = Row(f"1000 coroutines at once (`{name}`), each", "µs", at_least=8, of_floor=1)
+        in_turn(row, partial(coroutines_at_once, through=through), at_once, floor)
+        row = Row(f"1000 coroutines at once (`{name}`), eager start, each", "µs", at_least=8, of_floor=1)
+        eager = partial(coroutines_at_once, through=through, name="eager_coroutine")
+        in_turn(row, eager, at_once, floor)
     one_coroutine = partial(rust_awaits_in_turn, function=returns)
     in_turn(Row("Rust awaits a coroutine, one at a time", "µs", at_least=3), one_coroutine, awaits)
     one_yield = partial(rust_awaits_in_turn, function=yields_once)
@@ -327,6 +428,7 @@ def measure(loop_name, scale, sides):
     overdue = Row(f"{scale.sleeps:,} sleeps of 1 s: late, since the last call", "s")
     threads = Row(f"{scale.sleeps:,} sleeps of 1 s: threads", "")
     held = Row(f"{scale.sleeps:,} sleeps: memory for each", "bytes", at_most=700)
+    tasks = Row(f"{scale.sleeps:,} coroutines that sleep: memory for each beside its task", "bytes", at_most=700)
     for number in range(scale.fresh_rounds):
         say(f"{loop_name}: {late.title}, round {number + 1} of {scale.fresh_rounds}")
         for side in sides:
@@ -336,13 +438,17 @@ def measure(loop_name, scale, sides):
             threads.add(side, figures["threads"])
             threads.at_most = figures["threads before"] + 1
             held.add(side, probe_in_a_fresh_process("memory", side, loop_name, scale.sleeps)["bytes"])
+        bare_task = probe_in_a_fresh_process("task_memory", "floor", loop_name, scale.sleeps)["bytes"]
+        for side in sides:
+            task = probe_in_a_fresh_process("task_memory", side, loop_name, scale.sleeps)["bytes"]
+            tasks.add(side, task - bare_task)
 
     bare = Row("one hop without Python", "µs")
     for _ in range(scale.rounds):
         bare.add("floor", loop.run_until_complete(bare_hops(None, awaits)))
     loop.close()
     say("")
-    return [*rows, late, overdue, threads, held, p99, worst, bare]
+    return [*rows, late, overdue, threads, held, tasks, p99, worst, bare]
 
 
 def draw(rows, heading, path):
@@ -406,7 +512,7 @@ def parse_arguments():
     parser.add_argument("--svg", metavar="FILE", help="draw the medians of the first loop")
     parser.add_argument("--only", choices=SIDES, help="one side, for a profiler")
     parser.add_argument("--probe", choices=PROBES, help=argparse.SUPPRESS)
-    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=[*SIDES, "floor"], help=argparse.SUPPRESS)
     parser.add_argument("--sleeps", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only and arguments.svg:

@@ -1,36 +1,31 @@
 //! `#[main]`: an `async fn main` becomes the start of the program.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
-use syn::parse::{Parse, ParseStream};
+use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Error, Result, ReturnType, Signature, Visibility};
+use syn::{Error, Result, ReturnType};
 
 use crate::errors::Errors;
+use crate::function::{Function, covers_both, option, tokio_options};
 use crate::krate;
-use crate::options::{Flavor, Options};
+use crate::options::Options;
+use crate::runtime::Runtime;
 
-/// The function under the attribute. Its body stays as it is: what is wrong there is for the compiler to say.
-struct MainFn {
-    attributes: Vec<Attribute>,
-    visibility: Visibility,
-    signature: Signature,
-    body: TokenStream,
-}
+struct MainFn(Function);
 
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let options = errors.sift(Options::parse(arguments));
+    let options = errors.sift(Options::parse(arguments, runtime));
     let krate = options
         .as_ref()
         .and_then(|options| errors.sift(krate::path(options.krate.as_ref())));
-    let main_fn = errors.sift(syn::parse2::<MainFn>(item.clone()));
+    let main_fn = errors.sift(MainFn::parse(item.clone()));
     if let Some(main_fn) = &main_fn {
-        errors.sift(main_fn.check());
+        errors.sift(main_fn.check(runtime));
     }
     match (options, krate, main_fn) {
         (Some(options), Some(krate), Some(main_fn)) if errors.is_empty() => {
-            main_fn.into_program(&options, &krate)
+            main_fn.into_program(runtime, &options, &krate)
         }
         (.., main_fn) => {
             // A function all the same: else the compiler would add that `main` is missing and imports are unused.
@@ -43,22 +38,16 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-impl Parse for MainFn {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let no_function =
-            |error: Error| Error::new(error.span(), "`#[main]` is for an `async fn main`");
-        Ok(Self {
-            attributes: input.call(Attribute::parse_outer)?,
-            visibility: input.parse()?,
-            signature: input.parse().map_err(no_function)?,
-            body: input.parse()?,
-        })
-    }
-}
-
 impl MainFn {
-    fn check(&self) -> Result<()> {
-        let signature = &self.signature;
+    fn parse(item: TokenStream) -> Result<Self> {
+        syn::parse2(item)
+            .map(Self)
+            .map_err(|error| Error::new(error.span(), "`#[main]` is for an `async fn main`"))
+    }
+
+    fn check(&self, runtime: Runtime) -> Result<()> {
+        let Self(function) = self;
+        let signature = &function.signature;
         let mut errors = Errors::default();
         if signature.asyncness.is_none() {
             errors.push(Error::new_spanned(
@@ -69,8 +58,11 @@ impl MainFn {
         if !self.is_named_main() {
             errors.push(Error::new_spanned(
                 &signature.ident,
-                "`#[main]` is for the start of the program: name the function `main`, or call `pyo3_asyncio::tokio::run` \
-                 in a function of your own",
+                format!(
+                    "`#[main]` is for the start of the program: name the function `main`, or call `pyo3_asyncio::{}::run` \
+                     in a function of your own",
+                    runtime.module()
+                ),
             ));
         }
         if matches!(signature.output, ReturnType::Default) {
@@ -79,54 +71,43 @@ impl MainFn {
                 "`main` has to return a `PyResult`: write `async fn main() -> PyResult<()>`",
             ));
         }
-        let qualified = "`main` cannot be `const`, `unsafe` or `extern`";
-        let generic = "`main` cannot be generic";
-        let generics = &signature.generics;
-        let forbidden = [
-            (signature.constness.to_token_stream(), qualified),
-            (signature.unsafety.to_token_stream(), qualified),
-            (signature.abi.to_token_stream(), qualified),
-            (generics.to_token_stream(), generic),
-            (generics.where_clause.to_token_stream(), generic),
-            (
-                signature.inputs.to_token_stream(),
+        function.check_that_it_can_be_called("`main`", &mut errors);
+        if !signature.inputs.is_empty() {
+            errors.push(Error::new_spanned(
+                &signature.inputs,
                 "`main` has no parameters: `std::env::args()` has the arguments of the program",
-            ),
-        ];
-        for (tokens, message) in forbidden {
-            if !tokens.is_empty() {
-                errors.push(Error::new_spanned(tokens, message));
-            }
+            ));
         }
         errors.into_result()
     }
 
     fn is_named_main(&self) -> bool {
-        self.signature.ident == "main"
+        self.0.signature.ident == "main"
     }
 
-    fn into_program(self, options: &Options, krate: &TokenStream) -> TokenStream {
-        let current_thread = options.flavor == Some(Flavor::CurrentThread);
-        let worker_threads = option(options.worker_threads.as_ref().map(|threads| &threads.0));
+    fn into_program(self, runtime: Runtime, options: &Options, krate: &TokenStream) -> TokenStream {
+        let runtime_options = match runtime {
+            Runtime::Tokio => tokio_options(options, krate),
+            Runtime::AsyncStd | Runtime::Smol => quote!(()),
+        };
+        let runtime = runtime.ty();
         let event_loop = option(options.event_loop.as_ref().map(|module| &module.0));
         // What cannot be run, such as a future of another type or one that is not `Send`, is found here, and is shown at
         // the user's return type.
-        let span = match &self.signature.output {
+        let signature = &self.0.signature;
+        let span = match &signature.output {
             ReturnType::Type(_, output) => output.span(),
-            ReturnType::Default => self.signature.ident.span(),
+            ReturnType::Default => signature.ident.span(),
         };
-        let run = quote_spanned!(span.resolved_at(Span::call_site())=> tokio_main(options, event_loop, main));
+        let run = quote_spanned!(span.resolved_at(Span::call_site())=> run_main::<Runtime, _, _>(options, event_loop, main));
         self.wrap(
             &quote!(::std::process::ExitCode),
             &quote! {
                 // In a block, so that the names are not in the user's way.
                 {
-                    use #krate::__private::{TokioOptions, tokio_main};
+                    use #krate::__private::{#runtime as Runtime, run_main};
 
-                    let options = TokioOptions {
-                        current_thread: #current_thread,
-                        worker_threads: #worker_threads,
-                    };
+                    let options = #runtime_options;
                     let event_loop = #event_loop;
                     #run
                 }
@@ -136,18 +117,18 @@ impl MainFn {
 
     /// A function in the place of one that is not accepted, in which the user's body is checked all the same.
     fn into_stand_in(mut self) -> TokenStream {
-        self.signature.asyncness.get_or_insert_default();
+        self.0.signature.asyncness.get_or_insert_default();
         self.wrap(&quote!(()), &quote!())
     }
 
     /// A plain `fn main` around the user's.
     fn wrap(self, output: &TokenStream, statements: &TokenStream) -> TokenStream {
-        let Self {
+        let Self(Function {
             attributes,
             visibility,
             signature,
             body,
-        } = self;
+        }) = self;
         let name = &signature.ident;
         let (outer, inner): (Vec<_>, Vec<_>) = attributes.iter().partition(covers_both);
         quote! {
@@ -162,28 +143,13 @@ impl MainFn {
     }
 }
 
-/// Documentation is of the function that others see, and a lint level counts in all that is nested. Any other attribute is
-/// about the `async fn`, as `#[tracing::instrument]` is.
-fn covers_both(attribute: &&Attribute) -> bool {
-    ["doc", "allow", "expect", "warn", "deny", "forbid"]
-        .iter()
-        .any(|name| attribute.path().is_ident(name))
-}
-
-fn option(value: Option<impl ToTokens>) -> TokenStream {
-    match value {
-        Some(value) => quote!(::core::option::Option::Some(#value)),
-        None => quote!(::core::option::Option::None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// With a path, since the tests' own package does not depend on `pyo3-asyncio`.
     fn expanded(arguments: TokenStream, item: TokenStream) -> String {
-        expand(quote!(crate = "bridge", #arguments), item).to_string()
+        expand(Runtime::Tokio, quote!(crate = "bridge", #arguments), item).to_string()
     }
 
     #[test]
@@ -201,14 +167,14 @@ mod tests {
                 async fn main() -> PyResult<()> { Ok(()) }
 
                 {
-                    use bridge::__private::{TokioOptions, tokio_main};
+                    use bridge::__private::{Tokio as Runtime, run_main};
 
-                    let options = TokioOptions {
+                    let options = bridge::__private::TokioOptions {
                         current_thread: false,
                         worker_threads: ::core::option::Option::Some(3),
                     };
                     let event_loop = ::core::option::Option::Some("uvloop");
-                    tokio_main(options, event_loop, main)
+                    run_main::<Runtime, _, _>(options, event_loop, main)
                 }
             }
         };

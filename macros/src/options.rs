@@ -1,10 +1,11 @@
-//! The options of `#[main]` and what they may be set to.
+//! The options of `#[main]` and `#[test]`, and what they may be set to.
 
 use proc_macro2::TokenStream;
 use syn::{Error, Lit, LitInt, LitStr, Path, Result};
 
 use crate::arguments::{Argument, Value};
 use crate::errors::Errors;
+use crate::runtime::Runtime;
 
 #[derive(Default)]
 pub(crate) struct Options {
@@ -15,11 +16,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn parse(arguments: TokenStream) -> Result<Self> {
+    pub(crate) fn parse(arguments: TokenStream, runtime: Runtime) -> Result<Self> {
         let mut options = Self::default();
         let mut errors = Errors::default();
         for argument in Argument::parse_all(arguments) {
-            errors.sift(argument.and_then(|argument| options.set(&argument)));
+            errors.sift(argument.and_then(|argument| options.set(&argument, runtime)));
         }
         if let (Some(Flavor::CurrentThread), Some(WorkerThreads(threads))) =
             (options.flavor, &options.worker_threads)
@@ -32,16 +33,21 @@ impl Options {
         errors.into_result().map(|()| options)
     }
 
-    fn set(&mut self, argument: &Argument) -> Result<()> {
-        match argument.name.to_string().as_str() {
-            "flavor" => argument.set(&mut self.flavor),
-            "worker_threads" => argument.set(&mut self.worker_threads),
-            "event_loop" => argument.set(&mut self.event_loop),
-            "crate" => argument.set(&mut self.krate),
-            unknown => {
-                let meant = meant_by(unknown).unwrap_or(
-                    "the options are `flavor`, `worker_threads`, `event_loop` and `crate`",
-                );
+    fn set(&mut self, argument: &Argument, runtime: Runtime) -> Result<()> {
+        match (argument.name.to_string().as_str(), runtime.threads()) {
+            (name @ ("flavor" | "worker_threads"), Some(threads)) => Err(argument.error(format!(
+                "`{name}` is an option of `pyo3_asyncio::tokio`: {threads}"
+            ))),
+            ("flavor", None) => argument.set(&mut self.flavor),
+            ("worker_threads", None) => argument.set(&mut self.worker_threads),
+            ("event_loop", _) => argument.set(&mut self.event_loop),
+            ("crate", _) => argument.set(&mut self.krate),
+            (unknown, threads) => {
+                let options = match threads {
+                    None => "the options are `flavor`, `worker_threads`, `event_loop` and `crate`",
+                    Some(_) => "the options are `event_loop` and `crate`",
+                };
+                let meant = meant_by(unknown, runtime).unwrap_or(options);
                 Err(argument.error(format!("there is no option `{unknown}`: {meant}")))
             }
         }
@@ -49,14 +55,16 @@ impl Options {
 }
 
 /// What to write for a name that another attribute, or an old one, has for an option.
-fn meant_by(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "core_threads" => "it is called `worker_threads`",
-        "multi_thread" | "threaded_scheduler" => "write `flavor = \"multi_thread\"`",
-        "current_thread" | "single_thread" | "basic_scheduler" => {
+fn meant_by(name: &str, runtime: Runtime) -> Option<&'static str> {
+    Some(match (name, runtime) {
+        ("core_threads", Runtime::Tokio) => "it is called `worker_threads`",
+        ("multi_thread" | "threaded_scheduler", Runtime::Tokio) => {
+            "write `flavor = \"multi_thread\"`"
+        }
+        ("current_thread" | "single_thread" | "basic_scheduler", Runtime::Tokio) => {
             "write `flavor = \"current_thread\"`"
         }
-        "uvloop" => "write `event_loop = \"uvloop\"`",
+        ("uvloop", _) => "write `event_loop = \"uvloop\"`",
         _ => return None,
     })
 }
@@ -137,7 +145,12 @@ mod tests {
     use super::*;
 
     fn parse(arguments: &str) -> Result<Options> {
-        Options::parse(arguments.parse().expect("the test's arguments are tokens"))
+        parse_for(Runtime::Tokio, arguments)
+    }
+
+    fn parse_for(runtime: Runtime, arguments: &str) -> Result<Options> {
+        let arguments = arguments.parse().expect("the test's arguments are tokens");
+        Options::parse(arguments, runtime)
     }
 
     fn accepted(arguments: &str) -> Options {
@@ -249,6 +262,26 @@ mod tests {
             "flavor = \"current_thread\", worker_threads = 2",
         ] {
             assert_eq!(messages(arguments), [expected]);
+        }
+    }
+
+    #[test]
+    fn what_only_tokio_has_says_how_another_runtime_does_it() {
+        for runtime in [Runtime::AsyncStd, Runtime::Smol] {
+            let arguments = "flavor = \"multi_thread\", worker_threads = 2, multi_thread";
+            let errors = parse_for(runtime, arguments).err().into_iter().flatten();
+            let errors: Vec<_> = errors.map(|error| error.to_string()).collect();
+            let threads = runtime.threads().unwrap();
+            assert_eq!(
+                errors,
+                [
+                    format!("`flavor` is an option of `pyo3_asyncio::tokio`: {threads}"),
+                    format!("`worker_threads` is an option of `pyo3_asyncio::tokio`: {threads}"),
+                    "there is no option `multi_thread`: the options are `event_loop` and `crate`"
+                        .to_owned(),
+                ]
+            );
+            assert!(parse_for(runtime, "event_loop = \"uvloop\", crate = \"a\"").is_ok());
         }
     }
 }

@@ -1,8 +1,7 @@
 //! The crate's functions on the runtime that `PYTESTS_RUNTIME` names, which is one for the life of the process.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::sync::OnceLock;
-use std::task::Poll;
 use std::time::Duration;
 
 use ::tokio::runtime::Builder;
@@ -48,7 +47,7 @@ pub(crate) fn start() -> PyResult<usize> {
 
 fn tokio_of(mut builder: Builder) -> PyResult<Runtime> {
     builder.enable_all();
-    tokio::init(builder).map_err(|late| PyRuntimeError::new_err(late.to_string()))?;
+    tokio::try_init(builder).map_err(|late| PyRuntimeError::new_err(late.to_string()))?;
     Ok(Runtime::Tokio)
 }
 
@@ -151,17 +150,4 @@ pub(crate) async fn sleep(duration: Duration) {
         Runtime::Smol => drop(::smol::Timer::after(duration).await),
         Runtime::Tokio => ::tokio::time::sleep(duration).await,
     }
-}
-
-/// Lets other tasks of the runtime have a turn.
-pub(crate) async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

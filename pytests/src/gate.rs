@@ -9,6 +9,7 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
+use smol::future::yield_now;
 use tokio::sync::oneshot;
 
 use crate::bridge;
@@ -53,6 +54,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    /// The one future.
     pub(crate) fn future(&self) -> PyResult<impl Future<Output = PyResult<Answer>> + Send + use<>> {
         let lock = self
             .lock
@@ -254,7 +256,7 @@ impl Hold {
 pub(crate) fn turns(py: Python<'_>, count: usize, value: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
         for _ in 0..count {
-            bridge::yield_now().await;
+            yield_now().await;
         }
         Ok(value)
     };

@@ -3,11 +3,15 @@
 //!
 //! Whatever a test can say in Python is left to Python: here is only what has to happen in Rust.
 
+mod attributes;
+mod blocking;
 mod bomb;
 mod bridge;
+mod coroutine;
 mod gate;
 mod ledger;
 mod locals;
+mod process;
 mod task;
 
 use pyo3::prelude::*;
@@ -17,7 +21,21 @@ mod pyo3_asyncio_pytests {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::attributes::{
+        async_std::exported as async_std, smol::exported as smol, tokio::exported as tokio,
+    };
+    #[pymodule_export]
+    use crate::blocking::{
+        block_on, block_on_busy, block_on_call, block_on_python, block_on_turns, run, run_python,
+        run_until_complete,
+    };
+    #[pymodule_export]
     use crate::bomb::{bomb, bomb_coroutine, count_panics, panics};
+    #[pymodule_export]
+    use crate::coroutine::{
+        asks_afterwards, deaf, eager_await, eager_call, eager_turns, eager_wakes, lazy_call,
+        lazy_turns, panics_when_dropped, persistent, refused,
+    };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, local_nap, nap, never, turns};
     #[pymodule_export]
@@ -28,13 +46,25 @@ mod pyo3_asyncio_pytests {
         sleep, wrap_sleep,
     };
     #[pymodule_export]
+    use crate::process::{call_for_ever, init_runtime, shutdown, workers};
+    #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};
+
+    /// What crosses.
+    #[pyfunction]
+    fn metrics() -> pyo3_asyncio::Metrics {
+        pyo3_asyncio::metrics()
+    }
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         module.add("WORKERS", crate::bridge::start()?)?;
         module.add("LoopClosed", py.get_type::<pyo3_asyncio::err::LoopClosed>())?;
+        module.add(
+            "RuntimeStopped",
+            py.get_type::<pyo3_asyncio::err::RuntimeStopped>(),
+        )?;
         module.add("RustPanic", py.get_type::<pyo3_asyncio::err::RustPanic>())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3_asyncio::TaskLocals;
+use smol::future::yield_now;
 use tokio::sync::oneshot;
 
 use crate::bridge;
@@ -33,7 +34,7 @@ pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 pub(crate) fn call_inside(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
         // The caller is not on the stack any more when the function is called.
-        bridge::yield_now().await;
+        yield_now().await;
         Python::attach(|py| function.call0(py))
     };
     bridge::future_into_py(py, recorded(Arc::default(), future))

@@ -8,6 +8,7 @@ use std::task::Poll;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3_asyncio::{PyTask, TaskLocals};
+use smol::future::yield_now;
 
 use crate::bridge;
 use crate::ledger::recorded;
@@ -77,7 +78,7 @@ pub(crate) fn into_future(
 pub(crate) fn await_inside(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
         // The caller is not on the stack any more when the function is called.
-        bridge::yield_now().await;
+        yield_now().await;
         let task = Python::attach(|py| bridge::into_future(function.bind(py).call0()?))?;
         task.await
     };
@@ -100,7 +101,7 @@ pub(crate) fn await_for_turns<'py>(
             if let Poll::Ready(result) = poll {
                 return result.map(Some);
             }
-            bridge::yield_now().await;
+            yield_now().await;
         }
         Ok(None)
     };

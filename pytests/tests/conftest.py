@@ -16,9 +16,15 @@ from leftovers import descriptors, eventually, threads
 
 LOOPS = {"asyncio": asyncio.new_event_loop}
 if sys.platform != "win32":
-    import uvloop
+    try:
+        import uvloop
+    except ImportError:  # There is no build of it for this Python; the header of the run says which loops there are.
+        pass
+    else:
+        LOOPS["uvloop"] = uvloop.new_event_loop
 
-    LOOPS["uvloop"] = uvloop.new_event_loop
+# Where no process can fork there is nothing to test.
+collect_ignore = [] if hasattr(os, "fork") else ["test_fork.py"]
 
 DOORBELL = "PYO3_ASYNCIO_DOORBELL"
 RUNTIME = "PYTESTS_RUNTIME"
@@ -34,6 +40,8 @@ STDERR = pytest.StashKey()
 
 def pytest_addoption(parser):
     parser.addoption("--doorbell", choices=["add_reader", "call_soon_threadsafe"], help="how Rust wakes a loop")
+    parser.addoption("--exits", type=int, default=100, help="how many programs end, in all")
+    parser.addoption("--loops", type=int, default=300, help="how many loops close with everything in flight")
     parser.addoption("--runtime", choices=RUNTIMES, help="the Rust runtime, and tokio's flavor")
 
 

@@ -19,7 +19,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 NO_CONSTRUCTOR = "a RustFuture is made by Rust: it has no constructor to call"
-NO_CURRENT_LOOP = "Rust takes the loop that runs, not the one that `set_event_loop` named: it says so in its own words"
+NO_CURRENT_LOOP = "Rust takes the loop that runs, not the one that `set_event_loop` named: without one it gives a coroutine"
 NO_SUBCLASS = "a RustFuture is made by Rust: a subclass could not be made at all"
 
 # The cases that cannot apply, by name, with the reason.
@@ -73,7 +73,11 @@ class OnRustFutures:
             return self.cls(*args)
         gate = rust.Gate()
         self.gates.append(gate)
-        return gate.wait(self.loop if loop is None and self.without_loop_means_own else loop)
+        future = gate.wait(self.loop if loop is None and self.without_loop_means_own else loop)
+        if asyncio.iscoroutine(future):
+            future.close()
+            raise RuntimeError(NO_CURRENT_LOOP)
+        return future
 
     # The cases about callbacks name no loop; the others mean something by not naming one.
     without_loop_means_own = False

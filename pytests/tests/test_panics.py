@@ -2,6 +2,12 @@
 
 import asyncio
 import gc
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+import traceback
 
 import pytest
 
@@ -89,3 +95,48 @@ def test_a_panic_in_a_nested_future_is_an_error_that_rust_can_hand_on(run, rust,
 
     run(main())
     panic_printed("from the inner one")
+
+
+@pytest.mark.parametrize("where", ["panic", "panic_in_conversion"])
+def test_a_panic_carries_its_file_and_line(run, rust, panic_printed, where):
+    async def main():
+        gate = rust.Gate()
+        future = gate.wait()
+        getattr(gate, where)("placed")
+        with pytest.raises(rust.RustPanic) as caught:
+            await future
+        return caught.value
+
+    error = run(main())
+    panic_printed("placed")
+    assert (error.message, pathlib.PurePath(error.file).name) == ("placed", "gate.rs")
+    place = f"panicked at {error.file}:{error.line}:"
+    assert place in "".join(traceback.format_exception(type(error), error, None))
+    if sys.version_info >= (3, 11):
+        assert place in error.__notes__[0]
+        assert place not in str(error)
+
+
+@pytest.mark.parametrize("wanted", ["0", "1"])
+def test_a_panic_carries_its_backtrace_when_the_environment_asks_for_it(wanted):
+    program = textwrap.dedent(
+        """
+        import asyncio
+        import pyo3_asyncio_pytests as rust
+
+        async def main():
+            gate = rust.Gate()
+            future = gate.wait()
+            gate.panic("far down")
+            try:
+                await future
+            except rust.RustPanic as error:
+                assert error.backtrace is None or error.backtrace in "".join([str(error), *getattr(error, "__notes__", [])])
+                print(error.backtrace is not None and "pyo3_asyncio_pytests" in error.backtrace)
+
+        asyncio.run(main())
+        """
+    )
+    environment = {**os.environ, "RUST_BACKTRACE": wanted}
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=120)
+    assert (ended.returncode, ended.stdout) == (0, f"{wanted == '1'}\n"), ended.stderr

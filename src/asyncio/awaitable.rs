@@ -1,6 +1,8 @@
 //! Coroutines, tasks and futures, and the errors that they end with.
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -22,6 +24,7 @@ imports! {
     import_coroutine_type = "types", "CoroutineType";
     import_generic_alias = "types", "GenericAlias";
     import_isawaitable = "inspect", "isawaitable";
+    import_iscoroutine = "asyncio", "iscoroutine";
     import_isfuture = "asyncio", "isfuture";
     import_format_callback_source = "asyncio.format_helpers", "_format_callback_source";
     import_compile = "builtins", "compile";
@@ -35,8 +38,20 @@ pub(crate) fn is_awaitable(object: &Bound<'_, PyAny>) -> PyResult<bool> {
         || import_isawaitable(py)?.call1((object,))?.is_truthy()?)
 }
 
+/// `types.CoroutineType`
+pub(crate) fn coroutine_type(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    import_coroutine_type(py).cloned()
+}
+
 fn is_coroutine(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(object.get_type().is(import_coroutine_type(object.py())?))
+}
+
+/// What to call an awaitable: a coroutine's qualified name, or the type of another.
+pub(crate) fn name_of(awaitable: &Bound<'_, PyAny>) -> String {
+    let name = awaitable.getattr(intern!(awaitable.py(), "__qualname__"));
+    let name = name.or_else(|_| Ok(awaitable.get_type().fully_qualified_name()?.into_any()));
+    name.map_or_else(|_: PyErr| String::new(), |name| name.to_string())
 }
 
 /// Wraps an awaitable in a task of the loop that runs in a copy of the context. A future or task comes back as it is.
@@ -91,10 +106,20 @@ pub(crate) fn give_up_unstarted(awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
+/// Lets a task die that is not done, without asyncio's "Task was destroyed but it is pending!". `gather` uses it likewise.
+pub(crate) fn do_not_report_as_pending(task: &Bound<'_, PyAny>) -> PyResult<()> {
+    let name = intern!(task.py(), "_log_destroy_pending");
+    if task.hasattr(name)? {
+        task.setattr(name, false)?;
+    }
+    Ok(())
+}
+
 /// Closes a coroutine that will never be awaited, so that Python does not warn of it.
 pub(crate) fn close_unstarted(awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
-    if is_coroutine(awaitable)? {
-        awaitable.call_method0(intern!(awaitable.py(), "close"))?;
+    let py = awaitable.py();
+    if import_iscoroutine(py)?.call1((awaitable,))?.is_truthy()? {
+        awaitable.call_method0(intern!(py, "close"))?;
     }
     Ok(())
 }
@@ -109,8 +134,16 @@ pub(crate) fn done(future: &Bound<'_, PyAny>) -> PyResult<bool> {
         .is_truthy()
 }
 
+/// What `await` gives.
 pub(crate) fn result<'py>(future: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    future.call_method0(intern!(future.py(), "result"))
+    let result = || future.call_method0(intern!(future.py(), "result"));
+    catch_unwind(AssertUnwindSafe(result)).unwrap_or_else(|_| {
+        // PyO3 panics when it is raised the exception that stands for a panic of Rust's. It does not when it is shown it.
+        match exception(future)? {
+            Some(error) => Err(PyErr::from_value(error)),
+            None => Err(PyErr::from_value(cancelled_error(future.py(), None)?)),
+        }
+    })
 }
 
 pub(crate) fn cancel(future: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -230,6 +263,13 @@ pub(crate) fn ends_the_loop(py: Python<'_>, error: &PyErr) -> bool {
 pub(crate) fn invalid_state(py: Python<'_>, message: impl Into<String>) -> PyErr {
     let error = import_invalid_state_error(py).and_then(|class| class.call1((message.into(),)));
     error.map_or_else(|error| error, PyErr::from_value)
+}
+
+/// `error.add_note(note)`, which Python has from 3.11 on.
+pub(crate) fn add_note(error: &Bound<'_, PyBaseException>, note: &str) -> PyResult<()> {
+    error
+        .call_method1(intern!(error.py(), "add_note"), (note,))
+        .map(drop)
 }
 
 /// `error.with_traceback(traceback)`

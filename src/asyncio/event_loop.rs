@@ -235,6 +235,23 @@ pub(crate) fn at_exit(callback: &Bound<'_, PyAny>) -> PyResult<()> {
     import_register(callback.py())?.call1((callback,)).map(drop)
 }
 
+/// `os.register_at_fork(…)`, with the methods of `hooks`, where processes can fork.
+pub(crate) fn at_fork(hooks: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = hooks.py();
+    let Some(register) = py.import("os")?.getattr_opt("register_at_fork")? else {
+        return Ok(());
+    };
+    let arguments = PyDict::new(py);
+    for (when, method) in [
+        ("before", "before_fork"),
+        ("after_in_parent", "after_fork_in_parent"),
+        ("after_in_child", "after_fork_in_child"),
+    ] {
+        arguments.set_item(when, hooks.getattr(method)?)?;
+    }
+    register.call((), Some(&arguments)).map(drop)
+}
+
 pub(crate) fn weakref<'py>(
     object: &Bound<'py, PyAny>,
     callback: Py<PyAny>,

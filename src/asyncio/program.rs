@@ -26,6 +26,16 @@ pub(crate) fn system_exit_code<'py>(
     error.getattr(intern!(error.py(), "code"))
 }
 
+/// What Python would print of an error that nobody has caught, with the errors that led to it.
+#[cfg(feature = "testing")]
+pub(crate) fn format_exception(py: Python<'_>, error: &PyErr) -> PyResult<String> {
+    let lines = py.import("traceback")?.call_method1(
+        "format_exception",
+        (error.get_type(py), error.value(py), error.traceback(py)),
+    )?;
+    Ok(lines.extract::<Vec<String>>()?.concat())
+}
+
 /// Puts the packages of the active virtual environment on `sys.path`, before those of the base installation.
 ///
 /// An embedded interpreter looks for its environment by the `python3` on `PATH`. Where `VIRTUAL_ENV` names an environment

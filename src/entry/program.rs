@@ -19,7 +19,7 @@ where
 {
     Python::initialize();
     Python::attach(|py| {
-        let result = asyncio::see_virtual_environment(py)
+        let result = prepare_interpreter(py)
             .and_then(|()| asyncio::handle_interrupts(py))
             .and_then(|()| run::<R, F, T>(py, module, main()));
         let code = match result {
@@ -32,6 +32,13 @@ where
             _ => code.into(),
         }
     })
+}
+
+/// What an embedded interpreter lacks that one of a Python program has.
+pub(crate) fn prepare_interpreter(py: Python<'_>) -> PyResult<()> {
+    asyncio::see_virtual_environment(py)?;
+    // The thread that imports it first is the main one.
+    py.import("threading").map(drop)
 }
 
 /// The status that Python itself would exit with, after it has printed what Python would print.

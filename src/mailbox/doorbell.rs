@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
 use super::queue::Bell;
-use crate::asyncio;
 use crate::primitive::lock_std;
+use crate::{asyncio, gate};
 
 #[derive(Debug)]
 pub(super) enum Doorbell {
@@ -47,6 +47,17 @@ impl Bell for Doorbell {
             Self::Descriptor(_) => {}
             Self::NotYet => {}
             Self::Helper(call) => call_from_helper(call),
+        }
+    }
+}
+
+impl Doorbell {
+    /// In the child of a fork: makes sure that nothing rings in the parent.
+    pub(super) fn part_from_parent(&mut self) -> std::io::Result<()> {
+        match self {
+            #[cfg(unix)]
+            Self::Descriptor(descriptor) => descriptor.part_from_parent(),
+            Self::Helper(_) | Self::NotYet => Ok(()),
         }
     }
 }
@@ -97,6 +108,17 @@ mod descriptor {
             })
         }
 
+        /// Puts a descriptor of this process in the place of the one that it shares with its parent. The number stays taken,
+        /// as the loop that was inherited too still has it in its tables.
+        pub(super) fn part_from_parent(&mut self) -> io::Result<()> {
+            let own = Self::new()?;
+            replace(&own.read, &mut self.read)?;
+            match (&own.write, &mut self.write) {
+                (Some(own), Some(shared)) => replace(own, shared),
+                _ => Ok(()),
+            }
+        }
+
         pub(in crate::mailbox) fn raw(&self) -> RawFd {
             self.read.as_raw_fd()
         }
@@ -112,6 +134,12 @@ mod descriptor {
             // One read empties an eventfd, and a pipe too: it is rung once until it is silenced.
             let _ = rustix::io::retry_on_intr(|| rustix::io::read(&self.read, &mut [0_u8; 8]));
         }
+    }
+
+    fn replace(own: &OwnedFd, shared: &mut OwnedFd) -> io::Result<()> {
+        use rustix::io::{FdFlags, dup2, fcntl_setfd};
+        dup2(own, shared)?;
+        Ok(fcntl_setfd(shared, FdFlags::CLOEXEC)?)
     }
 }
 
@@ -147,10 +175,19 @@ static HELPER: Mutex<Option<Helper>> = Mutex::new(None);
 struct Helper {
     calls: mpsc::Sender<Arc<Call>>,
     thread: JoinHandle<()>,
+    generation: u32,
 }
 
 fn helper() -> MutexGuard<'static, Option<Helper>> {
-    lock_std(&HELPER)
+    let mut helper = lock_std(&HELPER);
+    if helper
+        .as_ref()
+        .is_some_and(|it| it.generation != gate::generation())
+    {
+        // The parent's. Its thread is not here, to be joined or to answer.
+        std::mem::forget(helper.take());
+    }
+    helper
 }
 
 /// Starts the helper, unless it runs.
@@ -171,7 +208,11 @@ pub(super) fn start_helper(py: Python<'_>) -> PyResult<()> {
                 });
             }
         })?;
-    *helper = Some(Helper { calls, thread });
+    *helper = Some(Helper {
+        calls,
+        thread,
+        generation: gate::generation(),
+    });
     drop(helper);
     asyncio::at_exit(Bound::new(py, StopHelper)?.as_any())
 }
@@ -190,7 +231,7 @@ struct StopHelper;
 #[pymethods]
 impl StopHelper {
     fn __call__(&self, py: Python<'_>) {
-        let Some(Helper { calls, thread }) = helper().take() else {
+        let Some(Helper { calls, thread, .. }) = helper().take() else {
             return;
         };
         drop(calls);

@@ -15,6 +15,8 @@
 
 use std::collections::VecDeque;
 
+use std::time::Instant;
+
 use crate::primitive::{Mutex, lock};
 
 /// What calls the drain to the loop's thread. Called with the queue locked: an implementation must not block and must not
@@ -33,6 +35,8 @@ pub(crate) struct Queue<J, B>(Mutex<State<J, B>>);
 struct State<J, B> {
     jobs: VecDeque<J>,
     rung: bool,
+    /// When, until a drain answers.
+    rung_at: Option<Instant>,
     /// `None` once closed.
     bell: Option<B>,
 }
@@ -49,6 +53,7 @@ impl<J, B: Bell> Queue<J, B> {
         Self(Mutex::new(State {
             jobs: VecDeque::new(),
             rung: false,
+            rung_at: None,
             bell: Some(bell),
         }))
     }
@@ -64,8 +69,14 @@ impl<J, B: Bell> Queue<J, B> {
         if !state.rung {
             state.rung = true;
             bell.ring();
+            state.rung_at = Some(Instant::now());
         }
         Ok(())
+    }
+
+    /// A drain begins. When it was called for, if it is the first to come since.
+    pub(crate) fn answer(&self) -> Option<Instant> {
+        lock(&self.0).rung_at.take()
     }
 
     /// The next job. `None` means that the queue is empty or closed, and that the next push will ring.
@@ -98,6 +109,27 @@ impl<J, B: Bell> Queue<J, B> {
             bell.ring();
         }
         state.bell.replace(bell)
+    }
+
+    /// Silences the bell and leaves the jobs: the caller sees to it that `ring_again` follows.
+    pub(crate) fn hush(&self) {
+        let state = lock(&self.0);
+        if let (true, Some(bell)) = (state.rung, &state.bell) {
+            bell.silence();
+        }
+    }
+
+    /// Ends `hush`.
+    pub(crate) fn ring_again(&self) {
+        let state = lock(&self.0);
+        if let (true, Some(bell)) = (state.rung, &state.bell) {
+            bell.ring();
+        }
+    }
+
+    /// Does something to the bell, if the queue is not closed.
+    pub(crate) fn with_bell<R>(&self, act: impl FnOnce(&mut B) -> Result<(), R>) -> Result<(), R> {
+        lock(&self.0).bell.as_mut().map_or(Ok(()), act)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -20,6 +20,7 @@
 
 use std::task::{Poll, Waker};
 
+use crate::error::quietly;
 use crate::primitive::{Mutex, MutexGuard, lock};
 
 pub(super) struct Handoff<T, R>(Mutex<State<T, R>>);
@@ -142,7 +143,8 @@ impl<T, R> Handoff<T, R> {
         drop(state);
         drop(stage);
         if let Some(waker) = waker {
-            waker.wake();
+            // The user's code: its panic must not keep the loop from telling others.
+            quietly(|| waker.wake());
         }
     }
 

@@ -18,16 +18,18 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::handoff::{GivenUp, Handoff, Interest};
-use crate::asyncio;
-use crate::error::LoopClosed;
+use crate::error::{LoopClosed, catch, rust_panic};
 use crate::locals::TaskLocals;
 use crate::mailbox::{Anchor, Anchored, Mailbox};
+use crate::metrics::PythonToRust;
 use crate::primitive::lock_std;
+use crate::trace;
+use crate::{asyncio, process};
 
 /// A Python awaitable that a Rust future awaits, made by [`tokio::into_future`](crate::tokio::into_future) and its kin.
 ///
@@ -50,6 +52,8 @@ struct Crossing {
     mailbox: Mailbox,
     handoff: Handoff<Py<PyAny>, Outcome>,
     anchor: Mutex<Option<Anchor>>,
+    span: trace::Crossing,
+    _in_flight: PythonToRust,
 }
 
 /// Starts a Python awaitable as a task on the loop and in the context of `locals` and gives a Rust future of its result.
@@ -64,6 +68,7 @@ pub fn into_future_with_locals(
     awaitable: Bound<'_, PyAny>,
 ) -> PyResult<PyTask> {
     let py = awaitable.py();
+    let _turn = process::turn(py);
     if !asyncio::is_awaitable(&awaitable)? {
         return Err(PyTypeError::new_err(format!(
             "an awaitable is required (a coroutine, a task, a future, or an object with __await__), not {}: {awaitable:?}",
@@ -86,7 +91,10 @@ pub fn into_future_with_locals(
         mailbox: mailbox.clone(),
         handoff: Handoff::new(),
         anchor: Mutex::new(None),
+        span: trace::Crossing::python_to_rust(mailbox.address(), || asyncio::name_of(&awaitable)),
+        _in_flight: PythonToRust::start(),
     });
+    let posted = crossing.span.post();
     let start = Start {
         crossing: Arc::clone(&crossing),
         awaitable: Some(awaitable.unbind()),
@@ -94,7 +102,11 @@ pub fn into_future_with_locals(
         context: context.unbind(),
     };
     // If the loop has just closed, the job that comes back tells the task so as it drops.
-    let refused = mailbox.post(Box::new(move |py| start.run(py))).err();
+    let job = move |py: Python<'_>| {
+        posted.arrive();
+        start.run(py)
+    };
+    let refused = mailbox.post(Box::new(job)).err();
     drop(refused);
     Ok(PyTask { crossing })
 }
@@ -127,12 +139,25 @@ impl Future for PyTask {
     type Output = PyResult<Py<PyAny>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.crossing.handoff.poll(cx.waker())
+        if self.crossing.mailbox.is_inherited() {
+            return Poll::Ready(Err(LoopClosed::new_err(
+                "the Python awaitable runs in the parent of this process, which has forked since: it never ends here",
+            )));
+        }
+        match self.crossing.handoff.poll(cx.waker()) {
+            Poll::Pending if self.crossing.mailbox.is_blocked_here() => {
+                Poll::Ready(Err(loop_blocked()))
+            }
+            polled => polled,
+        }
     }
 }
 
 impl Drop for PyTask {
     fn drop(&mut self) {
+        if self.crossing.mailbox.is_inherited() {
+            return;
+        }
         match self.crossing.handoff.give_up() {
             GivenUp::Nothing => {}
             GivenUp::Task => self.crossing.cancel(),
@@ -199,14 +224,31 @@ impl Anchored for Crossing {
         visited.unwrap_or(Ok(()))
     }
 
-    fn loop_closed(&self, _py: Python<'_>) {
+    fn loop_closed(&self, py: Python<'_>) {
         self.take_anchor();
+        let is_detached = self.handoff.interest() == Interest::Progress;
+        let task = self.handoff.with_task(|task| task.clone_ref(py));
         self.handoff.finish(Err(loop_closed()));
+        if let (Some(task), false) = (task, is_detached) {
+            // Whoever awaits it is told: asyncio need not print it.
+            let quiet = asyncio::do_not_report_as_pending(task.bind(py));
+            if let Err(error) = quiet {
+                error.write_unraisable(py, Some(task.bind(py)));
+            }
+        }
     }
 }
 
 fn loop_closed() -> PyErr {
     LoopClosed::new_err("the event loop was closed before the Python awaitable was done")
+}
+
+fn loop_blocked() -> PyErr {
+    PyRuntimeError::new_err(
+        "this would wait for ever: the Python awaitable runs on the event loop of this very thread, which stands still while \
+         block_on waits. Export the function with future_into_py and `await` it there, or call it in another thread \
+         (asyncio.to_thread)",
+    )
 }
 
 /// The job that starts the task. Dropped unrun, it says that the loop is closed.
@@ -227,7 +269,8 @@ impl Start {
             return asyncio::give_up_unstarted(awaitable);
         }
         let event_loop = self.event_loop.bind(py);
-        match asyncio::start_task(event_loop, awaitable, self.context.bind(py)) {
+        let start = || asyncio::start_task(event_loop, awaitable, self.context.bind(py));
+        match catch(start).unwrap_or_else(|panic| Err(rust_panic(py, panic))) {
             Ok((task, interrupted)) => {
                 if let Err(error) = self.started(&task) {
                     // Whatever it is: the Rust side must not wait for a callback that was not registered.
@@ -287,6 +330,10 @@ struct Completion(Arc<Crossing>);
 #[pymethods]
 impl Completion {
     fn __call__(&self, task: &Bound<'_, PyAny>) {
+        if self.0.mailbox.is_inherited() {
+            // Who awaits it is in the parent.
+            return;
+        }
         if self.0.handoff.interest() == Interest::Outcome {
             self.0.finish(asyncio::result(task).map(Bound::unbind));
         } else if let Some(anchor) = self.0.take_anchor() {

@@ -4,6 +4,11 @@ use std::future::Future;
 
 use async_std::task;
 
+use crate::gate::Home;
+
+/// The threads of the executor stay behind when the process forks, and there is no way to start others.
+static HOME: Home = Home::new();
+
 /// async-std, as the bridge sees it.
 #[derive(Debug)]
 pub struct AsyncStd;
@@ -13,6 +18,9 @@ impl super::Runtime for AsyncStd {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        if !HOME.is_here() {
+            return;
+        }
         // Dropping a handle of async-std's detaches the task.
         drop(task::spawn(future));
     }
@@ -27,5 +35,22 @@ impl super::Runtime for AsyncStd {
         }
         drop(task::spawn_local(future));
         Ok(())
+    }
+
+    fn may_block() -> bool {
+        task::try_current().is_none()
+    }
+}
+
+/// There is nothing to choose: the executor is the process's.
+#[cfg(feature = "attributes")]
+impl super::Standalone for AsyncStd {
+    type Options = ();
+
+    fn init((): ()) {}
+
+    #[cfg(feature = "testing")]
+    fn block_on<F: Future>(_options: Option<()>, future: F) -> F::Output {
+        task::block_on(future)
     }
 }

@@ -1,13 +1,23 @@
-//! Tokio: one runtime for the process, built at its first use.
+//! Tokio: the bridge's runtime, which can be ended and starts again at its next use, and the one that a user may keep.
+//!
+//! A reference that [`get_runtime`] gives lives as long as its caller likes, so what it refers to can never be ended. The
+//! bridge's own runtime is therefore never lent out: `get_runtime` has one beside it, which costs nothing until somebody
+//! asks for it. A runtime of the user's ([`init_with_runtime`]) is both.
 
 mod local_set;
+mod own;
 
 use std::fmt;
-use std::future::{Future, pending};
-use std::sync::{Mutex, OnceLock};
+use std::future::Future;
+use std::mem;
+use std::panic::catch_unwind;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
+use tokio::runtime::{Builder, Handle, Runtime};
 
+use self::own::{Own, drive};
+use crate::gate;
 use crate::primitive::lock_std;
 
 /// Tokio, as the bridge sees it.
@@ -19,7 +29,7 @@ impl super::Runtime for Tokio {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        get_runtime().spawn(future);
+        handle().spawn(future);
     }
 
     fn spawn_local<F>(future: F) -> Result<(), F>
@@ -29,16 +39,82 @@ impl super::Runtime for Tokio {
         local_set::spawn_local(future)
     }
 
+    fn may_block() -> bool {
+        // Tokio answers by a panic, and rightly: inside of `spawn_blocking` and `block_in_place` one may.
+        Handle::try_current().map_or(true, |handle| {
+            let blocked = local_set::silently(|| catch_unwind(|| handle.block_on(async {})));
+            blocked.is_ok()
+        })
+    }
+
     fn enter<R>(function: impl FnOnce() -> R) -> R {
-        let _entered = get_runtime().enter();
+        let handle = handle();
+        let _entered = handle.enter();
         function()
     }
 }
 
-static BUILDER: Mutex<Option<Builder>> = Mutex::new(None);
-static RUNTIME: OnceLock<&'static Runtime> = OnceLock::new();
+static STATE: Mutex<State> = Mutex::new(State {
+    builder: None,
+    bridge: None,
+    lent: None,
+    in_use: false,
+    generation: 0,
+});
 
-/// The runtime was started before [`init`] or [`init_with_runtime`] was called.
+/// The handle of the bridge's runtime, with the generation of its process: what every crossing needs, at little cost.
+static RUNNING: RwLock<Option<(u32, Handle)>> = RwLock::new(None);
+
+struct State {
+    /// Kept, as a builder builds as often as it is asked to.
+    builder: Option<Builder>,
+    bridge: Option<Bridge>,
+    /// What `get_runtime` gives.
+    lent: Option<&'static Runtime>,
+    /// Somebody has used one of the two since the last shutdown.
+    in_use: bool,
+    generation: u32,
+}
+
+enum Bridge {
+    Own(Own),
+    /// The user's, which ends when he likes.
+    Given,
+}
+
+impl State {
+    fn build(&mut self) -> Runtime {
+        let builder = self.builder.get_or_insert_with(|| {
+            let mut builder = Builder::new_multi_thread();
+            builder.enable_all();
+            builder
+        });
+        builder
+            .build()
+            .expect("the system has threads and descriptors for the tokio runtime")
+    }
+}
+
+/// The state of this process. The runtimes of a parent have no threads here, and are neither used nor dropped.
+fn state() -> MutexGuard<'static, State> {
+    let generation = gate::generation_of_process();
+    let mut state = lock_std(&STATE);
+    if state.generation != generation {
+        state.generation = generation;
+        state.in_use = false;
+        state.lent = None;
+        mem::forget(state.bridge.take());
+        mem::forget(set_running(None));
+    }
+    state
+}
+
+fn set_running(running: Option<(u32, Handle)>) -> Option<(u32, Handle)> {
+    let mut current = RUNNING.write().unwrap_or_else(PoisonError::into_inner);
+    mem::replace(&mut *current, running)
+}
+
+/// The runtime was started before [`try_init`] or [`init_with_runtime`] was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AlreadyStarted;
@@ -47,7 +123,8 @@ impl fmt::Display for AlreadyStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "the tokio runtime of pyo3-asyncio is already running, so the new one would never be used: \
-             initialize it before the first conversion, for instance at the top of `main` or of the `#[pymodule]` function",
+             initialize it before the first conversion, for instance at the top of `main` or of the `#[pymodule]` function, \
+             or after `shutdown`",
         )
     }
 }
@@ -56,93 +133,197 @@ impl std::error::Error for AlreadyStarted {}
 
 /// Chooses how the runtime is built when it is first used. Without this call it is multi-threaded with everything enabled.
 ///
-/// A `current_thread` runtime gets a thread of its own that drives it.
+/// A `current_thread` runtime gets a thread of its own that drives it. The builder is kept: after a
+/// [`shutdown`](crate::tokio::shutdown), and in the child of a fork, the runtime is built by it again.
 ///
-/// # Errors
+/// # Panics
 ///
-/// [`AlreadyStarted`] if the runtime is in use; the builder is then dropped.
+/// If the runtime is in use, so that the builder would be ignored. [`try_init`] gives an error then.
 ///
 /// ```
 /// let mut builder = tokio::runtime::Builder::new_multi_thread();
 /// builder.worker_threads(2).enable_all();
-/// pyo3_asyncio::tokio::init(builder)?;
-/// assert_eq!(pyo3_asyncio::tokio::get_runtime().metrics().num_workers(), 2);
-///
-/// // Now it is too late for another.
-/// assert!(pyo3_asyncio::tokio::init(tokio::runtime::Builder::new_current_thread()).is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// pyo3_asyncio::tokio::init(builder);
+/// assert_eq!(pyo3_asyncio::tokio::handle().metrics().num_workers(), 2);
 /// ```
-pub fn init(builder: Builder) -> Result<(), AlreadyStarted> {
-    // Locked while the runtime is looked for: `get_runtime` builds under the same lock.
-    let mut chosen = lock_std(&BUILDER);
-    if RUNTIME.get().is_some() {
+#[track_caller]
+pub fn init(builder: Builder) {
+    if let Err(late) = try_init(builder) {
+        panic!("{late}");
+    }
+}
+
+/// Like [`init`], for a caller that cannot know whether the runtime is in use already.
+///
+/// # Errors
+///
+/// [`AlreadyStarted`] if it is; the builder is then dropped.
+///
+/// ```
+/// pyo3_asyncio::tokio::handle();
+/// let late = pyo3_asyncio::tokio::try_init(tokio::runtime::Builder::new_current_thread());
+/// assert!(late.is_err());
+/// ```
+pub fn try_init(builder: Builder) -> Result<(), AlreadyStarted> {
+    let mut state = state();
+    if state.in_use {
         return Err(AlreadyStarted);
     }
-    *chosen = Some(builder);
+    state.lent = None;
+    state.builder = Some(builder);
     Ok(())
 }
 
 /// Makes an existing runtime the one that everything here uses.
 ///
 /// A `current_thread` runtime gets a thread of its own that drives it; whoever calls `block_on` on it too shares that work.
+/// The child of a fork has none of the runtime's threads: there, a new runtime is built in its place.
 ///
 /// # Errors
 ///
 /// [`AlreadyStarted`] if another runtime is in use.
 pub fn init_with_runtime(runtime: &'static Runtime) -> Result<(), AlreadyStarted> {
-    let _building = lock_std(&BUILDER);
-    RUNTIME.set(runtime).map_err(|_| AlreadyStarted)?;
+    let mut state = state();
+    if state.in_use {
+        return Err(AlreadyStarted);
+    }
     drive(runtime);
+    state.in_use = true;
+    state.lent = Some(runtime);
+    state.bridge = Some(Bridge::Given);
+    set_running(Some((state.generation, runtime.handle().clone())));
     Ok(())
 }
 
-/// The runtime that everything here uses, started if it is not running yet.
+/// The handle of the runtime that everything here uses, which is started if it is not running yet.
+///
+/// It is of use until the next [`shutdown`](crate::tokio::shutdown), and in this process: the child of a fork asks again.
+///
+/// # Panics
+///
+/// If the system cannot start the runtime, for want of threads or descriptors.
+pub fn handle() -> Handle {
+    let running = RUNNING.read().unwrap_or_else(PoisonError::into_inner);
+    match &*running {
+        Some((generation, handle)) if *generation == gate::generation() => handle.clone(),
+        _ => {
+            drop(running);
+            start()
+        }
+    }
+}
+
+#[cold]
+fn start() -> Handle {
+    // No process forks while a runtime is half built.
+    let _step = gate::step();
+    let mut state = state();
+    let running = RUNNING.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, handle)) = &*running {
+        return handle.clone();
+    }
+    drop(running);
+    let own = Own::new(state.build());
+    let handle = own.handle().clone();
+    state.in_use = true;
+    state.bridge = Some(Bridge::Own(own));
+    set_running(Some((state.generation, handle.clone())));
+    handle
+}
+
+/// A runtime for futures of your own, built as the bridge's is, and started if it is not running yet.
+///
+/// A reference that may live for ever is to something that cannot be ended: so this is a runtime beside the one that
+/// [`shutdown`](crate::tokio::shutdown) ends, and its threads are started when this is first called. What is spawned on it
+/// is its spawner's to end. For the runtime that everything here uses, ask for its [`handle`]. After [`init_with_runtime`]
+/// there is but one.
 ///
 /// # Panics
 ///
 /// If the system cannot start it, for want of threads or descriptors.
 pub fn get_runtime<'a>() -> &'a Runtime {
-    if let Some(runtime) = RUNTIME.get() {
-        return runtime;
+    // No process forks while a runtime is half built.
+    let _step = gate::step();
+    let mut state = state();
+    state.in_use = true;
+    match state.lent {
+        Some(runtime) => runtime,
+        None => {
+            let runtime = Box::leak(Box::new(state.build()));
+            drive(runtime);
+            state.lent = Some(runtime);
+            runtime
+        }
     }
-    let mut chosen = lock_std(&BUILDER);
-    RUNTIME.get_or_init(|| {
-        let mut builder = chosen.take().unwrap_or_else(|| {
-            let mut builder = Builder::new_multi_thread();
-            builder.enable_all();
-            builder
-        });
-        let runtime = builder
-            .build()
-            .expect("the system has threads and descriptors for the tokio runtime");
-        let runtime = Box::leak(Box::new(runtime));
-        drive(runtime);
-        runtime
-    })
 }
 
-/// A runtime without threads makes progress only while somebody blocks on it.
-fn drive(runtime: &'static Runtime) {
-    if runtime.handle().runtime_flavor() != RuntimeFlavor::CurrentThread {
-        return;
-    }
-    std::thread::Builder::new()
-        .name("pyo3-asyncio-tokio".to_owned())
-        .spawn(|| runtime.block_on(pending::<()>()))
-        .expect("the system has a thread for the tokio runtime");
-}
-
-/// The builder that `#[main]` asks for. It is the first in its process to ask.
-#[cfg(feature = "attributes")]
-pub(crate) fn init_with_options(current_thread: bool, worker_threads: Option<usize>) {
-    let mut builder = if current_thread {
-        Builder::new_current_thread()
-    } else {
-        Builder::new_multi_thread()
+/// Ends the bridge's runtime: its tasks are dropped, on its threads, and its threads end. Whether they have within `patience`;
+/// if not, they go on ending in the background.
+///
+/// Called detached, since what the tasks' drops do may need the interpreter.
+pub(crate) fn shutdown(patience: Duration) -> bool {
+    let bridge = {
+        let mut state = state();
+        state.in_use = false;
+        set_running(None);
+        let bridge = state.bridge.take();
+        if matches!(bridge, Some(Bridge::Given)) {
+            state.lent = None;
+        }
+        bridge
     };
-    if let Some(worker_threads) = worker_threads {
-        builder.worker_threads(worker_threads);
+    match bridge {
+        Some(Bridge::Own(own)) => own.end(patience),
+        Some(Bridge::Given) => false,
+        None => true,
     }
-    builder.enable_all();
-    init(builder).expect("nothing uses the runtime before `main` starts");
+}
+
+/// What the options of an attribute say.
+#[cfg(feature = "attributes")]
+#[derive(Debug)]
+pub struct TokioOptions {
+    /// The flavor without workers.
+    pub current_thread: bool,
+    /// The workers of the other flavor, or as many as tokio chooses.
+    pub worker_threads: Option<usize>,
+}
+
+#[cfg(feature = "attributes")]
+impl TokioOptions {
+    fn builder(self) -> Builder {
+        let mut builder = if self.current_thread {
+            Builder::new_current_thread()
+        } else {
+            Builder::new_multi_thread()
+        };
+        if let Some(worker_threads) = self.worker_threads {
+            builder.worker_threads(worker_threads);
+        }
+        builder.enable_all();
+        builder
+    }
+}
+
+#[cfg(feature = "attributes")]
+impl super::Standalone for Tokio {
+    type Options = TokioOptions;
+
+    fn init(options: TokioOptions) {
+        // Nothing uses the runtime before `main` starts.
+        init(options.builder());
+    }
+
+    #[cfg(feature = "testing")]
+    fn block_on<F: Future>(options: Option<TokioOptions>, future: F) -> F::Output {
+        match options {
+            None => get_runtime().handle().block_on(future),
+            Some(options) => {
+                let runtime = options.builder().build();
+                let runtime =
+                    runtime.expect("the system has threads and descriptors for the test's runtime");
+                runtime.block_on(future)
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use pyo3::exceptions::{PyBaseException, PyDeprecationWarning, PyStopIteration, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyTuple, PyType};
+use pyo3::types::{PyTraceback, PyTuple, PyType};
 
 use super::future::RustFuture;
 use crate::asyncio;
@@ -44,22 +44,17 @@ impl Awaiting {
             return Ok(future.into_any());
         }
         drop(self.forget());
-        let value = future.get().outcome(py)?;
-        Err(PyStopIteration::new_err((value,)))
+        Err(returned(py, future.get().outcome(py)?))
     }
 
     fn send(&self, py: Python<'_>, _value: Py<PyAny>) -> PyResult<Py<PyAny>> {
         self.__next__(py)
     }
 
-    #[pyo3(signature = (r#type, value=None, traceback=None))]
-    fn throw(
-        &self,
-        r#type: Bound<'_, PyAny>,
-        value: Option<Bound<'_, PyAny>>,
-        traceback: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<Py<PyAny>> {
-        let error = thrown(r#type, value, traceback)?;
+    #[pyo3(signature = (*args), text_signature = "($self, type, value=None, traceback=None, /)")]
+    fn throw(&self, args: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        check_throw(args)?;
+        let error = thrown(args)?;
         drop(self.forget());
         Err(error)
     }
@@ -78,57 +73,82 @@ impl Awaiting {
     }
 }
 
-/// As a coroutine's `throw` does since Python 3.12.
-fn warn_of_old_throw(py: Python<'_>) -> PyResult<()> {
-    if py.version_info() < (3, 12) {
-        return Ok(());
+/// How a generator says that it returned the value.
+pub(super) fn returned(py: Python<'_>, value: Py<PyAny>) -> PyErr {
+    if value.is_none(py) {
+        PyStopIteration::new_err(())
+    } else {
+        PyStopIteration::new_err((value,))
     }
-    let category = py.get_type::<PyDeprecationWarning>();
-    let message =
-        c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
-    PyErr::warn(py, &category, message, 1)
+}
+
+/// What `throw` looks at first: how many arguments there are. It warns of more than one since Python 3.12.
+pub(super) fn check_throw(args: &Bound<'_, PyTuple>) -> PyResult<()> {
+    let py = args.py();
+    let (bound, count) = match args.len() {
+        0 => ("at least 1 argument", 0),
+        1 => return Ok(()),
+        2 | 3 if py.version_info() < (3, 12) => return Ok(()),
+        2 | 3 => {
+            let category = py.get_type::<PyDeprecationWarning>();
+            let message = c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
+            return PyErr::warn(py, &category, message, 1);
+        }
+        count => ("at most 3 arguments", count),
+    };
+    Err(PyTypeError::new_err(format!(
+        "throw expected {bound}, got {count}"
+    )))
 }
 
 /// The error that `throw(type, value, traceback)` raises, by the rules of a generator's `throw`.
-pub(super) fn thrown(
-    kind: Bound<'_, PyAny>,
-    value: Option<Bound<'_, PyAny>>,
-    traceback: Option<Bound<'_, PyAny>>,
-) -> PyResult<PyErr> {
-    if value.is_some() || traceback.is_some() {
-        warn_of_old_throw(kind.py())?;
+///
+/// Errors if it raises none. An error of the exception's own constructor is raised in its place.
+pub(super) fn thrown(args: &Bound<'_, PyTuple>) -> PyResult<PyErr> {
+    let given = |index| args.get_item(index).ok().filter(|it| !it.is_none());
+    let (kind, value, traceback) = (args.get_item(0)?, given(1), given(2));
+    if let Some(traceback) = &traceback {
+        if !traceback.is_instance_of::<PyTraceback>() {
+            return Err(PyTypeError::new_err(
+                "throw() third argument must be a traceback object",
+            ));
+        }
     }
     let error = match kind.cast::<PyType>() {
-        Ok(class) if class.is_subclass_of::<PyBaseException>()? => match value {
-            Some(value) if value.is_instance(&kind)? => value,
-            Some(value) if value.is_instance_of::<PyTuple>() => {
-                kind.call1(value.cast_into::<PyTuple>()?)?
-            }
-            Some(value) => kind.call1((value,))?,
-            None => kind.call0()?,
+        Ok(class) if class.is_subclass_of::<PyBaseException>()? => match instance(class, value) {
+            Ok(error) => error,
+            Err(error) => return Ok(error),
         },
-        _ if kind.is_instance_of::<PyBaseException>() => {
-            if value.is_some() {
-                return Err(PyTypeError::new_err(
-                    "instance exception may not have a separate value",
-                ));
-            }
-            kind
-        }
-        _ => {
+        _ if !kind.is_instance_of::<PyBaseException>() => {
             return Err(PyTypeError::new_err(format!(
-                "exceptions must be classes deriving BaseException or instances of such a class, not {}",
+                "exceptions must be classes or instances deriving from BaseException, not {}",
                 kind.get_type().name()?
             )));
         }
-    };
-    if let Some(traceback) = traceback {
-        if !traceback.is_instance_of::<pyo3::types::PyTraceback>() {
+        _ if value.is_some() => {
             return Err(PyTypeError::new_err(
-                "throw() third argument must be a traceback",
+                "instance exception may not have a separate value",
             ));
         }
-        asyncio::set_traceback(&error, Some(&traceback))?;
+        _ => kind,
+    };
+    if traceback.is_some() {
+        asyncio::set_traceback(&error, traceback.as_ref())?;
     }
     Ok(PyErr::from_value(error))
+}
+
+/// An exception of the class: the value itself, or one made of it.
+fn instance<'py>(
+    class: &Bound<'py, PyType>,
+    value: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match value {
+        None => class.call0(),
+        Some(value) if value.is_instance(class)? => Ok(value),
+        Some(value) => match value.cast_into::<PyTuple>() {
+            Ok(arguments) => class.call1(arguments),
+            Err(other) => class.call1((other.into_inner(),)),
+        },
+    }
 }

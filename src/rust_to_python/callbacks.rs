@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 use crate::asyncio;
+use crate::error::{catch, rust_panic};
 
 pub(super) struct Callback {
     pub(super) function: Py<PyAny>,
@@ -31,7 +32,9 @@ impl Callback {
     ) -> PyResult<()> {
         let py = future.py();
         let function = self.function.bind(py);
-        match asyncio::run_in_context(self.context.bind(py), function, future) {
+        // PyO3 makes a panic of an exception that a panic was made of: a callback that is written in Rust may raise one.
+        let result = catch(|| asyncio::run_in_context(self.context.bind(py), function, future));
+        match result.unwrap_or_else(|panic| Err(rust_panic(py, panic))) {
             Err(error) if !asyncio::ends_the_loop(py, &error) => {
                 let callback = asyncio::describe_callback(function, future)?;
                 let message = format!("Exception in callback {callback}");

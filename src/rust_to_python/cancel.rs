@@ -6,6 +6,8 @@
 //! 2. The Rust future looks into the slot and leaves its waker if it is empty. It looks again after that, since it let go of
 //!    the lock to clone the waker. So either it saw the cancellation, or it is woken.
 //! 3. A cancellation is taken once. One that comes before the last was taken takes its place.
+//! 4. The Rust future ends its part by dropping the handle. Python leaves nothing in the slot after that: a cancellation then
+//!    drops the Rust future, as it does where there is no slot.
 
 use std::fmt;
 use std::future::Future;
@@ -24,7 +26,10 @@ use crate::primitive::{Mutex, lock};
 /// Without one, a cancelled coroutine drops its Rust future on the spot. With one, each `task.cancel()`, and everything
 /// that comes to one (`asyncio.timeout`, a task group that ends, the end of the loop), is handed to the future, which goes
 /// on until it returns. It should return soon, with the error that it was handed; what it returns is what the coroutine
-/// ends with. A coroutine that is closed or dropped still drops its future.
+/// ends with. A coroutine that is closed or dropped still drops its future, and so does a cancellation once the handle is
+/// dropped: what comes after a handle that went out of scope cannot hold up the task's end.
+///
+/// Cancel scopes of anyio cancel again at each turn of the loop until the task has ended. Each of these is handed over.
 ///
 /// It comes from `into_cancellable_coroutine` of a runtime's module, or from the attributes, for a parameter marked
 /// `#[pyo3(cancel_handle)]`.
@@ -79,6 +84,12 @@ impl fmt::Debug for CancelHandle {
     }
 }
 
+impl Drop for CancelHandle {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 struct Cancelled<'a>(&'a Slot<PyErr>);
 
 impl Future for Cancelled<'_> {
@@ -113,12 +124,15 @@ impl CancellableRustFuture {
     /// Asks the Rust future to end. False if it is done already.
     #[pyo3(signature = (msg=None))]
     fn cancel(slf: &Bound<'_, Self>, msg: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
-        if slf.as_super().get().done() {
+        let future = slf.as_super().get();
+        if future.done() {
             return Ok(false);
         }
         let error = asyncio::cancelled_error(slf.py(), msg.as_ref())?;
-        slf.get().0.0.hand(PyErr::from_value(error));
-        Ok(true)
+        if slf.get().0.0.hand(PyErr::from_value(error)) {
+            return Ok(true);
+        }
+        future.cancel(slf.py(), msg.map(Bound::unbind))
     }
 }
 
@@ -132,9 +146,11 @@ pub(super) fn hand_over(future: &Bound<'_, RustFuture>, error: &PyErr) -> PyResu
     if future.get().done() || !asyncio::is_cancelled_error(py, error)? {
         return Ok(false);
     }
-    future.get().forget_wait();
-    cancellable.get().0.0.hand(error.clone_ref(py));
-    Ok(true)
+    let handed = cancellable.get().0.0.hand(error.clone_ref(py));
+    if handed {
+        future.get().forget_wait();
+    }
+    Ok(handed)
 }
 
 /// Where a cancellation lies between the two.
@@ -144,6 +160,8 @@ struct Handing<C> {
     cancellation: Option<C>,
     handed: bool,
     waker: Option<Waker>,
+    /// The handle is gone.
+    closed: bool,
 }
 
 impl<C> Slot<C> {
@@ -152,11 +170,17 @@ impl<C> Slot<C> {
             cancellation: None,
             handed: false,
             waker: None,
+            closed: false,
         }))
     }
 
-    fn hand(&self, cancellation: C) {
+    /// False if the handle is gone.
+    fn hand(&self, cancellation: C) -> bool {
         let mut handing = lock(&self.0);
+        if handing.closed {
+            drop(handing);
+            return false;
+        }
         let previous = handing.cancellation.replace(cancellation);
         handing.handed = true;
         let waker = handing.waker.take();
@@ -165,6 +189,15 @@ impl<C> Slot<C> {
         if let Some(waker) = waker {
             waker.wake();
         }
+        true
+    }
+
+    fn close(&self) {
+        let mut handing = lock(&self.0);
+        handing.closed = true;
+        let left = (handing.cancellation.take(), handing.waker.take());
+        drop(handing);
+        drop(left);
     }
 
     fn poll_taken(&self, waker: &Waker) -> Poll<C> {
@@ -179,5 +212,104 @@ impl<C> Slot<C> {
         drop(handing);
         drop(previous);
         cancellation.map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+#[cfg(all(test, pyo3_asyncio_loom))]
+mod loom_models {
+    use std::task::Wake;
+
+    use loom::{sync::atomic::AtomicUsize, sync::atomic::Ordering::SeqCst, thread};
+
+    use super::*;
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    fn counting_waker() -> (Waker, Arc<Count>) {
+        let wakes = Arc::new(Count(AtomicUsize::new(0)));
+        (Waker::from(Arc::clone(&wakes)), wakes)
+    }
+
+    fn hand_in_a_thread(slot: &Arc<Slot<u8>>, cancellation: u8) -> thread::JoinHandle<bool> {
+        let slot = Arc::clone(slot);
+        thread::spawn(move || slot.hand(cancellation))
+    }
+
+    #[test]
+    fn loom_a_future_saw_its_cancellation_or_is_woken_for_it() {
+        loom::model(|| {
+            let (waker, wakes) = counting_waker();
+            let slot = Arc::new(Slot::new());
+            let canceller = hand_in_a_thread(&slot, 1);
+            let seen = slot.poll_taken(&waker);
+            assert!(canceller.join().unwrap());
+            if seen.is_pending() {
+                assert_eq!(wakes.0.load(SeqCst), 1);
+                assert_eq!(slot.poll_taken(&waker), Poll::Ready(1));
+            }
+            assert_eq!(slot.poll_taken(&waker), Poll::Pending);
+        });
+    }
+
+    #[test]
+    fn loom_a_new_waker_takes_the_place_of_the_old_one() {
+        loom::model(|| {
+            let (old, _) = counting_waker();
+            let (new, wakes) = counting_waker();
+            let slot = Arc::new(Slot::new());
+            assert!(slot.poll_taken(&old).is_pending());
+            let canceller = hand_in_a_thread(&slot, 1);
+            let seen = slot.poll_taken(&new);
+            canceller.join().unwrap();
+            if seen.is_pending() {
+                assert_eq!(wakes.0.load(SeqCst), 1);
+            }
+        });
+    }
+
+    #[test]
+    fn loom_each_of_two_cancellations_is_taken_once_or_replaced() {
+        loom::model(|| {
+            let (waker, _) = counting_waker();
+            let slot = Arc::new(Slot::new());
+            // Python hands them over one after the other: it has one thread for that.
+            let canceller = {
+                let slot = Arc::clone(&slot);
+                thread::spawn(move || slot.hand(1) && slot.hand(2))
+            };
+            let mut taken = Vec::new();
+            let mut take = |seen: Poll<u8>| {
+                if let Poll::Ready(cancellation) = seen {
+                    taken.push(cancellation);
+                }
+            };
+            take(slot.poll_taken(&waker));
+            assert!(canceller.join().unwrap());
+            take(slot.poll_taken(&waker));
+            take(slot.poll_taken(&waker));
+            assert!(taken == [1, 2] || taken == [2], "{taken:?}");
+        });
+    }
+
+    #[test]
+    fn loom_a_closed_slot_keeps_nothing() {
+        loom::model(|| {
+            let (waker, wakes) = counting_waker();
+            let slot = Arc::new(Slot::new());
+            assert!(slot.poll_taken(&waker).is_pending());
+            let canceller = hand_in_a_thread(&slot, 1);
+            slot.close();
+            let handed = canceller.join().unwrap();
+            assert_eq!(wakes.0.load(SeqCst), usize::from(handed));
+            assert!(lock(&slot.0).cancellation.is_none());
+            assert_eq!(Arc::strong_count(&wakes), 2);
+            assert!(!slot.hand(2));
+        });
     }
 }

@@ -7,32 +7,46 @@
 //! # Protocol
 //!
 //! 1. A step takes the state out and leaves `Running` behind, so that no other thread, and no Python code that the step
-//!    runs, can begin a second one.
+//!    runs, can begin a second one. A step that panics ends the coroutine.
 //! 2. Whatever ends the coroutine before its Rust future is done (`throw`, `close`, the object's end) cancels the future that it
 //!    waits for, which drops the Rust future on the runtime, unpolled.
 //! 3. A coroutine whose future takes a [`CancelHandle`](crate::CancelHandle) hands `CancelledError` to it instead, and goes
 //!    on to wait. Everything else that is thrown ends it as any other.
 //! 4. The lock is never held while Python is called or an object is dropped.
+//! 5. The object may end on any thread, and within a collection of garbage. Whoever else was told to wait for its future
+//!    hears from the drain then.
+//!
+//! # Where it differs from an `async def`
+//!
+//! - The interpreter asks for Python's very type. So a `types.coroutine` cannot `yield from` the coroutine, but can from its
+//!   `__await__()`; and `__await__()` has to refuse a second awaiter, where `await` itself does.
+//! - Its end cancels the future that it waits for, while a future of asyncio's stays pending.
+//! - The garbage collector does not see what the Rust future holds: a cycle through that lasts until the future is done, or the
+//!   coroutine closed.
+//! - The warning of one that was never awaited does not say where it was made: Python tracks that of its own only.
 
 mod introspection;
+mod wrapper;
 
 use std::ffi::CString;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::sync::{Mutex, MutexGuard};
 
-use pyo3::exceptions::{
-    PyRuntimeError, PyRuntimeWarning, PyStopIteration, PyTypeError, PyValueError,
-};
+use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyTuple};
 
-use super::awaiting::thrown;
+use super::awaiting::{check_throw, returned, thrown};
 use super::cancel::hand_over;
 use super::future::RustFuture;
+use super::shared::can_be_raised;
+use crate::asyncio;
+use crate::error::quietly;
 use crate::primitive::lock_std;
 pub(crate) use introspection::{Names, names_of};
 use introspection::{Renamed, RustFrame};
+use wrapper::RustCoroutineWrapper;
 
 /// What the first step of a coroutine does.
 pub(super) trait Start: Send {
@@ -96,27 +110,24 @@ impl RustCoroutine {
         lock_std(&self.inner)
     }
 
-    fn replace(&self, state: State) -> State {
-        std::mem::replace(&mut self.inner().state, state)
-    }
-
     /// Takes the state out for a step. Errors if there is none to take.
-    fn begin(&self) -> PyResult<State> {
-        let state = self.replace(State::Running);
-        match state {
+    fn begin(&self) -> PyResult<(State, Running<'_>)> {
+        let mut inner = self.inner();
+        match inner.state {
             State::Running => Err(already_executing()),
-            State::Finished => {
-                self.replace(State::Finished);
-                Err(PyRuntimeError::new_err(
-                    "cannot reuse already awaited coroutine",
-                ))
+            State::Finished => Err(PyRuntimeError::new_err(
+                "cannot reuse already awaited coroutine",
+            )),
+            _ => {
+                let state = std::mem::replace(&mut inner.state, State::Running);
+                Ok((state, Running(self)))
             }
-            state => Ok(state),
         }
     }
 
     fn step(&self, py: Python<'_>) -> PyResult<Step> {
-        let step = match self.begin()? {
+        let (state, running) = self.begin()?;
+        let step = match state {
             State::Created(start) => start.start(py).and_then(|started| match started {
                 Started::Done(value) => Ok(Step::Return(value)),
                 Started::Waiting(future) => wait(py, future),
@@ -124,35 +135,20 @@ impl RustCoroutine {
             State::Suspended(future) => wait(py, future),
             State::Running | State::Finished => unreachable!("`begin` refuses these"),
         };
-        self.end(py, step)
+        running.end(py, step)
     }
 
-    /// Leaves the state that a step ends in.
-    fn end(&self, py: Python<'_>, step: PyResult<Step>) -> PyResult<Step> {
-        let state = match &step {
-            Ok(Step::Yield(future)) => State::Suspended(future.clone_ref(py)),
-            _ => State::Finished,
-        };
-        self.replace(state);
-        step
-    }
-
-    /// Ends the coroutine where it stands.
-    fn abandon(&self, py: Python<'_>) -> PyResult<()> {
-        match self.replace(State::Finished) {
-            State::Created(start) => drop_quietly(start),
-            State::Suspended(future) => future.get().discard(py)?,
-            State::Running => {
-                self.replace(State::Running);
-                return Err(already_executing());
-            }
-            State::Finished => {}
+    /// Ends the coroutine and gives the state that it was in. Errors if a step is under way.
+    fn finish(&self) -> PyResult<State> {
+        let mut inner = self.inner();
+        match inner.state {
+            State::Running => Err(already_executing()),
+            _ => Ok(std::mem::replace(&mut inner.state, State::Finished)),
         }
-        Ok(())
     }
 
     fn warn_never_awaited(&self, py: Python<'_>) -> PyResult<()> {
-        let message = format!("coroutine '{}' was never awaited", self.qualname());
+        let message = format!("coroutine '{}' was never awaited", self.get_qualname(py));
         let category = py.get_type::<PyRuntimeWarning>();
         PyErr::warn(py, &category, &CString::new(message)?, 1)
     }
@@ -164,9 +160,33 @@ impl RustCoroutine {
                 error.write_unraisable(py, None);
             }
         }
-        // Nothing runs it: an object in the middle of a step is referred to.
-        if let Err(error) = self.abandon(py) {
-            error.write_unraisable(py, None);
+        match self.finish() {
+            Ok(State::Created(start)) => quietly(|| drop(start)),
+            Ok(State::Suspended(future)) => future.get().forsake(),
+            // Nothing runs it: an object in the middle of a step is referred to.
+            _ => {}
+        }
+    }
+}
+
+/// A step that is under way. Where it ends without a word, by a panic, the coroutine has ended.
+struct Running<'a>(&'a RustCoroutine);
+
+impl Running<'_> {
+    /// Leaves the state that a step ends in.
+    fn end(self, py: Python<'_>, step: PyResult<Step>) -> PyResult<Step> {
+        if let Ok(Step::Yield(future)) = &step {
+            self.0.inner().state = State::Suspended(future.clone_ref(py));
+        }
+        step
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.0.inner();
+        if matches!(inner.state, State::Running) {
+            inner.state = State::Finished;
         }
     }
 }
@@ -187,29 +207,24 @@ fn already_executing() -> PyErr {
     PyValueError::new_err("coroutine already executing")
 }
 
-/// Drops what is the user's where its panic would hit a bystander. The panic hook has reported it.
-fn drop_quietly<T>(value: T) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
-}
-
 #[pymethods]
 impl RustCoroutine {
-    fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        let busy = match slf.get().inner().state {
-            State::Suspended(_) => Some("coroutine is being awaited already"),
-            _ => None,
-        };
-        match busy {
-            Some(message) => Err(PyRuntimeError::new_err(message)),
-            None => Ok(slf),
+    fn __await__(slf: Bound<'_, Self>) -> PyResult<RustCoroutineWrapper> {
+        if slf.get().is(|state| matches!(state, State::Suspended(_))) {
+            return Err(PyRuntimeError::new_err(
+                "coroutine is being awaited already",
+            ));
         }
+        Ok(RustCoroutineWrapper::new(slf.unbind()))
     }
 
+    /// The task's next step, which it makes through the type: `send` would be looked up each time.
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         match self.step(py)? {
             Step::Yield(future) => Ok(Some(future.into_any())),
+            // The type's slot says so without an exception.
             Step::Return(value) if value.is_none(py) => Ok(None),
-            Step::Return(value) => Err(PyStopIteration::new_err((value,))),
+            Step::Return(value) => Err(returned(py, value)),
         }
     }
 
@@ -222,41 +237,54 @@ impl RustCoroutine {
         }
         match self.step(py)? {
             Step::Yield(future) => Ok(future.into_any()),
-            Step::Return(value) => Err(PyStopIteration::new_err((value,))),
+            Step::Return(value) => Err(returned(py, value)),
         }
     }
 
     /// Raises an exception where the coroutine waits, and drops the Rust future.
-    #[pyo3(signature = (r#type, value=None, traceback=None))]
-    fn throw(
-        &self,
-        r#type: Bound<'_, PyAny>,
-        value: Option<Bound<'_, PyAny>>,
-        traceback: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<Py<PyAny>> {
-        let py = r#type.py();
-        let error = thrown(r#type, value, traceback)?;
-        let step = match self.begin()? {
+    #[pyo3(signature = (*args), text_signature = "($self, type, value=None, traceback=None, /)")]
+    fn throw(&self, args: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        let py = args.py();
+        check_throw(args)?;
+        let error = match thrown(args) {
+            Ok(error) => error,
+            // The future that it waits for refuses what is no exception, and so raises within the coroutine.
+            Err(refused) if self.is(|state| matches!(state, State::Suspended(_))) => refused,
+            Err(refused) => return Err(refused),
+        };
+        let (state, running) = self.begin()?;
+        let step = match state {
             State::Suspended(future) => match hand_over(future.bind(py), &error) {
                 Ok(true) => wait(py, future),
                 Ok(false) => future.get().discard(py).and(Err(error)),
-                Err(failed) => Err(failed),
+                Err(failed) => future.get().discard(py).and(Err(failed)),
             },
             State::Created(start) => {
-                drop_quietly(start);
-                Err(error)
+                quietly(|| drop(start));
+                Err(can_be_raised(py, error))
             }
             State::Running | State::Finished => unreachable!("`begin` refuses these"),
         };
-        match self.end(py, step)? {
+        match running.end(py, step)? {
             Step::Yield(future) => Ok(future.into_any()),
-            Step::Return(value) => Err(PyStopIteration::new_err((value,))),
+            Step::Return(value) => Err(returned(py, value)),
         }
     }
 
     /// Ends the coroutine and drops the Rust future.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.abandon(py)
+        match self.finish()? {
+            State::Created(start) => quietly(|| drop(start)),
+            State::Suspended(future) => future.get().discard(py)?,
+            State::Running | State::Finished => {}
+        }
+        Ok(())
+    }
+
+    /// Says that it is a `types.CoroutineType`, which `type()` does not: libraries ask `inspect.iscoroutine`.
+    #[getter]
+    fn __class__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        asyncio::coroutine_type(py)
     }
 
     #[getter]
@@ -270,8 +298,8 @@ impl RustCoroutine {
     }
 
     #[getter]
-    fn __qualname__(&self) -> String {
-        self.qualname()
+    fn __qualname__(&self, py: Python<'_>) -> Py<PyString> {
+        self.get_qualname(py)
     }
 
     #[setter(__qualname__)]
@@ -316,7 +344,7 @@ impl RustCoroutine {
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {
-        slf.get().describe(slf.as_ptr() as usize)
+        slf.get().describe(slf.py(), slf.as_ptr() as usize)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -3,9 +3,8 @@
 //! The way of a result: `poll` → the user's future is dropped → [`Settle`] is posted to the mailbox → the loop's thread
 //! converts the result and settles the Python future. A worker never attaches to the interpreter here.
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,12 +19,14 @@ use super::future::RustFuture;
 use super::leader::Leader;
 use super::local::spawn_on_loop;
 use super::shared::Shared;
-use crate::asyncio;
-use crate::error::{RuntimeStopped, rust_panic};
+use crate::error::{Panic, Quiet, RuntimeStopped, catch, quietly, rust_panic, watch_panics};
 use crate::locals::{Scope, TaskLocals, scope};
 use crate::mailbox::Mailbox;
 use crate::mailbox::burst::{Joined, Start};
+use crate::metrics::RustToPython;
 use crate::runtime::Runtime;
+use crate::trace;
+use crate::{asyncio, gate, process};
 
 /// What a Rust result must be so that a Python future can carry it.
 pub(crate) trait Crossed: for<'py> IntoPyObject<'py> + Send + 'static {}
@@ -115,6 +116,8 @@ pin_project! {
         future: Scope<F>,
         // Whose outcome is this task's to bring. `None` once it is done.
         shared: Option<Arc<Shared>>,
+        span: trace::Crossing,
+        in_flight: RustToPython,
     }
 
     impl<F> PinnedDrop for Crossing<F> {
@@ -124,12 +127,17 @@ pin_project! {
             let Some(shared) = this.shared.take() else {
                 return;
             };
-            let _ = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().drop_future()));
+            // One that the gate refuses is dropped all the same: its runtime is ending, and waits for that.
+            let _step = gate::step();
+            quietly(|| this.future.as_mut().drop_future());
             let stopped = RuntimeStopped::new_err(
-                "the Rust runtime dropped this future before it was done: was the runtime shut down?",
+                "the Rust runtime dropped this future before it was done: was the runtime shut down, or did its threads stay \
+                 behind in the parent of this process?",
             );
             let locals = this.future.locals().clone();
-            post::<()>(shared, Err(Failure::Error(stopped)), locals);
+            let output = Quiet::new(Err(Failure::Error(stopped)));
+            let posted = this.span.post();
+            gate::when_open(|| post::<()>(shared, output, locals, posted));
         }
     }
 }
@@ -144,8 +152,12 @@ impl<F> Crossing<F> {
     where
         F: Future,
     {
+        watch_panics(py);
+        let _turn = process::turn(py);
+        gate::open_if_closed_by_us();
         let event_loop = locals.event_loop(py);
         let mailbox = Mailbox::of(&event_loop)?;
+        let span = trace::Crossing::rust_to_python::<F>(mailbox.address());
         let shared = Arc::new(Shared::new(mailbox, &event_loop)?);
         let python = RustFuture::new(Arc::clone(&shared));
         let python = match cancel {
@@ -155,6 +167,8 @@ impl<F> Crossing<F> {
         let crossing = Self {
             future: scope(locals, future),
             shared: Some(shared),
+            span,
+            in_flight: RustToPython::start(),
         };
         Ok((crossing, python))
     }
@@ -169,23 +183,39 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
+        let Some(_step) = gate::step() else {
+            let waker = cx.waker().clone();
+            gate::when_open(|| waker.wake());
+            return Poll::Pending;
+        };
         let Some(shared) = this.shared.as_ref() else {
             return Poll::Ready(());
         };
-        let output = if shared.link.poll_allowed(cx.waker()) {
-            match catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx))) {
-                Ok(output) => Some(ready!(output).map_err(Failure::Error)),
-                Err(panic) => Some(Err(Failure::Panic(panic))),
-            }
-        } else {
-            None
+        let _entered = this.span.enter();
+        let polled = catch(|| {
+            let allowed = shared.link.poll_allowed(cx.waker());
+            allowed.then(|| this.future.as_mut().poll(cx))
+        });
+        let output = match polled {
+            Ok(Some(output)) => Some(ready!(output).map_err(Failure::Error)),
+            Ok(None) => None,
+            Err(panic) => Some(Err(Failure::Panic(panic))),
         };
+        let output = output.map(Quiet::new);
         // Whoever sees the outcome sees a world in which the future is gone, with all that it held.
-        let dropped = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().drop_future()));
+        let dropped = catch(|| this.future.as_mut().drop_future());
         let shared = this.shared.take();
         if let (Some(output), Some(shared)) = (output, shared) {
-            let output = dropped.map_err(Failure::Panic).and(output);
-            post(shared, output, this.future.locals().clone());
+            let output = match dropped {
+                Ok(()) => output,
+                Err(panic) => Quiet::new(Err(Failure::Panic(panic))),
+            };
+            post(
+                shared,
+                output,
+                this.future.locals().clone(),
+                this.span.post(),
+            );
         }
         Poll::Ready(())
     }
@@ -194,33 +224,44 @@ where
 /// Why there is no value.
 pub(super) enum Failure {
     Error(PyErr),
-    Panic(Box<dyn Any + Send>),
+    Panic(Panic),
 }
 
+/// What the future ended with. It holds the user's value, which may be dropped among the jobs of others.
+type Output<T> = Quiet<Result<T, Failure>>;
+
 /// Sends the output to the loop's thread, with the locals, which cost least to drop there.
-fn post<T: Crossed>(shared: Arc<Shared>, output: Result<T, Failure>, locals: TaskLocals) {
+fn post<T: Crossed>(
+    shared: Arc<Shared>,
+    mut output: Output<T>,
+    locals: TaskLocals,
+    posted: trace::Posted,
+) {
     shared.link.finish();
     let mailbox = shared.mailbox.clone();
     let job = move |py: Python<'_>| {
-        let settled = settle(py, &shared, output);
+        posted.arrive();
+        let settled = settle(py, &shared, &mut output);
         drop(locals);
         settled
     };
     // Refused by a closed loop: the output has nobody to go to.
     let refused = mailbox.post(Box::new(job)).err();
-    drop_quietly(refused);
+    drop(refused);
 }
 
 /// On the loop's thread.
 fn settle<T: Crossed>(
     py: Python<'_>,
     shared: &Arc<Shared>,
-    output: Result<T, Failure>,
+    output: &mut Output<T>,
 ) -> PyResult<()> {
     if shared.is_done() {
-        drop_quietly(output);
         return Ok(());
     }
+    let Some(output) = output.take() else {
+        return Ok(());
+    };
     shared.settle(py, convert(py, output))
 }
 
@@ -230,14 +271,10 @@ pub(super) fn convert<T: Crossed>(
     output: Result<T, Failure>,
 ) -> PyResult<Py<PyAny>> {
     match output {
-        Ok(value) => catch_unwind(AssertUnwindSafe(|| value.into_py_any(py)))
-            .unwrap_or_else(|panic| Err(rust_panic(panic))),
+        Ok(value) => {
+            catch(|| value.into_py_any(py)).unwrap_or_else(|panic| Err(rust_panic(py, panic)))
+        }
         Err(Failure::Error(error)) => Err(error),
-        Err(Failure::Panic(panic)) => Err(rust_panic(panic)),
+        Err(Failure::Panic(panic)) => Err(rust_panic(py, panic)),
     }
-}
-
-/// Drops what is the user's where its panic would hit a bystander. The panic hook has reported it.
-fn drop_quietly<T>(value: T) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }

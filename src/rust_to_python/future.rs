@@ -48,11 +48,12 @@ impl RustFuture {
 
     /// Drops the Rust future, if it is not done: its coroutine has ended without it.
     pub(super) fn discard(&self, py: Python<'_>) -> PyResult<()> {
-        let cancelled = Outcome::Cancelled {
-            message: None,
-            error: None,
-        };
-        self.shared.decide(py, cancelled).map(drop)
+        self.shared.decide(py, Outcome::CANCELLED).map(drop)
+    }
+
+    /// The same at the end of its coroutine, which may come on any thread: whoever else waits hears from the drain.
+    pub(super) fn forsake(&self) {
+        self.shared.forsake();
     }
 
     /// The value, or the error that `await` raises. Looking at an error counts as retrieving it.
@@ -153,7 +154,7 @@ impl RustFuture {
 
     /// Cancels the future and drops the Rust future behind it. False if it is done already.
     #[pyo3(signature = (msg=None))]
-    fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
+    pub(super) fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
         self.shared.state().unretrieved = false;
         self.shared.decide(
             py,

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use crate::gate;
 use crate::mailbox::Mailbox;
 
 /// The most polls for which a task leads.
@@ -45,6 +46,8 @@ impl<F: Future> Future for Leader<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
+        // No process forks while the burst is in this thread's hands.
+        let _step = gate::step();
         if *this.polls > 0 {
             *this.polls -= 1;
             if start_followers(this.mailbox, *this.polls == 0) {

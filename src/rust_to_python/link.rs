@@ -15,6 +15,7 @@
 use std::ops::{Deref, DerefMut};
 use std::task::Waker;
 
+use crate::error::{Quiet, quietly};
 use crate::primitive::{Mutex, MutexGuard, lock};
 
 pub(super) trait Settleable {
@@ -73,7 +74,7 @@ impl<P: Settleable> Link<P> {
         let previous = linked.waker.replace(waker);
         let settled = linked.python.is_settled();
         drop(linked);
-        drop(previous);
+        drop(previous.map(Quiet::new));
         !settled
     }
 
@@ -88,7 +89,8 @@ impl<P: Settleable> Link<P> {
         };
         drop(linked);
         if let Some(waker) = waker {
-            waker.wake();
+            // A runtime's code, or even the user's: its panic is not Python's, which only cancels.
+            quietly(|| waker.wake());
         }
         settled
     }
@@ -96,7 +98,7 @@ impl<P: Settleable> Link<P> {
     /// The task is done: there is nobody to wake any more.
     pub(super) fn finish(&self) {
         let waker = lock(&self.0).waker.take();
-        drop(waker);
+        drop(waker.map(Quiet::new));
     }
 }
 

@@ -19,6 +19,7 @@ use async_task::{Runnable, Task};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
+use crate::gate;
 use crate::mailbox::{Anchored, Mailbox};
 use crate::primitive::lock_std;
 use crate::runtime::Runtime;
@@ -71,6 +72,7 @@ struct Step {
 impl Step {
     fn run<R: Runtime>(mut self) {
         if let Some(runnable) = self.runnable.take() {
+            let _step = gate::attached_step();
             R::enter(|| runnable.run());
         }
     }

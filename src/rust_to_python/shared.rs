@@ -26,8 +26,9 @@ use pyo3::prelude::*;
 use super::callbacks::{Callback, Callbacks};
 use super::future::RustFuture;
 use super::link::{Link, Locked, Settleable};
-use crate::asyncio;
+use crate::error::RuntimeStopped;
 use crate::mailbox::{Anchor, Anchored, Mailbox};
+use crate::{asyncio, process};
 
 /// What a Rust task and its Python future share. There is one for each future in flight, so its size counts.
 pub(super) struct Shared {
@@ -123,6 +124,10 @@ impl Shared {
         context: Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let py = future.py();
+        let _turn = process::turn(py);
+        if self.mailbox.is_inherited() && !self.is_done() {
+            self.decide(py, Outcome::error(inherited().value(py).as_any())?)?;
+        }
         let mut callback = Callback {
             function: function.unbind(),
             context: context.unbind(),
@@ -216,6 +221,7 @@ impl Shared {
     /// An outcome that Python decides on. Drops the Rust future; every callback goes through `call_soon`, since the caller
     /// may be a task, and a task cannot be entered from within another. `false` if there was an outcome already.
     pub(super) fn decide(self: &Arc<Self>, py: Python<'_>, outcome: Outcome) -> PyResult<bool> {
+        let _turn = process::turn(py);
         let Some((future, callbacks)) = self.set(outcome) else {
             return Ok(false);
         };
@@ -227,8 +233,22 @@ impl Shared {
         Ok(true)
     }
 
+    /// Cancels from any thread, and from within a collection of garbage: callbacks go through the drain.
+    pub(super) fn forsake(self: &Arc<Self>) {
+        if let Some((Some(future), callbacks)) = self.set(Outcome::CANCELLED) {
+            let shared = Arc::clone(self);
+            let call = move |py: Python<'_>| shared.call(py, &future, &callbacks);
+            // Refused by a closed loop, which calls nothing back.
+            drop(self.mailbox.post(Box::new(call)));
+        }
+    }
+
     /// Sets the outcome and takes out who waited for it, unless there is an outcome already.
     fn set(&self, outcome: Outcome) -> Option<(Option<Py<RustFuture>>, Callbacks)> {
+        if self.mailbox.is_inherited() {
+            // The Rust task is in the parent, where nobody has settled anything.
+            self.link.finish();
+        }
         let (previous, anchor) = self.link.settle(|state| {
             if state.is_settled() {
                 // To be dropped without the lock, as the other one is.
@@ -317,15 +337,18 @@ impl Shared {
             let cleared = match &state.outcome {
                 // The Rust task may still settle it.
                 Outcome::Pending(_) => Outcome::Pending(Waiting::default()),
-                _ => Outcome::Cancelled {
-                    message: None,
-                    error: None,
-                },
+                _ => Outcome::CANCELLED,
             };
             std::mem::replace(&mut state.outcome, cleared)
         };
         drop(cleared);
     }
+}
+
+fn inherited() -> PyErr {
+    RuntimeStopped::new_err(
+        "the Rust future runs in the parent of this process, which has forked since: it never ends here",
+    )
 }
 
 impl Anchored for Shared {
@@ -351,6 +374,11 @@ impl Anchored for Shared {
 }
 
 impl Outcome {
+    pub(super) const CANCELLED: Self = Self::Cancelled {
+        message: None,
+        error: None,
+    };
+
     /// An error that a Rust future ended with, as a task would take it.
     fn from_error(py: Python<'_>, error: PyErr) -> PyResult<Self> {
         if asyncio::is_cancelled_error(py, &error)? {

@@ -9,7 +9,7 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -21,6 +21,7 @@ use super::coroutine::{Names, RustCoroutine, Start, Started, names_of};
 use super::crossing::{Crossed, Failure, convert, spawn};
 use super::future::RustFuture;
 use super::shared::{Shared, can_be_raised};
+use crate::error::{catch, quietly, watch_panics};
 use crate::locals::{Entered, TaskLocals, get_running_locals, leave};
 use crate::mailbox::Mailbox;
 use crate::runtime::Runtime;
@@ -76,7 +77,7 @@ where
 pub(crate) fn into_cancellable_coroutine<R, F, T>(
     py: Python<'_>,
     making: Making,
-    future: impl FnOnce(CancelHandle) -> F,
+    future: impl FnOnce(CancelHandle) -> PyResult<F>,
 ) -> PyResult<Bound<'_, PyAny>>
 where
     R: Runtime,
@@ -84,7 +85,7 @@ where
     T: Crossed,
 {
     let (handle, slot) = CancelHandle::new();
-    make::<R, F, T>(py, making, future(handle), Some(slot))
+    make::<R, F, T>(py, making, future(handle)?, Some(slot))
 }
 
 fn make<R, F, T>(
@@ -159,19 +160,26 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Crossed,
 {
+    watch_panics(py);
     py.detach(|| {
         R::enter(|| {
             let _entered = enter();
             let mut context = Context::from_waker(Waker::noop());
-            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+            let polled = catch(|| future.as_mut().poll(&mut context));
             let output = match polled {
                 Ok(Poll::Pending) => return First::Pending(future),
                 Ok(Poll::Ready(output)) => output.map_err(Failure::Error),
                 Err(panic) => Err(Failure::Panic(panic)),
             };
             // Whoever sees the outcome sees a world in which the future is gone, with all that it held.
-            let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
-            First::Ready(dropped.map_err(Failure::Panic).and(output))
+            match catch(|| drop(future)) {
+                Ok(()) => First::Ready(output),
+                Err(panic) => {
+                    // It may hold a value of the user's, whose drop may panic in its turn.
+                    quietly(|| drop(output));
+                    First::Ready(Err(Failure::Panic(panic)))
+                }
+            }
         })
     })
 }

@@ -5,10 +5,9 @@
 //! the loop itself could be collected.
 
 use std::ffi::CStr;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic;
 use std::sync::{Arc, Mutex, Once};
-use std::task::Poll;
 use std::time::Instant;
 
 use pyo3::prelude::*;
@@ -34,19 +33,6 @@ where
         let _ = done.send(future.await);
     });
     async { is_done.await.expect("the task does not panic") }
-}
-
-/// Lets other tasks of the runtime have a turn.
-pub(super) async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Makes a module of each behaviour, with a test for every kind of loop.

@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+use futures_lite::future::yield_now;
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
 use super::counters::{Counters, Tracked};
-use super::harness::{spawn, yield_now};
+use super::harness::spawn;
 use crate::rt::{future_into_py, into_future};
 
 /// Splitmix: the same numbers in every run.

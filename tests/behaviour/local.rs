@@ -8,6 +8,7 @@ use std::task::{Poll, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use futures_lite::future::yield_now;
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3_asyncio::TaskLocals;
@@ -15,7 +16,6 @@ use pyo3_asyncio::err::{LoopClosed, RustPanic};
 use tokio::sync::oneshot;
 
 use super::counters::Tracked;
-use super::harness::yield_now;
 use crate::rt::{
     RUN_LOCALLY, get_current_locals, get_current_loop, into_future, local_future_into_py,
     local_future_into_py_with_locals, local_future_into_py_with_loop, scope, sleep,

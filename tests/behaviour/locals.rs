@@ -6,12 +6,13 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use futures_lite::future::yield_now;
 use pyo3::prelude::*;
 use pyo3_asyncio::TaskLocals;
 use tokio::sync::oneshot;
 
 use super::counters::Tracked;
-use super::harness::{spawn, yield_now};
+use super::harness::spawn;
 use crate::rt::{get_current_locals, get_current_loop, scope};
 
 /// Whether `event_loop` is the current loop in this thread.

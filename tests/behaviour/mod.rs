@@ -11,6 +11,7 @@ mod interpreter;
 mod load;
 mod local;
 mod locals;
+mod panics;
 mod python_to_rust;
 mod rust_to_python;
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use futures_lite::future::yield_now;
 use pyo3::exceptions::{PyRuntimeError, PySystemExit, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
@@ -15,7 +16,6 @@ use pyo3_asyncio::{PyTask, TaskLocals, into_future_with_locals, into_future_with
 use tokio::sync::oneshot;
 
 use super::counters::Tracked;
-use super::harness::yield_now;
 use crate::rt::{future_into_py, get_current_loop, into_future, sleep};
 
 fn is_cancelled_error(error: &PyErr, py: Python<'_>) -> PyResult<bool> {

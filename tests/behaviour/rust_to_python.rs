@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_lite::future::yield_now;
 use pyo3::exceptions::{PyKeyError, PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyWeakrefMethods, PyWeakrefReference};
@@ -14,7 +15,6 @@ use pyo3_asyncio::err::{LoopClosed, RustPanic};
 use tokio::sync::oneshot;
 
 use super::counters::Tracked;
-use super::harness::yield_now;
 use crate::rt::{
     future_into_py, future_into_py_with_locals, future_into_py_with_loop, get_current_loop,
     into_future, run, sleep,

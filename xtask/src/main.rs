@@ -11,6 +11,7 @@ mod lint;
 mod options;
 mod programs;
 mod python;
+mod pythons;
 mod steps;
 mod test;
 mod venv;
@@ -27,6 +28,11 @@ usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
 
   demo [ARGUMENT...]           build the example and search Python's standard library with it
   test [--list] [NAME...]      run the tests; with NAMEs, the steps whose name contains one of them
+  test --all-pythons [--list] [NAME...]
+                               run the tests on every CPython from 3.9 on that is found: on the PATH,
+                               in pyenv's versions, and where the system has them. Here the Python
+                               tests run on every runtime with both doorbells; without this, on
+                               every runtime, but with the second doorbell on tokio only
   lint [--list] [NAME...]      check formatting, clippy and rustdoc; NAMEs as above
   stress [--minutes N] [--seed S] [ARGUMENT...]
                                mix everything at random and check that nothing is lost or left
@@ -54,6 +60,9 @@ fn dispatch(mut arguments: Vec<String>) -> Result<()> {
     }
     let command = arguments.remove(0);
     let options = Options::parse(arguments)?;
+    if options.all_pythons && command != "test" {
+        return Err(format!("--all-pythons is for `test`, not for `{command}`").into());
+    }
     let sh = Shell::new()?;
     sh.change_dir(root());
     match command.as_str() {

@@ -7,6 +7,8 @@ use crate::Result;
 pub(crate) struct Options {
     /// `--python`
     pub(crate) python: Option<String>,
+    /// `--all-pythons`
+    pub(crate) all_pythons: bool,
     /// All the others, in their order.
     pub(crate) rest: Vec<String>,
 }
@@ -25,9 +27,14 @@ impl Options {
                 options.python = Some(path);
             } else if let Some(path) = argument.strip_prefix("--python=") {
                 options.python = Some(path.to_owned());
+            } else if argument == "--all-pythons" {
+                options.all_pythons = true;
             } else {
                 options.rest.push(argument);
             }
+        }
+        if options.all_pythons && options.python.is_some() {
+            return Err("--all-pythons and --python exclude each other".into());
         }
         Ok(options)
     }
@@ -60,6 +67,14 @@ mod tests {
         let options = parse("a -- --python p").unwrap();
         assert_eq!(options.python, None);
         assert_eq!(options.rest, ["a", "--python", "p"]);
+    }
+
+    #[test]
+    fn all_pythons_are_asked_for_without_a_python() {
+        let options = parse("a --all-pythons b").unwrap();
+        assert!(options.all_pythons);
+        assert_eq!(options.rest, ["a", "b"]);
+        assert!(parse("--all-pythons --python p").is_err());
     }
 
     #[test]

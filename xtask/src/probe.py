@@ -3,6 +3,7 @@
 from __future__ import print_function
 
 import os
+import platform
 import sys
 import sysconfig
 
@@ -26,6 +27,7 @@ shared = (
 )
 tag = "{0}{1}".format(*sys.version_info) if windows else sysconfig.get_config_var("LDVERSION")
 
+print("implementation", platform.python_implementation())
 print("version", "{0}.{1}.{2}".format(*sys.version_info))
 # A virtual environment has the `build` of the Python that it was made with.
 print("build", prefix, " ".join(sys.version.split()))

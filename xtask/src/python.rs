@@ -1,6 +1,6 @@
 //! Which Python to use, and what it is.
 
-use std::{collections::HashMap, env, path::PathBuf};
+use std::{collections::HashMap, env, fmt, path::PathBuf};
 
 use xshell::{Shell, cmd};
 
@@ -24,6 +24,8 @@ impl Version {
 pub(crate) struct Python {
     /// Never a virtual environment's, and no link: the same however it was found.
     pub(crate) executable: PathBuf,
+    /// `CPython`
+    implementation: String,
     /// `3.11.7`
     pub(crate) version: String,
     /// Equal for a Python and the virtual environments made with it, different for any other.
@@ -75,6 +77,7 @@ impl Python {
         let holds = |name| fact(name).map(|value| value == "True");
         Some(Python {
             executable: fact("executable")?.into(),
+            implementation: fact("implementation")?.to_owned(),
             version: fact("version")?.to_owned(),
             build: fact("build")?.to_owned(),
             has_ensurepip: holds("ensurepip")?,
@@ -85,12 +88,27 @@ impl Python {
         })
     }
 
+    /// A CPython that is new enough.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.implementation == "CPython" && self.version() >= Some(OLDEST)
+    }
+
+    pub(crate) fn version(&self) -> Option<Version> {
+        Version::parse(&self.version)
+    }
+
     fn new_enough(self) -> Result<Self> {
-        if Version::parse(&self.version).is_some_and(|version| version >= OLDEST) {
+        if self.version() >= Some(OLDEST) {
             Ok(self)
         } else {
             Err(format!("is {}", self.version).into())
         }
+    }
+}
+
+impl fmt::Display for Python {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Python {} ({})", self.version, self.executable.display())
     }
 }
 
@@ -134,6 +152,7 @@ mod tests {
     use super::*;
 
     const ANSWER: &str = "\
+implementation CPython
 version 3.11.7
 build /opt/python 3.11 3.11.7 (main, Dec  4 2023) [GCC 12.2.0]
 executable /opt/python 3.11/bin/python3.11
@@ -166,7 +185,16 @@ library python3.11";
         );
         assert_eq!(python.libdir, PathBuf::from("/opt/python 3.11/lib"));
         assert!(python.has_ensurepip && !python.has_pip && python.is_shared);
+        assert!(python.is_ours());
         assert!(python.new_enough().is_ok());
+    }
+
+    #[test]
+    fn only_a_cpython_that_is_new_enough_is_ours() {
+        for (from, to) in [("CPython", "PyPy"), ("3.11.7", "3.8.18")] {
+            let python = Python::parse(&ANSWER.replace(from, to)).unwrap();
+            assert!(!python.is_ours(), "{to}");
+        }
     }
 
     #[test]

@@ -33,6 +33,11 @@ impl<'sh> Step<'sh> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Steps with the same set-up share one run of it.
     pub(crate) fn after(mut self, setup: Cmd<'sh>) -> Self {
         self.setup = Some(Line::new(setup));
@@ -80,10 +85,8 @@ pub(crate) fn run(
     names: &[String],
     set_up: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    if names.iter().any(|name| name == "--list") {
-        for step in &steps {
-            println!("{:<20} {}", step.name, step.line.text());
-        }
+    if asks_for_list(names) {
+        list(&steps);
         return Ok(());
     }
     let steps = select(steps, names)?;
@@ -91,7 +94,17 @@ pub(crate) fn run(
     report(&run_all(steps))
 }
 
-fn select<'sh>(steps: Vec<Step<'sh>>, names: &[String]) -> Result<Vec<Step<'sh>>> {
+pub(crate) fn asks_for_list(names: &[String]) -> bool {
+    names.iter().any(|name| name == "--list")
+}
+
+pub(crate) fn list(steps: &[Step<'_>]) {
+    for step in steps {
+        println!("{:<30} {}", step.name, step.line.text());
+    }
+}
+
+pub(crate) fn select<'sh>(steps: Vec<Step<'sh>>, names: &[String]) -> Result<Vec<Step<'sh>>> {
     for name in names {
         if !steps.iter().any(|step| step.name.contains(name)) {
             let known: Vec<_> = steps.iter().map(|step| step.name).collect();
@@ -106,13 +119,13 @@ fn select<'sh>(steps: Vec<Step<'sh>>, names: &[String]) -> Result<Vec<Step<'sh>>
 
 /// How one step went.
 #[derive(Debug)]
-struct Outcome {
+pub(crate) struct Outcome {
     name: &'static str,
     passed: bool,
     took: Duration,
 }
 
-fn run_all(steps: Vec<Step<'_>>) -> Vec<Outcome> {
+pub(crate) fn run_all(steps: Vec<Step<'_>>) -> Vec<Outcome> {
     let mut set_up = HashMap::new();
     let run_one = |step: Step<'_>| {
         let start = Instant::now();
@@ -130,11 +143,12 @@ fn run_all(steps: Vec<Step<'_>>) -> Vec<Outcome> {
     steps.into_iter().map(run_one).collect()
 }
 
-fn report(outcomes: &[Outcome]) -> Result<()> {
+/// Says how each step went. An error if one failed.
+pub(crate) fn report(outcomes: &[Outcome]) -> Result<()> {
     println!("\n=== summary");
     for Outcome { name, passed, took } in outcomes {
         let verdict = if *passed { "passed" } else { "FAILED" };
-        println!("{name:<20} {verdict} in {:.1} s", took.as_secs_f64());
+        println!("{name:<30} {verdict} in {:.1} s", took.as_secs_f64());
     }
     let failed: Vec<_> = outcomes
         .iter()

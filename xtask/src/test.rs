@@ -5,48 +5,174 @@ use xshell::Shell;
 use crate::{
     Result,
     options::Options,
+    pythons,
     steps::{self, Step},
     venv::{MATURIN, Venv},
 };
 
+const REQUIREMENTS: &[&str] = &[MATURIN, "anyio", "gunicorn", "mypy", "pytest>=8", "uvicorn"];
+
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
+    if options.all_pythons {
+        return run_on_all(sh, &options.rest);
+    }
     let venv = Venv::choose(sh, options.python.as_deref())?;
-    let steps = [
-        rust(&venv),
-        python(&venv),
-        programs(&venv),
-        examples(&venv),
-    ];
-    let steps = steps.into_iter().flatten().collect();
-    steps::run(steps, &options.rest, || {
+    steps::run(steps(&venv, Extent::DEFAULT), &options.rest, || {
         venv.check_that_it_can_be_embedded()?;
-        venv.make(&[MATURIN, "anyio", "pytest>=8"])?;
+        venv.make(REQUIREMENTS)?;
         venv.add_uvloop();
         venv.print_environment();
         Ok(())
     })
 }
 
-/// Unit, integration, compile-fail and doc tests, and the loom models.
-fn rust<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
-    vec![
-        Step::new("rust", venv.cargo("test --workspace --all-features --no-fail-fast")),
-        // Doc tests are examples of the API, which is the same for every ABI.
-        Step::new(
-            "abi3",
-            venv.cargo("test --package pyo3-asyncio --lib --tests --all-features --features pyo3/abi3-py39 --no-fail-fast"),
-        ),
-        Step::new(
-            "loom",
-            venv.cargo("test --package pyo3-asyncio --lib --release --all-features --target-dir target/loom loom"),
-        )
-        .with("RUSTFLAGS", "--cfg pyo3_asyncio_loom"),
-    ]
+/// What of the tests is run.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    /// Every runtime with every doorbell, and nothing to which Python does not matter.
+    all_pythons: bool,
+    /// Python can be embedded.
+    embeds: bool,
+    /// Packages can be installed.
+    installs: bool,
+    /// There is a uvloop for this Python.
+    uvloop: bool,
 }
 
+impl Extent {
+    const DEFAULT: Self = Extent {
+        all_pythons: false,
+        embeds: true,
+        installs: true,
+        uvloop: true,
+    };
+
+    /// What a Python cannot be tested for, as a clause that follows others.
+    fn lack(self) -> &'static str {
+        match (self.embeds, self.installs) {
+            (true, true) => "",
+            (true, false) => {
+                ", has no `ensurepip` to install packages with: only the Rust tests run, without uvloop"
+            }
+            (false, true) => {
+                ", has no shared library to link with: only what Python imports is tested"
+            }
+            (false, false) => {
+                ", has neither a shared library to link with nor `ensurepip`: nothing can be tested"
+            }
+        }
+    }
+}
+
+fn run_on_all(sh: &Shell, names: &[String]) -> Result<()> {
+    let pythons = pythons::installed(sh).into_iter().map(|python| {
+        let venv = Venv::of(sh, python);
+        let extent = Extent {
+            all_pythons: true,
+            embeds: venv.check_that_it_can_be_embedded().is_ok(),
+            installs: venv.is_active(),
+            uvloop: venv.is_active(),
+        };
+        (venv, extent)
+    });
+    let pythons: Vec<_> = pythons.collect();
+    println!("found {} Pythons from 3.9 on", pythons.len());
+    for (venv, extent) in &pythons {
+        println!("{}{}", venv.base(), extent.lack());
+    }
+    let (venv, _) = pythons
+        .first()
+        .ok_or("there is no Python to test: install CPython 3.9 or newer")?;
+    let all = Extent {
+        all_pythons: true,
+        ..Extent::DEFAULT
+    };
+    if steps::asks_for_list(names) {
+        steps::list(&steps(venv, all));
+        return Ok(());
+    }
+    // A name that no step has is a mistake, unlike one of a step that this or that Python lacks.
+    steps::select(steps(venv, all), names)?;
+    let verdicts = pythons.iter().map(|(venv, extent)| {
+        println!("\n##### {}", venv.base());
+        run_on(venv, *extent, names)
+    });
+    let verdicts: Vec<_> = verdicts.collect();
+    println!("\n##### summary");
+    let mut failed = Vec::new();
+    for ((venv, extent), verdict) in pythons.iter().zip(verdicts) {
+        let verdict = verdict.unwrap_or_else(|error| {
+            failed.push(venv.base().version.as_str());
+            format!("FAILED: {error}")
+        });
+        println!("{} {verdict}{}", venv.base(), extent.lack());
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(format!("tests failed on Python {}", failed.join(", ")).into())
+}
+
+/// Runs what can be run on one of many Pythons, and says how it went.
+fn run_on(venv: &Venv<'_>, mut extent: Extent, names: &[String]) -> Result<String> {
+    if extent.installs {
+        venv.make(REQUIREMENTS)?;
+        extent.uvloop = venv.add_uvloop();
+    }
+    venv.print_environment();
+    let Ok(steps) = steps::select(steps(venv, extent), names) else {
+        return Ok("has none of these steps".to_owned());
+    };
+    let outcomes = steps::run_all(steps);
+    steps::report(&outcomes)?;
+    Ok(format!("passed all of {} steps", outcomes.len()))
+}
+
+fn steps<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
+    let mut steps = Vec::new();
+    if extent.embeds {
+        steps.extend(rust(venv, extent));
+    }
+    if extent.installs {
+        steps.extend(python(venv, extent));
+        steps.extend(programs(venv));
+    }
+    steps.extend(examples(venv, extent));
+    steps
+}
+
+/// Unit, integration, compile-fail and doc tests, and the loom models.
+fn rust<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
+    // Each runtime is one test binary, `on_…`, with every behaviour on both loops and with both doorbells.
+    let mut workspace = "test --workspace --all-features --no-fail-fast".to_owned();
+    // One binary is enough to see that the ABI does not matter. Doc tests are examples of the API, which is the same.
+    let mut abi3 =
+        "test --package pyo3-asyncio --lib --test on_tokio --test entry_points --all-features \
+                    --features pyo3/abi3-py39 --no-fail-fast"
+            .to_owned();
+    if !extent.uvloop {
+        for line in [&mut workspace, &mut abi3] {
+            line.push_str(" -- --skip uvloop");
+        }
+    }
+    let mut steps = vec![
+        Step::new("rust", venv.cargo(&workspace)),
+        Step::new("abi3", venv.cargo(&abi3)),
+    ];
+    if !extent.all_pythons {
+        const LOOM: &str = "test --package pyo3-asyncio --lib --release --all-features --target-dir target/loom loom";
+        let loom = Step::new("loom", venv.cargo(LOOM));
+        steps.push(loom.with("RUSTFLAGS", "--cfg pyo3_asyncio_loom"));
+    }
+    steps
+}
+
+/// Where the type stubs go.
+const STUBS: &str = "target/stubs";
+
 /// The tests that stand on Python's side.
-fn python<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
-    // A process of the tests covers one doorbell and one flavor of tokio.
+fn python<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
+    // A process of the tests covers one doorbell and one runtime.
     let pytests = |name, doorbell, runtime| {
         let arguments = [
             "-m",
@@ -60,14 +186,31 @@ fn python<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
         Step::new(name, venv.python(arguments)).after(venv.maturin("pytests", &[]))
     };
     let (reader, helper) = ("add_reader", "call_soon_threadsafe");
-    let (threads, one_thread) = ("multi_thread", "current_thread");
-    vec![
-        pytests("python", reader, threads),
-        pytests("python-current-thread", reader, one_thread),
-        pytests("python-doorbell", helper, threads),
-        pytests("python-doorbell-current-thread", helper, one_thread),
-        pytests("python-debug", reader, threads).with("PYTHONASYNCIODEBUG", "1"),
-    ]
+    let mut steps = vec![
+        pytests("python", reader, "tokio"),
+        pytests("python-current-thread", reader, "tokio_current_thread"),
+        pytests("python-async-std", reader, "async_std"),
+        pytests("python-smol", reader, "smol"),
+        pytests("python-doorbell", helper, "tokio"),
+        pytests("python-debug", reader, "tokio").with("PYTHONASYNCIODEBUG", "1"),
+    ];
+    if extent.all_pythons {
+        steps.extend([
+            pytests(
+                "python-doorbell-current-thread",
+                helper,
+                "tokio_current_thread",
+            ),
+            pytests("python-doorbell-async-std", helper, "async_std"),
+            pytests("python-doorbell-smol", helper, "smol"),
+        ]);
+    } else {
+        // What a type checker reads depends on no Python.
+        let stubs = ["-m", "mypy", "--warn-unused-ignores", "pytests/stubs"];
+        let stubs = Step::new("stubs", venv.python(stubs)).with("MYPYPATH", STUBS);
+        steps.push(stubs.after(venv.stubs("pytests", STUBS)));
+    }
+    steps
 }
 
 /// The programs that look for what no test was written for, each for a moment.
@@ -81,7 +224,7 @@ fn programs<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
 }
 
 /// The programs of `examples`.
-fn examples<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
+fn examples<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
     const USE_OF_MODULE: &str = "\
 import asyncio
 from my_async_module import rust_sleep
@@ -90,17 +233,81 @@ async def main():
     await rust_sleep()
 
 asyncio.run(main())";
-    vec![
-        Step::new(
-            "example-scan",
-            venv.python(["-m", "pytest", "examples/scan/tests"]),
-        )
-        .after(venv.maturin("examples/scan", &[])),
-        Step::new("example-module", venv.python(["-c", USE_OF_MODULE]))
-            .after(venv.maturin("examples/my_async_module", &[])),
-        Step::new(
-            "example-application",
-            venv.cargo("run --package rust_application"),
-        ),
-    ]
+    let mut steps = Vec::new();
+    if extent.installs {
+        steps.extend([
+            Step::new(
+                "example-scan",
+                venv.python(["-m", "pytest", "examples/scan/tests"]),
+            )
+            .after(venv.maturin("examples/scan", &[])),
+            Step::new("example-module", venv.python(["-c", USE_OF_MODULE]))
+                .after(venv.maturin("examples/my_async_module", &[])),
+        ]);
+    }
+    if extent.embeds {
+        steps.extend([
+            Step::new(
+                "example-application",
+                venv.cargo("run --package rust_application"),
+            ),
+            Step::new(
+                "example-custom-runtime",
+                venv.cargo("run --package pyo3-asyncio --all-features --example custom_runtime"),
+            ),
+        ]);
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python::Python;
+
+    fn names(extent: Extent) -> Vec<&'static str> {
+        let sh = Shell::new().unwrap();
+        let venv = Venv::of(&sh, Python::find(&sh, None).unwrap());
+        let steps = steps(&venv, extent);
+        steps.iter().map(Step::name).collect()
+    }
+
+    const ALL: Extent = Extent {
+        all_pythons: true,
+        ..Extent::DEFAULT
+    };
+
+    #[test]
+    fn all_pythons_run_what_one_runs_but_loom_and_each_doorbell_on_each_runtime() {
+        let (one, all) = (names(Extent::DEFAULT), names(ALL));
+        let left_out: Vec<_> = one.iter().filter(|name| !all.contains(name)).collect();
+        assert_eq!(left_out, [&"loom"]);
+        let doorbell = all.iter().filter(|name| name.contains("doorbell"));
+        assert_eq!(doorbell.count(), 4);
+    }
+
+    #[test]
+    fn what_a_python_lacks_leaves_out_what_needs_it() {
+        let embeds = false;
+        let without_library = names(Extent { embeds, ..ALL });
+        let installs = false;
+        let without_packages = names(Extent { installs, ..ALL });
+        for step in names(ALL) {
+            let ran = (
+                without_library.contains(&step),
+                without_packages.contains(&step),
+            );
+            assert!(ran.0 ^ ran.1, "{step} needs one of the two: {ran:?}");
+        }
+        assert!(without_library.contains(&"python"));
+        assert!(without_packages.contains(&"rust"));
+        assert!(
+            names(Extent {
+                embeds,
+                installs,
+                ..ALL
+            })
+            .is_empty()
+        );
+    }
 }

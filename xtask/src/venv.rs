@@ -27,6 +27,8 @@ pub(crate) struct Venv<'sh> {
     sh: &'sh Shell,
     directory: PathBuf,
     base: Python,
+    /// Whether the commands run in it. Else they run with the Python itself, which lacks what is installed here.
+    active: bool,
 }
 
 impl<'sh> Venv<'sh> {
@@ -36,7 +38,18 @@ impl<'sh> Venv<'sh> {
             sh,
             directory: root().join(".venv"),
             base: Python::find(sh, python)?,
+            active: true,
         })
+    }
+
+    /// One of many that stand side by side.
+    pub(crate) fn of(sh: &'sh Shell, base: Python) -> Self {
+        Venv {
+            sh,
+            directory: root().join(format!("target/venv-{}", base.version)),
+            active: base.has_ensurepip,
+            base,
+        }
     }
 
     /// Makes it, unless it is there and of that Python, and installs what it lacks.
@@ -48,7 +61,7 @@ impl<'sh> Venv<'sh> {
     }
 
     /// Installs uvloop if there is a build of it for this Python: whatever uses it does without where there is none.
-    pub(crate) fn add_uvloop(&self) {
+    pub(crate) fn add_uvloop(&self) -> bool {
         let outcome = self.install(
             &["uvloop; sys_platform != 'win32'"],
             &["--only-binary", "uvloop"],
@@ -56,6 +69,7 @@ impl<'sh> Venv<'sh> {
         if outcome.is_err() {
             println!("uvloop cannot be installed for this Python: going on without it");
         }
+        outcome.is_ok()
     }
 
     fn is_current(&self) -> bool {
@@ -80,7 +94,7 @@ impl<'sh> Venv<'sh> {
             .into());
         }
         let directory = &self.directory;
-        println!("making .venv with Python {version}");
+        println!("making {} with Python {version}", self.shown());
         cmd!(self.sh, "{executable} -m venv --clear {directory}")
             .env_remove("PYTHONHOME")
             .quiet()
@@ -90,8 +104,12 @@ impl<'sh> Venv<'sh> {
 
     /// Says how to make a shell in which a command that is shown can be typed.
     pub(crate) fn print_environment(&self) {
+        let activate = match self.active {
+            true => format!("source {}/bin/activate; ", self.shown()),
+            false => String::new(),
+        };
         println!(
-            "$ source .venv/bin/activate; export PYO3_PYTHON={} {LIBRARY_PATH}={}",
+            "$ {activate}export PYO3_PYTHON={} {LIBRARY_PATH}={}",
             self.base.executable.display(),
             self.base.libdir.display(),
         );
@@ -126,6 +144,19 @@ impl<'sh> Venv<'sh> {
             .args(options)
     }
 
+    /// Has PyO3 write the type stubs of the crate in `package`, with its feature `stubs`.
+    pub(crate) fn stubs(&self, package: &str, folder: &str) -> Cmd<'sh> {
+        self.python(["-m", "maturin", "generate-stubs", "--features", "stubs"])
+            .args([
+                "--target-dir",
+                "target/python",
+                "--out",
+                folder,
+                "--manifest-path",
+            ])
+            .arg(format!("{package}/Cargo.toml"))
+    }
+
     /// The command `python ARGUMENTS…`.
     pub(crate) fn python<A: AsRef<OsStr>>(
         &self,
@@ -141,21 +172,24 @@ impl<'sh> Venv<'sh> {
 
     fn activate(&self, command: Cmd<'sh>) -> Cmd<'sh> {
         command
-            .envs(self.variables())
             // Each would have PyO3 or Python itself look elsewhere.
             .env_remove("CONDA_PREFIX")
             .env_remove("PYTHONHOME")
+            .env_remove("VIRTUAL_ENV")
+            .envs(self.variables())
     }
 
     /// With these, PyO3 builds for our Python, and a program that embeds Python loads the libpython it was built for
     /// and finds the packages of `.venv`: Python looks for `python3` on the PATH to learn where it lives.
     fn variables(&self) -> Vec<(&'static str, OsString)> {
         let mut variables = vec![
-            ("VIRTUAL_ENV", self.directory.clone().into()),
             // PyO3 is built again when this changes, which the path in `.venv` would not if that were made anew.
             ("PYO3_PYTHON", self.base.executable.clone().into()),
             ("PATH", prepended("PATH", &self.programs())),
         ];
+        if self.active {
+            variables.push(("VIRTUAL_ENV", self.directory.clone().into()));
+        }
         if self.base.is_shared && !cfg!(windows) {
             let path = prepended(LIBRARY_PATH, &self.base.libdir);
             variables.push((LIBRARY_PATH, path));
@@ -195,6 +229,21 @@ impl<'sh> Venv<'sh> {
         .into())
     }
 
+    pub(crate) fn base(&self) -> &Python {
+        &self.base
+    }
+
+    /// Whether packages can be installed.
+    pub(crate) fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// The directory as one would type it at the root.
+    fn shown(&self) -> std::path::Display<'_> {
+        let below = self.directory.strip_prefix(root());
+        below.unwrap_or(&self.directory).display()
+    }
+
     fn executable(&self) -> PathBuf {
         self.programs().join(if cfg!(windows) {
             "python.exe"
@@ -204,6 +253,10 @@ impl<'sh> Venv<'sh> {
     }
 
     fn programs(&self) -> PathBuf {
+        if !self.active {
+            let own = self.base.executable.parent();
+            return own.expect("a program lies in a directory").to_owned();
+        }
         self.directory
             .join(if cfg!(windows) { "Scripts" } else { "bin" })
     }

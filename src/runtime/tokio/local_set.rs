@@ -36,7 +36,7 @@ where
 }
 
 /// Runs a function whose panic is an answer, not a report.
-fn silently<R>(function: impl FnOnce() -> R) -> R {
+pub(super) fn silently<R>(function: impl FnOnce() -> R) -> R {
     thread_local! {
         static SILENT: Cell<bool> = const { Cell::new(false) };
     }

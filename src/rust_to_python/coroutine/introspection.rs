@@ -8,13 +8,13 @@ use super::{RustCoroutine, State};
 use crate::asyncio;
 use crate::rust_to_python::future::RustFuture;
 
-/// What a coroutine is called, unless Python renames it: its name and its qualified name. A function, as it takes the least room.
-pub(crate) type Names = fn() -> (&'static str, &'static str);
+/// What a coroutine is called, unless Python renames it, and the class that it is a method of. A function, as it takes the
+/// least room.
+pub(crate) type Names = fn() -> (&'static str, Option<&'static str>);
 
 /// The names of a coroutine whose future is an `F`: those of the Rust function that it comes from.
-pub(crate) fn names_of<F>() -> (&'static str, &'static str) {
-    let name = function_name(std::any::type_name::<F>());
-    (name, name)
+pub(crate) fn names_of<F>() -> (&'static str, Option<&'static str>) {
+    (function_name(std::any::type_name::<F>()), None)
 }
 
 /// The function that an `async` block is in, by the block's type: `my_module::sleep<T>::{{closure}}` is in `sleep`.
@@ -45,15 +45,6 @@ pub(super) struct Renamed {
 }
 
 impl RustCoroutine {
-    pub(super) fn qualname(&self) -> String {
-        let given = {
-            let inner = self.inner();
-            let renamed = inner.renamed.as_ref();
-            renamed.and_then(|it| it.qualname.as_ref().map(ToString::to_string))
-        };
-        given.unwrap_or_else(|| (self.names)().1.to_owned())
-    }
-
     /// Replaces a name. The one before is dropped by the caller, without the lock.
     fn rename(&self, rename: impl FnOnce(&mut Renamed) -> Option<Py<PyString>>) {
         let previous = rename(self.inner().renamed.get_or_insert_default());
@@ -82,6 +73,22 @@ impl RustCoroutine {
             renamed.and_then(|it| it.name.as_ref().map(|name| name.clone_ref(py)))
         };
         given.unwrap_or_else(|| PyString::new(py, (self.names)().0).unbind())
+    }
+
+    /// The same of the qualified name.
+    pub(super) fn get_qualname(&self, py: Python<'_>) -> Py<PyString> {
+        let given = {
+            let inner = self.inner();
+            let renamed = inner.renamed.as_ref();
+            renamed.and_then(|it| it.qualname.as_ref().map(|name| name.clone_ref(py)))
+        };
+        given.unwrap_or_else(|| {
+            let qualname = match (self.names)() {
+                (name, Some(class)) => format!("{class}.{name}"),
+                (name, None) => name.to_owned(),
+            };
+            PyString::new(py, &qualname).unbind()
+        })
     }
 
     pub(super) fn set_name(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -121,7 +128,7 @@ impl RustCoroutine {
         }))
     }
 
-    pub(super) fn describe(&self, address: usize) -> String {
+    pub(super) fn describe(&self, py: Python<'_>, address: usize) -> String {
         let state = match self.inner().state {
             State::Created(_) => "created",
             State::Running => "running",
@@ -130,7 +137,7 @@ impl RustCoroutine {
         };
         format!(
             "<RustCoroutine {} {state} at {address:#x}>",
-            self.qualname()
+            self.get_qualname(py)
         )
     }
 }

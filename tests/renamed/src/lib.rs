@@ -4,17 +4,34 @@ use python::prelude::*;
 
 pub use bridge;
 
-/// Awaits Python, and prints what came of it.
+/// A greeting, as Python gets it: the attributes find both crates under the names that `Cargo.toml` gives them.
+#[bridge::tokio::pyfunction]
+pub async fn greeting(name: String) -> String {
+    format!("hello from {name}")
+}
+
+/// Somebody who greets.
+#[python::pyclass(frozen, crate = "python")]
+#[derive(Debug)]
+pub struct Greeter;
+
+#[bridge::tokio::pymethods]
+impl Greeter {
+    async fn greet(&self, name: String) -> String {
+        greeting(name).await
+    }
+}
+
+/// Awaits Python, which awaits Rust, and prints what came of it.
 ///
 /// # Errors
 ///
 /// Those of Python.
 pub async fn greet(name: &str) -> PyResult<()> {
-    let greeting = format!("hello from {name}");
-    let sleep = Python::attach(|py| {
-        let asyncio = py.import("asyncio")?;
-        bridge::tokio::into_future(asyncio.call_method1("sleep", (0, greeting))?)
+    let greeting = Python::attach(|py| {
+        let greeter = Py::new(py, Greeter)?.into_bound(py);
+        bridge::tokio::into_future(greeter.call_method1("greet", (name,))?)
     })?;
-    println!("{}", sleep.await?);
+    println!("{}", greeting.await?);
     Ok(())
 }

@@ -1,0 +1,10 @@
+import asyncio
+
+from example import call_rust_sleep
+
+
+async def rust_sleep():
+    await call_rust_sleep()
+
+
+asyncio.run(rust_sleep())

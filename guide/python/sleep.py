@@ -1,0 +1,17 @@
+# What the guide leaves to its reader: my_mod's functions are awaited, as many as the module has, on the loop that is asked for.
+import asyncio
+import sys
+
+import my_mod
+
+
+async def main():
+    functions = [my_mod.sleep, getattr(my_mod, "wrap_sleep", my_mod.sleep)]
+    assert await asyncio.gather(*[function() for function in functions]) == [None, None]
+
+
+if sys.argv[1:] == ["uvloop"]:
+    import uvloop
+
+    uvloop.install()
+asyncio.run(main())

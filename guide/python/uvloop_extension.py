@@ -1,0 +1,13 @@
+import asyncio
+import uvloop
+
+import my_async_module
+
+uvloop.install()
+
+
+async def main():
+    await my_async_module.rust_sleep()
+
+
+asyncio.run(main())

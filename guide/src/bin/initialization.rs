@@ -1,0 +1,19 @@
+//! "PyO3 Asyncio Initialization".
+
+use pyo3::prelude::*;
+
+#[pyo3_asyncio::async_std::main]
+async fn main() -> PyResult<()> {
+    // PyO3 is initialized - Ready to go
+
+    let fut = Python::attach(|py| -> PyResult<_> {
+        let asyncio = py.import("asyncio")?;
+
+        // convert asyncio.sleep into a Rust Future
+        pyo3_asyncio::async_std::into_future(asyncio.call_method1("sleep", (1,))?)
+    })?;
+
+    fut.await?;
+
+    Ok(())
+}

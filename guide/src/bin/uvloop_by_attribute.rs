@@ -1,0 +1,19 @@
+//! "Using `uvloop` in Rust Applications" says that the attribute cannot do this.
+
+use pyo3::{prelude::*, types::PyType};
+
+#[pyo3_asyncio::tokio::main(event_loop = "uvloop")]
+async fn main() -> PyResult<()> {
+    Python::attach(|py| -> PyResult<()> {
+        let uvloop = py.import("uvloop")?;
+        assert!(
+            pyo3_asyncio::tokio::get_current_loop(py)?
+                .is_instance(uvloop.getattr("Loop")?.cast::<PyType>().unwrap())?
+        );
+        Ok(())
+    })?;
+
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! What `#[pyfunction]` and `#[pymethods]` have in common: an `async fn` gets a plain function beside it, which PyO3 exports.
+//!
+//! The `async fn` stays as it is, for Rust to call. The wrapper has its parameters, so PyO3 extracts the arguments when it
+//! is called, and returns a coroutine of the future that the `async fn` gives.
+
+mod options;
+mod signature;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens as _, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::{Attribute, LitStr, Result, Signature, Visibility};
+
+use crate::errors::Errors;
+use crate::runtime::Runtime;
+pub(crate) use options::{Options, Place, of_impl};
+use signature::{Parameter, Parameters, Returns};
+
+/// An `async fn` that is exported.
+pub(crate) struct Export<'a> {
+    pub(crate) visibility: Visibility,
+    pub(crate) signature: &'a Signature,
+    pub(crate) attributes: &'a [Attribute],
+    pub(crate) options: Options,
+    /// Whether it is a method, or else a function.
+    pub(crate) is_method: bool,
+}
+
+/// A wrapper, and what it takes to name it elsewhere.
+pub(crate) struct Wrapper {
+    pub(crate) name: Ident,
+    pub(crate) function: TokenStream,
+}
+
+impl Export<'_> {
+    /// The plain function that PyO3 is to export. The attribute that makes it do so is the caller's to add.
+    pub(crate) fn wrapper(&self, runtime: Runtime, krate: &TokenStream) -> Result<Wrapper> {
+        let mut errors = Errors::default();
+        errors.sift(signature::check_qualifiers(self.signature));
+        let parameters = errors.sift(Parameters::parse(self.signature));
+        let returns = errors.sift(Returns::parse(
+            &self.signature.output,
+            self.python_name() == "__anext__",
+        ));
+        errors.into_result()?;
+        let (Some(parameters), Some(returns)) = (parameters, returns) else {
+            unreachable!("what is not there is an error");
+        };
+        let name = format_ident!("__pyo3_asyncio_{}", self.signature.ident);
+        let head = self.head(krate);
+        let visibility = &self.visibility;
+        let private = quote!(#krate::__private);
+        let inputs = self.inputs(&parameters, &private);
+        let output = returns.in_python(&private);
+        let body = self.body(&parameters, &returns, runtime, &private);
+        let function = quote! {
+            #head
+            #visibility fn #name<'py>(#inputs) -> #private::pyo3::PyResult<#private::Coroutine<'py, #output>> {
+                #body
+            }
+        };
+        Ok(Wrapper { name, function })
+    }
+
+    fn python_name(&self) -> String {
+        let given = self.options.name.as_ref();
+        given.map_or_else(|| self.signature.ident.unraw().to_string(), LitStr::value)
+    }
+
+    /// The attributes: the user's that are about Python, and ours.
+    fn head(&self, krate: &TokenStream) -> TokenStream {
+        // What `#[pyo3(…)]` says is among the options.
+        let is_kept =
+            |it: &&Attribute| !it.path().is_ident("pyo3") && is_for_python(it) || is_for_both(it);
+        let python = self.attributes.iter().filter(is_kept);
+        let name = LitStr::new(&self.python_name(), self.signature.ident.span());
+        let name = self.options.name.is_none().then(|| quote!(name = #name,));
+        // On a method the path stands at the `impl`.
+        let path = (!self.is_method && !self.options.has_pyo3_path).then(|| pyo3_path(krate));
+        let path = path.map(|path| quote!(crate = #path,));
+        let options = &self.options.forwarded;
+        quote! {
+            #(#python)*
+            #[doc(hidden)]
+            #[pyo3(#name #path #(#options),*)]
+            #[allow(
+                clippy::too_many_arguments,
+                deprecated,
+                non_snake_case,
+                reason = "what it says of the `async fn` is said there"
+            )]
+        }
+    }
+
+    fn inputs(&self, parameters: &Parameters, private: &TokenStream) -> TokenStream {
+        let (py, slf) = (local("py"), local("slf"));
+        let receiver = parameters
+            .receiver
+            .as_ref()
+            .map(|_| quote!(#slf: #private::pyo3::Py<Self>,));
+        let mut rest = parameters.rest.iter().filter(|it| !it.is_cancel_handle);
+        // PyO3 looks for what it passes of itself, a class, a module or the object, in the first place.
+        let passes_first = receiver.is_none() && self.passes_first();
+        let first = passes_first.then(|| rest.next()).flatten();
+        let first = first.map(Parameter::for_python).map(|it| quote!(#it,));
+        let rest = rest.map(Parameter::for_python);
+        quote!(#receiver #first #py: #private::pyo3::Python<'py>, #(#rest),*)
+    }
+
+    fn passes_first(&self) -> bool {
+        if self.is_method {
+            !self
+                .attributes
+                .iter()
+                .any(|it| it.path().is_ident("staticmethod"))
+        } else {
+            self.options.pass_module
+        }
+    }
+
+    fn body(
+        &self,
+        parameters: &Parameters,
+        returns: &Returns,
+        runtime: Runtime,
+        private: &TokenStream,
+    ) -> TokenStream {
+        let (py, slf, held) = (local("py"), local("slf"), local("held"));
+        let runtime = runtime.ty();
+        let python_name = self.python_name();
+        let options = self.coroutine_options(private);
+        let name = &self.signature.ident;
+        let receiver = parameters.receiver.as_ref();
+        // What is wrong with an object is shown at the receiver, and what cannot be awaited from Python, such as a future that
+        // is not `Send`, at the return type.
+        let at_receiver = receiver.map_or_else(Span::call_site, |it| here(it.span));
+        let at_output = here(returns.span().unwrap_or_else(|| name.span()));
+        let (hold, held, way) = match receiver.map(|it| it.is_exclusive) {
+            None => (quote!(), quote!(), quote!(#private::Owning)),
+            Some(false) => (
+                quote_spanned!(at_receiver=> let #held = #private::shared(&#slf, #python_name).await?;),
+                quote_spanned!(at_receiver=> &#held,),
+                quote!(#private::SharedWay<Self>),
+            ),
+            Some(true) => (
+                quote_spanned!(at_receiver=> let mut #held = #private::exclusive(&#slf, #python_name).await?;),
+                quote_spanned!(at_receiver=> &mut #held,),
+                quote!(#private::Borrowing),
+            ),
+        };
+        let function = match self.is_method {
+            true => quote!(Self::#name),
+            false => quote!(#name),
+        };
+        let arguments = parameters.rest.iter().map(|it| &it.name);
+        let output = local("output");
+        let result = returns.result(&output, private, at_output);
+        let future = quote_spanned! {at_output=>
+            async move {
+                #hold
+                let #output = #function(#held #(#arguments),*).await;
+                #result
+            }
+        };
+        match &parameters.cancel_handle() {
+            None => quote_spanned! {at_output=>
+                #private::coroutine::<#private::#runtime, #way, _, _, _>(#py, #options, #future)
+            },
+            Some(cancel) => quote_spanned! {at_output=>
+                #private::cancellable_coroutine::<#private::#runtime, #way, _, _, _>(#py, #options, |#cancel| #future)
+            },
+        }
+    }
+
+    fn coroutine_options(&self, private: &TokenStream) -> TokenStream {
+        let name = self.python_name();
+        let eager_start = self.options.eager_start;
+        let class = match self.is_method {
+            true => {
+                quote!(::core::option::Option::Some(<Self as #private::pyo3::PyClass>::NAME))
+            }
+            false => quote!(::core::option::Option::None),
+        };
+        quote! {
+            #private::CoroutineOptions {
+                names: || (#name, #class),
+                eager_start: #eager_start,
+            }
+        }
+    }
+}
+
+/// The user's `async fn`, without what is said in it to PyO3.
+pub(crate) fn without_python(attributes: &mut Vec<Attribute>, signature: &mut Signature) {
+    attributes.retain(|attribute| !is_for_python(attribute));
+    for input in &mut signature.inputs {
+        let attributes = match input {
+            syn::FnArg::Receiver(receiver) => &mut receiver.attrs,
+            syn::FnArg::Typed(typed) => &mut typed.attrs,
+        };
+        attributes.retain(|attribute| !attribute.path().is_ident("pyo3"));
+    }
+}
+
+/// PyO3, as it is found from the user's crate under whatever name.
+pub(crate) fn pyo3_path(krate: &TokenStream) -> LitStr {
+    let path = quote!(#krate::__private::pyo3).to_string();
+    LitStr::new(&path.replace(' ', ""), Span::call_site())
+}
+
+fn is_for_python(attribute: &Attribute) -> bool {
+    const NAMES: [&str; 8] = [
+        "classattr",
+        "classmethod",
+        "deleter",
+        "getter",
+        "new",
+        "pyo3",
+        "setter",
+        "staticmethod",
+    ];
+    NAMES.iter().any(|name| attribute.path().is_ident(name))
+}
+
+/// What is there only under a condition is exported only under it, and PyO3 makes the docstring of the documentation.
+pub(crate) fn is_for_both(attribute: &Attribute) -> bool {
+    ["cfg", "doc"]
+        .iter()
+        .any(|name| attribute.path().is_ident(name))
+}
+
+/// Where an error in generated code is shown.
+fn here(span: Span) -> Span {
+    span.resolved_at(Span::call_site())
+}
+
+/// A name of ours among the user's parameters.
+fn local(name: &str) -> TokenStream {
+    Ident::new(name, Span::mixed_site()).into_token_stream()
+}

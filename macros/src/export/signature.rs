@@ -1,0 +1,307 @@
+//! What an exported `async fn` takes and returns, and what of that Python cannot give or get.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned as _;
+use syn::{
+    Attribute, Error, FnArg, GenericArgument, Pat, PathArguments, Result, ReturnType, Signature,
+    Type,
+};
+
+use super::options::is_cancel_handle;
+use crate::errors::Errors;
+
+pub(super) fn check_qualifiers(signature: &Signature) -> Result<()> {
+    let mut errors = Errors::default();
+    let qualified = "an exported `async fn` cannot be `const`, `unsafe` or `extern`";
+    let generic = "an exported `async fn` cannot be generic: Python does not say which types it is called with";
+    let generics = &signature.generics;
+    let forbidden = [
+        (signature.constness.to_token_stream(), qualified),
+        (signature.unsafety.to_token_stream(), qualified),
+        (signature.abi.to_token_stream(), qualified),
+        (generics.to_token_stream(), generic),
+        (generics.where_clause.to_token_stream(), generic),
+    ];
+    for (tokens, message) in forbidden {
+        if !tokens.is_empty() {
+            errors.push(Error::new_spanned(tokens, message));
+        }
+    }
+    errors.into_result()
+}
+
+/// `&self` or `&mut self`.
+pub(super) struct Receiver {
+    pub(super) is_exclusive: bool,
+    pub(super) span: Span,
+}
+
+pub(super) struct Parameters {
+    pub(super) receiver: Option<Receiver>,
+    pub(super) rest: Vec<Parameter>,
+}
+
+pub(super) struct Parameter {
+    attributes: Vec<Attribute>,
+    pub(super) name: Ident,
+    ty: Type,
+    pub(super) is_cancel_handle: bool,
+}
+
+impl Parameters {
+    pub(super) fn parse(signature: &Signature) -> Result<Self> {
+        let mut errors = Errors::default();
+        let mut parameters = Self {
+            receiver: None,
+            rest: Vec::new(),
+        };
+        for input in &signature.inputs {
+            match input {
+                FnArg::Receiver(receiver) => {
+                    parameters.receiver = errors.sift(Receiver::parse(receiver));
+                }
+                FnArg::Typed(typed) => {
+                    parameters.rest.extend(errors.sift(Parameter::parse(typed)));
+                }
+            }
+        }
+        let mut handles = parameters.rest.iter().filter(|it| it.is_cancel_handle);
+        if let Some(second) = handles.nth(1) {
+            errors.push(Error::new(
+                second.name.span(),
+                "there is one `CancelHandle` for a coroutine: this is the second",
+            ));
+        }
+        errors.into_result().map(|()| parameters)
+    }
+
+    pub(super) fn cancel_handle(&self) -> Option<&Ident> {
+        let mut handles = self.rest.iter().filter(|it| it.is_cancel_handle);
+        handles.next().map(|handle| &handle.name)
+    }
+}
+
+impl Receiver {
+    fn parse(receiver: &syn::Receiver) -> Result<Self> {
+        match (&receiver.reference, receiver.mutability) {
+            (Some(_), mutability) => Ok(Self {
+                is_exclusive: mutability.is_some(),
+                span: receiver.span(),
+            }),
+            (None, _) => Err(Error::new_spanned(
+                receiver,
+                "Python keeps the object, so it cannot be taken by value: take `&self`, `&mut self` or `slf: Py<Self>`",
+            )),
+        }
+    }
+}
+
+impl Parameter {
+    fn parse(typed: &syn::PatType) -> Result<Self> {
+        let Pat::Ident(pattern) = &*typed.pat else {
+            return Err(Error::new_spanned(
+                &typed.pat,
+                "Python passes arguments by name: a parameter of an exported `async fn` has to have one",
+            ));
+        };
+        refuse_borrowed(&typed.ty)?;
+        Ok(Self {
+            attributes: typed.attrs.clone(),
+            name: pattern.ident.clone(),
+            ty: (*typed.ty).clone(),
+            is_cancel_handle: is_cancel_handle(&typed.attrs),
+        })
+    }
+
+    /// As the wrapper has it.
+    pub(super) fn for_python(&self) -> TokenStream {
+        let Self {
+            attributes,
+            name,
+            ty,
+            ..
+        } = self;
+        let attributes = attributes.iter().filter(|it| it.path().is_ident("pyo3"));
+        quote!(#(#attributes)* #name: #ty)
+    }
+}
+
+fn refuse_borrowed(ty: &Type) -> Result<()> {
+    let Some(borrow) = borrow_in(ty.to_token_stream()) else {
+        return Ok(());
+    };
+    let written: String = ty.to_token_stream().to_string();
+    let has = |name: &str| {
+        let mut words = written.split(|c: char| !c.is_alphanumeric() && c != '_');
+        words.any(|word| word == name)
+    };
+    let advice = if has("Python") {
+        "an `async fn` is not attached to the interpreter: use `Python::attach` inside of it, where no `await` is"
+    } else if has("PyRef") || has("PyRefMut") || has("PyClassGuard") || has("PyClassGuardMut") {
+        "take `Py<…>`, or `&self` or `&mut self` for the object itself"
+    } else if has("PyType") {
+        "take `Py<PyType>`"
+    } else if has("PyModule") {
+        "take `Py<PyModule>`"
+    } else if has("Bound") || has("Borrowed") {
+        "take `Py<…>`, and `bind` it inside of `Python::attach`"
+    } else if has("str") {
+        "take `String`"
+    } else if has("u8") {
+        "take `Vec<u8>`"
+    } else {
+        "take it by value, or as `Py<…>` if it is an object of a class"
+    };
+    Err(Error::new_spanned(
+        ty,
+        format!(
+            "an exported `async fn` outlives the call and cannot keep the borrow `{borrow}`: {advice}"
+        ),
+    ))
+}
+
+/// The first thing in a type that says that it borrows.
+fn borrow_in(tokens: TokenStream) -> Option<String> {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let found = match token {
+            TokenTree::Group(group) => borrow_in(group.stream()),
+            TokenTree::Punct(mark) if mark.as_char() == '&' => Some("&".to_owned()),
+            TokenTree::Punct(mark) if mark.as_char() == '\'' => match tokens.peek() {
+                Some(TokenTree::Ident(name)) if name != "static" => Some(format!("'{name}")),
+                _ => None,
+            },
+            TokenTree::Ident(name) => {
+                let borrows = [
+                    "Python",
+                    "Bound",
+                    "Borrowed",
+                    "PyRef",
+                    "PyRefMut",
+                    "PyClassGuard",
+                    "PyClassGuardMut",
+                ];
+                borrows
+                    .iter()
+                    .any(|it| name == it)
+                    .then(|| name.to_string())
+            }
+            _ => None,
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
+/// What the `async fn` comes to.
+pub(super) struct Returns {
+    ty: Option<Type>,
+    /// Whether `None` ends an iteration.
+    is_next: bool,
+}
+
+impl Returns {
+    pub(super) fn parse(output: &ReturnType, is_next: bool) -> Result<Self> {
+        let ReturnType::Type(_, ty) = output else {
+            return Ok(Self { ty: None, is_next });
+        };
+        let tokens = ty.to_token_stream();
+        let is_opaque =
+            |token: TokenTree| matches!(token, TokenTree::Ident(name) if name == "impl");
+        if tokens.clone().into_iter().any(is_opaque) {
+            return Err(Error::new_spanned(
+                ty,
+                "Python gets what an exported `async fn` returns: name its type instead of `impl …`",
+            ));
+        }
+        let borrow = borrow_in(without_static(tokens));
+        if let Some(borrow) = borrow {
+            return Err(Error::new_spanned(
+                ty,
+                format!(
+                    "what an exported `async fn` returns outlives its arguments and cannot borrow (`{borrow}`): return an \
+                     owned value, or `Py<…>`"
+                ),
+            ));
+        }
+        Ok(Self {
+            ty: Some((**ty).clone()),
+            is_next,
+        })
+    }
+
+    pub(super) fn span(&self) -> Option<Span> {
+        self.ty.as_ref().map(|ty| ty.span())
+    }
+
+    /// The type as a type stub shows it. PyO3's rules are for what a plain function returns: `()` is `None`, and the
+    /// `Option` of `__anext__` is not seen.
+    pub(super) fn in_python(&self, private: &TokenStream) -> TokenStream {
+        let none = quote!(#private::pyo3::Py<#private::pyo3::types::PyNone>);
+        let Some(ty) = &self.ty else {
+            return none;
+        };
+        let value = argument_of(ty, |name| name.ends_with("Result")).unwrap_or(ty);
+        let item = argument_of(value, |name| self.is_next && name == "Option");
+        match (value, item) {
+            (Type::Tuple(tuple), _) if tuple.elems.is_empty() => none,
+            (_, Some(item)) => item.to_token_stream(),
+            _ => ty.to_token_stream(),
+        }
+    }
+
+    /// Makes a `PyResult` of the output.
+    pub(super) fn result(
+        &self,
+        output: &TokenStream,
+        private: &TokenStream,
+        span: Span,
+    ) -> TokenStream {
+        let result = quote_spanned!(span=> #private::outcome(&#output).into_result(#output));
+        if !self.is_next {
+            return result;
+        }
+        quote! {
+            let #output = #result;
+            #private::next_item(&#output).into_result(#output)
+        }
+    }
+}
+
+/// The first type argument of a path that ends in such a name.
+fn argument_of(ty: &Type, is_it: impl Fn(&str) -> bool) -> Option<&Type> {
+    let Type::Path(path) = ty else {
+        return None;
+    };
+    let last = path.path.segments.last()?;
+    match &last.arguments {
+        PathArguments::AngleBracketed(arguments) if is_it(&last.ident.to_string()) => {
+            arguments.args.iter().find_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Takes each `&'static` out.
+fn without_static(tokens: TokenStream) -> TokenStream {
+    let mut kept: Vec<TokenTree> = Vec::new();
+    for token in tokens {
+        match token {
+            TokenTree::Ident(name) if name == "static" => {
+                kept.pop();
+                let is_reference = |token: &TokenTree| matches!(token, TokenTree::Punct(mark) if mark.as_char() == '&');
+                if kept.last().is_some_and(is_reference) {
+                    kept.pop();
+                }
+            }
+            token => kept.push(token),
+        }
+    }
+    kept.into_iter().collect()
+}

@@ -1,0 +1,345 @@
+//! Every shape of an `async fn` that the attributes export, on every runtime.
+
+/// Stamps what is exported on a runtime, a Python module of its name.
+macro_rules! exported {
+    ($runtime:ident, $name:literal) => {
+        pub(crate) mod $runtime {
+            use std::sync::atomic::{AtomicUsize, Ordering};
+            use std::thread;
+            use std::time::Duration;
+
+            use pyo3::exceptions::{PyStopAsyncIteration, PyValueError};
+            use pyo3::prelude::*;
+            use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+            use pyo3_asyncio::CancelHandle;
+
+            use crate::bridge;
+            use crate::gate::{Answer, Gate};
+
+            /// Adds, which it need not be asynchronous for.
+            #[pyo3_asyncio::$runtime::pyfunction(signature = (a, /, b=2, *, c=3))]
+            pub(crate) async fn add(a: i64, b: i64, c: i64) -> i64 {
+                a + b + c
+            }
+
+            #[pyo3_asyncio::$runtime::pyfunction]
+            pub(crate) async fn nothing() {}
+
+            #[pyo3_asyncio::$runtime::pyfunction]
+            pub(crate) async fn nothing_or_error(error: bool) -> PyResult<()> {
+                match error {
+                    true => Err(PyValueError::new_err("an error")),
+                    false => Ok(()),
+                }
+            }
+
+            /// Rust calls an exported function as any other.
+            #[pyo3_asyncio::$runtime::pyfunction]
+            pub(crate) async fn add_twice(a: i64) -> i64 {
+                add(add(a, 0, 1).await, 0, 1).await
+            }
+
+            /// An error of a library.
+            pub(crate) struct Rejected(String);
+
+            impl From<Rejected> for PyErr {
+                fn from(Rejected(text): Rejected) -> Self {
+                    PyValueError::new_err(text)
+                }
+            }
+
+            #[pyo3_asyncio::$runtime::pyfunction]
+            pub(crate) async fn reject(text: String) -> Result<usize, Rejected> {
+                match text.is_empty() {
+                    true => Ok(0),
+                    false => Err(Rejected(text)),
+                }
+            }
+
+            /// A type that does not look like a result.
+            type Reply = PyResult<String>;
+
+            #[pyo3_asyncio::$runtime::pyfunction]
+            pub(crate) async fn reply(r#type: String) -> Reply {
+                Ok(r#type)
+            }
+
+            #[pyo3_asyncio::$runtime::pyfunction]
+            #[pyo3(name = "public_name", text_signature = "(whatever)")]
+            pub(crate) async fn private_name(_whatever: Py<PyAny>) {}
+
+            #[pyo3_asyncio::$runtime::pyfunction(pass_module, signature = (*args, **kwargs))]
+            pub(crate) async fn everything(
+                module: Py<PyModule>,
+                args: Py<PyTuple>,
+                kwargs: Option<Py<PyDict>>,
+            ) -> (Py<PyModule>, Py<PyTuple>, Option<Py<PyDict>>) {
+                (module, args, kwargs)
+            }
+
+            fn length(object: &Bound<'_, PyAny>) -> PyResult<usize> {
+                object.len()
+            }
+
+            #[pyo3_asyncio::$runtime::pyfunction]
+            pub(crate) async fn length_of(#[pyo3(from_py_with = length)] object: usize) -> usize {
+                object
+            }
+
+            /// The loop and the value of a context variable, as the Rust future sees them, where the runtime's timers are.
+            #[pyo3_asyncio::$runtime::pyfunction]
+            pub(crate) async fn surroundings(
+                variable: Py<PyAny>,
+            ) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
+                bridge::sleep(Duration::ZERO).await;
+                Python::attach(|py| {
+                    let locals = bridge::get_current_locals(py)?;
+                    let value = locals
+                        .context(py)
+                        .call_method1("run", (variable.getattr(py, "get")?,))?;
+                    Ok((locals.event_loop(py).unbind(), value.unbind()))
+                })
+            }
+
+            #[pyo3_asyncio::$runtime::pyfunction]
+            pub(crate) async fn pass_through(gate: Py<Gate>) -> PyResult<Answer> {
+                gate.get().future()?.await
+            }
+
+            /// Passes the gate, unless it is cancelled: then it says so in `log`, and ends once `clean` is opened.
+            #[pyo3_asyncio::$runtime::pyfunction]
+            pub(crate) async fn pass_or_clean_up(
+                #[pyo3(cancel_handle)] mut cancel: CancelHandle,
+                gate: Py<Gate>,
+                clean: Py<Gate>,
+                log: Py<PyList>,
+            ) -> PyResult<Answer> {
+                ::tokio::select! {
+                    outcome = gate.get().future()? => outcome,
+                    cancelled = cancel.cancelled() => {
+                        Python::attach(|py| log.bind(py).append(cancelled.value(py)))?;
+                        clean.get().future()?.await?;
+                        Err(cancelled)
+                    }
+                }
+            }
+
+            fn thread_name() -> String {
+                format!("{:?}", thread::current().id())
+            }
+
+            /// The thread that calls.
+            #[pyfunction]
+            pub(crate) fn this_thread() -> String {
+                thread_name()
+            }
+
+            #[pyo3_asyncio::$runtime::pyfunction]
+            pub(crate) async fn polling_thread() -> String {
+                thread_name()
+            }
+
+            #[pyo3_asyncio::$runtime::pyfunction(eager_start)]
+            pub(crate) async fn eager_polling_thread() -> String {
+                thread_name()
+            }
+
+            /// A class whose methods run side by side.
+            #[pyclass(frozen, subclass, weakref)]
+            pub(crate) struct Shared {
+                name: String,
+                calls: AtomicUsize,
+            }
+
+            #[pyo3_asyncio::$runtime::pymethods]
+            impl Shared {
+                #[new]
+                fn new(name: String) -> Self {
+                    let calls = AtomicUsize::new(0);
+                    Self { name, calls }
+                }
+
+                #[classattr]
+                const ANSWER: i32 = 42;
+
+                #[getter]
+                fn calls(&self) -> usize {
+                    self.calls.load(Ordering::SeqCst)
+                }
+
+                fn plain(&self) -> String {
+                    self.name.clone()
+                }
+
+                /// Waits for the gate.
+                async fn pass_through(&self, gate: Py<Gate>) -> PyResult<Answer> {
+                    self.calls.fetch_add(1, Ordering::SeqCst);
+                    gate.get().future()?.await
+                }
+
+                #[pyo3(name = "greet", signature = (greeting="hello".to_owned()), eager_start)]
+                async fn greet_by_name(&self, greeting: String) -> String {
+                    format!("{greeting}, {} on {}", self.name, thread_name())
+                }
+
+                async fn itself(slf: Py<Self>) -> Py<Self> {
+                    slf
+                }
+
+                /// The one that is called by its name.
+                #[classmethod]
+                async fn connect(cls: Py<PyType>, name: Option<String>) -> PyResult<Self> {
+                    let class = Python::attach(|py| cls.bind(py).name()?.extract::<String>())?;
+                    Ok(Self::new(name.unwrap_or(class)))
+                }
+
+                #[staticmethod]
+                async fn double(number: i32) -> i32 {
+                    number * 2
+                }
+
+                async fn __call__(&self, number: i32) -> i32 {
+                    Self::double(number).await
+                }
+
+                async fn __aenter__(slf: Py<Self>) -> Py<Self> {
+                    slf
+                }
+
+                /// Counts as a call, and swallows a ValueError.
+                async fn __aexit__(
+                    &self,
+                    r#type: Option<Py<PyType>>,
+                    _error: Py<PyAny>,
+                    _traceback: Py<PyAny>,
+                ) -> bool {
+                    self.calls.fetch_add(1, Ordering::SeqCst);
+                    let is_value_error = |class: Py<PyType>| {
+                        Python::attach(|py| class.bind(py).is_subclass_of::<PyValueError>())
+                    };
+                    r#type.is_some_and(|class| is_value_error(class).unwrap_or(false))
+                }
+            }
+
+            /// Counts up to a number. Ends as it is made to.
+            #[pyclass]
+            pub(crate) struct UpTo {
+                next: u32,
+                end: u32,
+            }
+
+            #[pyo3_asyncio::$runtime::pymethods]
+            impl UpTo {
+                #[new]
+                fn new(end: u32) -> Self {
+                    Self { next: 0, end }
+                }
+
+                fn __aiter__(slf: Py<Self>) -> Py<Self> {
+                    slf
+                }
+
+                async fn __anext__(&mut self) -> PyResult<Option<u32>> {
+                    smol::future::yield_now().await;
+                    let next = self.next;
+                    self.next += 1;
+                    Ok((next < self.end).then_some(next))
+                }
+            }
+
+            /// An iterator that ends by the exception.
+            #[pyclass(frozen)]
+            pub(crate) struct Empty;
+
+            #[pyo3_asyncio::$runtime::pymethods]
+            impl Empty {
+                #[new]
+                fn new() -> Self {
+                    Self
+                }
+
+                fn __aiter__(slf: Py<Self>) -> Py<Self> {
+                    slf
+                }
+
+                async fn __anext__(&self) -> PyResult<u32> {
+                    Err(PyStopAsyncIteration::new_err(()))
+                }
+            }
+
+            /// A class whose methods borrow it.
+            #[pyclass]
+            pub(crate) struct Counter {
+                #[pyo3(get, set)]
+                count: usize,
+            }
+
+            #[pyo3_asyncio::$runtime::pymethods]
+            impl Counter {
+                #[new]
+                fn new() -> Self {
+                    Self { count: 0 }
+                }
+
+                /// Counts once the gate is open.
+                async fn add(&mut self, gate: Py<Gate>) -> PyResult<usize> {
+                    gate.get().future()?.await?;
+                    self.count += 1;
+                    Ok(self.count)
+                }
+
+                async fn read(&self, gate: Py<Gate>) -> PyResult<usize> {
+                    gate.get().future()?.await?;
+                    Ok(self.count)
+                }
+
+                #[pyo3(eager_start)]
+                async fn add_now(&mut self) -> usize {
+                    self.count += 1;
+                    self.count
+                }
+
+                /// Counts the cancellations, until the gate is open.
+                async fn count_cancellations(
+                    &mut self,
+                    gate: Py<Gate>,
+                    #[pyo3(cancel_handle)] mut cancel: CancelHandle,
+                ) -> PyResult<usize> {
+                    let opened = gate.get().future()?;
+                    ::tokio::pin!(opened);
+                    loop {
+                        ::tokio::select! {
+                            outcome = &mut opened => return outcome.map(|_| self.count),
+                            _ = cancel.cancelled() => self.count += 1,
+                        }
+                    }
+                }
+            }
+
+            /// Functions that an inline module declares itself.
+            #[pymodule(submodule)]
+            pub(crate) mod inline {
+                use pyo3_asyncio::$runtime::pyfunction;
+
+                #[pyfunction]
+                async fn declared() -> &'static str {
+                    "inline"
+                }
+            }
+
+            #[pymodule(submodule, name = $name)]
+            pub(crate) mod exported {
+                #[pymodule_export]
+                use super::{
+                    Counter, Empty, Shared, UpTo, add, add_twice, eager_polling_thread, everything,
+                    inline, length_of, nothing, nothing_or_error, pass_or_clean_up, pass_through,
+                    polling_thread, private_name, reject, reply, surroundings, this_thread,
+                };
+            }
+        }
+    };
+}
+
+exported!(async_std, "async_std");
+exported!(smol, "smol");
+exported!(tokio, "tokio");

@@ -1,0 +1,90 @@
+//! Calls that wait for a Rust future, and so for signals.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3_asyncio::tokio as bridge;
+
+use crate::ledger::recorded;
+
+/// Calls a Python function, and never ends.
+async fn never_after(function: Py<PyAny>) -> PyResult<()> {
+    // The caller is not on the stack any more when the function is called.
+    tokio::task::yield_now().await;
+    Python::attach(|py| function.call0(py))?;
+    pending().await
+}
+
+/// `block_on` a Rust future that calls a Python function, and never ends.
+#[pyfunction]
+pub(crate) fn block_on(py: Python<'_>, function: Py<PyAny>) -> PyResult<()> {
+    bridge::block_on(py, recorded(Arc::default(), never_after(function)))
+}
+
+/// `block_on` a Rust future that is woken again and again, and never ends.
+#[pyfunction]
+pub(crate) fn block_on_busy(py: Python<'_>, function: Py<PyAny>) -> PyResult<()> {
+    let future = async move {
+        Python::attach(|py| function.call0(py))?;
+        loop {
+            tokio::task::yield_now().await;
+        }
+    };
+    bridge::block_on(py, recorded(Arc::default(), future))
+}
+
+/// `block_on` a Rust future that calls a Python function, and ends.
+#[pyfunction]
+pub(crate) fn block_on_call(py: Python<'_>, function: Py<PyAny>) -> PyResult<Py<PyAny>> {
+    let future = async move { Python::attach(|py| function.call0(py)) };
+    bridge::block_on(py, recorded(Arc::default(), future))
+}
+
+/// `block_on` a Rust future that gives way to the runtime so many times, and then returns the value.
+#[pyfunction]
+pub(crate) fn block_on_turns(
+    py: Python<'_>,
+    count: usize,
+    value: Py<PyAny>,
+) -> PyResult<Py<PyAny>> {
+    let future = async move {
+        for _ in 0..count {
+            tokio::task::yield_now().await;
+        }
+        Ok(value)
+    };
+    bridge::block_on(py, recorded(Arc::default(), future))
+}
+
+/// `block_on` a Rust future that awaits a Python awaitable of the current loop.
+#[pyfunction]
+pub(crate) fn block_on_python(py: Python<'_>, awaitable: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    let task = bridge::into_future(awaitable)?;
+    bridge::block_on(py, recorded(Arc::default(), task))
+}
+
+/// `run` of the same as for `block_on`.
+#[pyfunction]
+pub(crate) fn run(py: Python<'_>, function: Py<PyAny>) -> PyResult<()> {
+    bridge::run(py, recorded(Arc::default(), never_after(function)))
+}
+
+/// `run_until_complete` of the same as for `block_on`.
+#[pyfunction]
+pub(crate) fn run_until_complete(
+    event_loop: Bound<'_, PyAny>,
+    function: Py<PyAny>,
+) -> PyResult<()> {
+    bridge::run_until_complete(event_loop, recorded(Arc::default(), never_after(function)))
+}
+
+/// `run` of a Rust future that awaits what a Python function returns.
+#[pyfunction]
+pub(crate) fn run_python(py: Python<'_>, function: Py<PyAny>) -> PyResult<Py<PyAny>> {
+    let future = async move {
+        let task = Python::attach(|py| bridge::into_future(function.bind(py).call0()?))?;
+        task.await
+    };
+    bridge::run(py, recorded(Arc::default(), future))
+}

@@ -1,0 +1,186 @@
+//! Rust futures as coroutines, and with a first poll on the caller's thread.
+
+use std::future::{Future, pending, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use pyo3_asyncio::generic::{self, Runtime};
+use pyo3_asyncio::tokio as bridge;
+
+use crate::gate::Gate;
+use crate::ledger::recorded;
+
+/// A coroutine that gives way to the runtime so many times, and then returns the value. It has a name of its own.
+#[pyfunction]
+pub(crate) fn lazy_turns(
+    py: Python<'_>,
+    count: usize,
+    value: Py<PyAny>,
+) -> PyResult<Bound<'_, PyAny>> {
+    let future = recorded(Arc::default(), turns(count, value));
+    bridge::into_coroutine(py, async move {
+        let value = future.await?;
+        Ok(value)
+    })
+}
+
+/// The same with its first poll on this thread.
+#[pyfunction]
+pub(crate) fn eager_turns(
+    py: Python<'_>,
+    count: usize,
+    value: Py<PyAny>,
+) -> PyResult<Bound<'_, PyAny>> {
+    let future = recorded(Arc::default(), turns(count, value));
+    bridge::eager_future_into_py(py, async move {
+        let value = future.await?;
+        Ok(value)
+    })
+}
+
+async fn turns(count: usize, value: Py<PyAny>) -> PyResult<Py<PyAny>> {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+    Ok(value)
+}
+
+/// A coroutine that calls a Python function in its first poll and returns what that returned, not awaited.
+#[pyfunction]
+pub(crate) fn lazy_call(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let future = async move { Python::attach(|py| function.call0(py)) };
+    bridge::into_coroutine(py, recorded(Arc::default(), future))
+}
+
+/// The same with its first poll on this thread.
+#[pyfunction]
+pub(crate) fn eager_call(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let future = async move { Python::attach(|py| function.call0(py)) };
+    bridge::eager_future_into_py(py, recorded(Arc::default(), future))
+}
+
+/// Calls a Python function in the first poll, on this thread, and awaits what it returned.
+#[pyfunction]
+pub(crate) fn eager_await(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let future = async move {
+        let task = Python::attach(|py| bridge::into_future(function.bind(py).call0()?))?;
+        task.await
+    };
+    bridge::eager_future_into_py(py, recorded(Arc::default(), future))
+}
+
+/// A future that wakes itself so many times within its first poll, on this thread or on another, and is ready in the next
+/// one. It returns the number of its polls.
+#[pyfunction]
+pub(crate) fn eager_wakes(
+    py: Python<'_>,
+    wakes: usize,
+    from_another_thread: bool,
+) -> PyResult<Bound<'_, PyAny>> {
+    let mut polls = 0;
+    let future = poll_fn(move |cx| {
+        polls += 1;
+        if polls > 1 {
+            return Poll::Ready(Ok(polls));
+        }
+        let waker = cx.waker().clone();
+        let wake = move || (0..wakes).for_each(|_| waker.wake_by_ref());
+        if from_another_thread {
+            let woken = std::thread::spawn(wake).join();
+            woken.expect("waking does not panic");
+        } else {
+            wake();
+        }
+        Poll::Pending
+    });
+    bridge::eager_future_into_py(py, recorded(Arc::default(), future))
+}
+
+/// A coroutine that hears of cancellations and goes on: it appends each to `log` until the gate is opened.
+#[pyfunction]
+pub(crate) fn persistent<'py>(
+    py: Python<'py>,
+    gate: &Bound<'py, Gate>,
+    log: Py<PyList>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let future = gate.get().future()?;
+    bridge::into_cancellable_coroutine(py, |mut cancel| async move {
+        let mut future = std::pin::pin!(future);
+        loop {
+            tokio::select! {
+                biased;
+                cancelled = cancel.cancelled() => {
+                    Python::attach(|py| log.bind(py).append(cancelled.value(py)))?;
+                }
+                outcome = &mut future => return outcome,
+            }
+        }
+    })
+}
+
+/// A coroutine that drops its cancel handle, and then waits for the gate.
+#[pyfunction]
+pub(crate) fn deaf<'py>(py: Python<'py>, gate: &Bound<'py, Gate>) -> PyResult<Bound<'py, PyAny>> {
+    let future = gate.get().future()?;
+    bridge::into_cancellable_coroutine(py, |cancel| {
+        drop(cancel);
+        future
+    })
+}
+
+/// A coroutine that waits for the gate, and says then whether it was cancelled meanwhile, without having waited for that.
+#[pyfunction]
+pub(crate) fn asks_afterwards<'py>(
+    py: Python<'py>,
+    gate: &Bound<'py, Gate>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let future = gate.get().future()?;
+    bridge::into_cancellable_coroutine(py, |mut cancel| async move {
+        future.await?;
+        if cancel.is_cancelled() {
+            // It waits already: nobody has to cancel again.
+            return Err(cancel.cancelled().await);
+        }
+        Ok("not cancelled")
+    })
+}
+
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+/// A coroutine whose future is never ready, and panics when it is dropped.
+#[pyfunction]
+pub(crate) fn panics_when_dropped(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let bomb = PanicsWhenDropped;
+    let future = async move {
+        let _bomb = bomb;
+        pending::<PyResult<()>>().await
+    };
+    bridge::into_coroutine(py, recorded(Arc::default(), future))
+}
+
+/// A runtime that takes no tasks.
+struct Refuses;
+
+impl Runtime for Refuses {
+    fn spawn<F>(_: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        panic!("no more tasks");
+    }
+}
+
+/// A coroutine for a runtime that panics when it is given a task.
+#[pyfunction]
+pub(crate) fn refused(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let future = recorded(Arc::default(), pending::<PyResult<()>>());
+    generic::into_coroutine::<Refuses, _, _>(py, future)
+}

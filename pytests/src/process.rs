@@ -1,0 +1,44 @@
+//! The end of the runtime and of the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3_asyncio::tokio as bridge;
+
+use crate::ledger::recorded;
+
+/// Ends the runtime, and says whether all of it has ended in time.
+#[pyfunction]
+pub(crate) fn shutdown(seconds: f64) -> bool {
+    bridge::shutdown(Duration::from_secs_f64(seconds))
+}
+
+/// Chooses the worker threads of the next runtime.
+#[pyfunction]
+pub(crate) fn init_runtime(worker_threads: usize) -> PyResult<()> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(worker_threads).enable_all();
+    bridge::try_init(builder).map_err(|late| PyRuntimeError::new_err(late.to_string()))
+}
+
+/// How many worker threads the runtime has.
+#[pyfunction]
+pub(crate) fn workers() -> usize {
+    bridge::handle().metrics().num_workers()
+}
+
+/// A Rust future that calls a function again and again, attached on a thread of the runtime, and never ends.
+#[pyfunction]
+pub(crate) fn call_for_ever(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let future = async move {
+        loop {
+            Python::attach(|py| function.call0(py))?;
+            tokio::task::yield_now().await;
+        }
+        #[expect(unreachable_code, reason = "it says what the future would return")]
+        PyResult::Ok(())
+    };
+    bridge::future_into_py(py, recorded(Arc::default(), future))
+}

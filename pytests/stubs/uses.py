@@ -1,0 +1,41 @@
+"""What a type checker makes of the stubs of the functions that the attributes export. It is checked, and never run."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from pyo3_asyncio_pytests import Gate
+from pyo3_asyncio_pytests.tokio import Counter, Empty, Shared, UpTo, add, everything, inline, nothing, nothing_or_error, reject, reply
+from typing_extensions import assert_type
+
+
+async def functions() -> None:
+    coroutine: Coroutine[Any, Any, int] = add(1)
+    assert_type(await coroutine, int)
+    assert_type(await reject("text"), int)
+    assert_type(await reply("text"), str)
+    assert_type(await inline.declared(), str)
+    assert_type((await everything(1, two=2))[2], "dict[Any, Any] | None")
+    await nothing()
+    await nothing_or_error(False)
+    # A line with nothing to ignore is an error itself.
+    add(1)  # type: ignore[unused-coroutine]
+    await add("one")  # type: ignore[arg-type]
+    await add(a=1)  # type: ignore[call-arg]
+    add(1) + 1  # type: ignore[operator]
+    returned = await nothing()  # type: ignore[func-returns-value]
+
+
+async def methods() -> None:
+    assert_type(await Shared.connect("name"), Shared)
+    assert_type(await Shared.double(1), int)
+    shared = Shared("name")
+    assert_type(await shared.greet(), str)
+    assert_type(await shared(1), int)
+    assert_type(await Counter().read(Gate()), int)
+    async with shared as entered:
+        assert_type(entered, Shared)
+    async for number in UpTo(3):
+        assert_type(number, int)
+    assert_type([number async for number in Empty()], "list[int]")
+    for number in UpTo(3):  # type: ignore[attr-defined]
+        pass

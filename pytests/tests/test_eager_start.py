@@ -1,0 +1,236 @@
+"""Eager start: the first poll on the caller's thread."""
+
+import asyncio
+import contextvars
+import inspect
+import threading
+
+import pytest
+
+
+def test_what_is_ready_is_done_without_a_hop(run, rust):
+    async def main():
+        gate = rust.Gate()
+        gate.open("value")
+        future = gate.eager()
+        assert asyncio.isfuture(future) and future.done() and future.result() == "value"
+        assert gate.polls == 1
+        gate.wait_until_dropped()
+        assert await future == "value"
+        assert rust.eager_call(threading.get_ident).result() == threading.get_ident()
+
+    run(main())
+
+
+def test_what_is_not_ready_goes_on_on_the_runtime(run, rust):
+    async def main():
+        gate = rust.Gate()
+        future = gate.eager()
+        assert not future.done() and gate.polls >= 1
+        gate.open("value")
+        assert await future == "value"
+        assert await rust.eager_turns(10, "value") == "value"
+
+    run(main())
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_error_is_the_futures(run, rust, when):
+    async def main():
+        gate = rust.Gate()
+        if when == "before":
+            gate.fail(LookupError("from Rust"))
+        future = gate.eager()
+        assert future.done() == (when == "before")
+        if when == "after":
+            gate.fail(LookupError("from Rust"))
+        with pytest.raises(LookupError, match="from Rust"):
+            await future
+        gate.wait_until_dropped()
+
+    run(main())
+
+
+@pytest.mark.parametrize("end", ["panic", "panic_in_conversion"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_panic_is_the_futures(run, rust, capfd, when, end):
+    async def main():
+        gate = rust.Gate()
+        if when == "before":
+            getattr(gate, end)("in a poll")
+        future = gate.eager()
+        assert future.done() == (when == "before")
+        if when == "after":
+            getattr(gate, end)("in a poll")
+        with pytest.raises(rust.RustPanic, match="in a poll"):
+            await future
+        gate.wait_until_dropped()
+
+    run(main())
+    assert "panicked at" in capfd.readouterr().err
+
+
+def test_an_error_that_nobody_retrieves_is_reported(run, rust, complaints):
+    async def main():
+        gate = rust.Gate()
+        gate.fail(LookupError("from Rust"))
+        gate.eager()
+
+    run(main())
+    assert complaints.pop()["message"] == "RustFuture exception was never retrieved"
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_of_the_first_poll_comes_out_of_the_call(run, rust, kind):
+    async def main():
+        gate = rust.Gate()
+        gate.fail(kind("an interrupt"))
+        with pytest.raises(kind, match="an interrupt"):
+            gate.eager()
+
+    run(main())
+
+
+def test_a_cancellation_that_it_ends_with_cancels_the_future(run, rust):
+    async def main():
+        gate = rust.Gate()
+        gate.fail(asyncio.CancelledError("from Rust"))
+        future = gate.eager()
+        assert future.cancelled()
+        with pytest.raises(asyncio.CancelledError, match="from Rust"):
+            await future
+
+    run(main())
+
+
+@pytest.mark.parametrize("from_another_thread", [False, True])
+@pytest.mark.parametrize("wakes", [0, 1, 2, 100])
+def test_a_wake_up_within_the_first_poll_is_not_lost(run, rust, wakes, from_another_thread):
+    async def main():
+        assert await rust.eager_wakes(wakes, from_another_thread) == 2
+
+    run(main())
+
+
+def test_what_wakes_it_between_the_polls_is_not_lost(run, rust):
+    async def main():
+        for _ in range(500):
+            gate = rust.Gate()
+            opener = threading.Thread(target=gate.open, args=("value",))
+            opener.start()
+            assert await gate.eager() == "value"
+            opener.join()
+
+    run(main())
+
+
+def test_the_first_poll_is_a_part_of_the_callers_task(loop, run, rust):
+    var = contextvars.ContextVar("var")
+
+    async def main():
+        var.set("the caller's")
+        task = asyncio.current_task()
+        assert rust.eager_call(asyncio.current_task).result() is task
+        assert rust.eager_call(rust.current_loop).result() is loop
+        assert rust.eager_call(lambda: rust.current_context()[var]).result() == "the caller's"
+        assert rust.eager_call(var.get).result() == "the caller's"
+        # The locals are the caller's again.
+        assert rust.current_loop() is loop
+
+    run(main())
+
+
+def test_the_first_poll_starts_others(run, rust):
+    async def main():
+        inner = rust.eager_call(lambda: rust.eager_call(lambda: "innermost")).result()
+        assert inner.result() == "innermost"
+        assert await rust.eager_await(lambda: rust.turns(3, "from Rust")) == "from Rust"
+        assert await rust.eager_await(lambda: rust.lazy_turns(3, "from a coroutine")) == "from a coroutine"
+        assert await rust.eager_await(lambda: asyncio.sleep(0, "from Python")) == "from Python"
+        assert await rust.eager_await(lambda: rust.eager_turns(3, "nested")) == "nested"
+
+    run(main())
+
+
+def test_other_threads_run_while_it_is_polled(run, rust):
+    """Detached: whoever has the interpreter meanwhile lets it go on."""
+
+    async def main():
+        attached, seen = threading.Event(), []
+
+        def call():
+            attached.set()
+            other.join()
+            return list(seen)
+
+        other = threading.Thread(target=lambda: (attached.wait(), seen.append("ran")))
+        other.start()
+        assert rust.eager_call(call).result() == ["ran"]
+
+    run(main())
+
+
+def test_cancelling_what_went_on_drops_it(run, rust):
+    async def main():
+        gate = rust.Gate()
+        future = gate.eager()
+        assert future.cancel()
+        gate.wait_until_dropped()
+        gate = rust.Gate()
+        task = asyncio.ensure_future(asyncio.wait_for(gate.eager(), 60))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        gate.wait_until_dropped()
+
+    run(main())
+
+
+def test_a_closed_loop_is_refused_before_the_first_poll(new_loop, rust):
+    loop, gate = new_loop(), rust.Gate()
+    loop.close()
+    with pytest.raises(rust.LoopClosed):
+        rust.run_in_scope(loop, gate.eager)
+    assert gate.polls == 0
+    gate.wait_until_dropped()
+
+
+def test_without_a_loop_it_is_a_coroutine_that_polls_on_its_first_step(loop, run, rust):
+    gate = rust.Gate()
+    coroutine = gate.eager()
+    assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED and gate.polls == 0
+    gate.open("value")
+
+    async def step():
+        with pytest.raises(StopIteration) as caught:
+            coroutine.send(None)
+        return caught.value.value
+
+    assert run(step()) == "value"
+    assert gate.polls == 1
+    assert run(rust.eager_turns(3, "value")) == "value"
+    assert run(rust.eager_call(threading.get_ident)) == threading.get_ident()
+
+
+@pytest.mark.parametrize("end", ["fail", "stop", "panic", "interrupt"])
+def test_what_an_eager_coroutine_fails_with_is_its_own(run, rust, capfd, end):
+    gate = rust.Gate()
+    coroutine = gate.eager()
+    ends = {
+        "fail": (lambda: gate.fail(LookupError("from Rust")), LookupError),
+        "stop": (lambda: gate.fail(StopIteration("from Rust")), RuntimeError),
+        "panic": (lambda: gate.panic("from Rust"), rust.RustPanic),
+        "interrupt": (lambda: gate.fail(KeyboardInterrupt("from Rust")), KeyboardInterrupt),
+    }
+    fail, kind = ends[end]
+    fail()
+
+    async def step():
+        with pytest.raises(kind):
+            coroutine.send(None)
+
+    run(step())
+    assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
+    gate.wait_until_dropped()
+    capfd.readouterr()

@@ -1,0 +1,316 @@
+"""Processes that fork: the child has a runtime and mailboxes of its own, and the parent does not notice."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import urllib.request
+
+import pytest
+from test_processes import START, environment, finished, program
+
+# What every program here needs: `in_child` runs a coroutine on a new loop in a child, and gives the child's process id.
+PRELUDE = """
+import os, traceback, warnings
+# Python 3.12 warns of every fork of a process that has threads.
+warnings.simplefilter("ignore", DeprecationWarning)
+
+def in_child(function, *arguments):
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        function(*arguments)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+def run_in_child(coroutine, *arguments):
+    return in_child(lambda: asyncio.run(coroutine(*arguments)))
+
+def wait_for(pid):
+    assert os.waitpid(pid, 0)[1] == 0
+
+async def use():
+    assert await rust.turns(3, "turns") == "turns"
+    await rust.nap(0.0001)
+    assert await rust.into_future(asyncio.sleep(0, "task")).wait() == "task"
+    assert await asyncio.gather(*(rust.turns(1, number) for number in range(100))) == list(range(100))
+"""
+
+
+def quiet(body, kind="asyncio"):
+    """Runs a program, which has nothing to complain about."""
+    ended = finished(program(PRELUDE + textwrap.dedent(body), kind))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize("kind", START)
+def test_the_child_of_a_fork_works_when_the_parent_has_used_rust(kind):
+    """https://github.com/PyO3/pyo3-async-runtimes/issues/40"""
+    quiet(
+        """
+        async def main():
+            await use()
+
+        asyncio.run(main())
+        wait_for(run_in_child(use))
+        asyncio.run(use())
+        # And its child, and another of the parent's.
+        wait_for(in_child(lambda: (asyncio.run(use()), wait_for(run_in_child(use)), asyncio.run(use()))))
+        wait_for(run_in_child(use))
+        print("done")
+        """,
+        kind,
+    )
+
+
+@pytest.mark.parametrize("kind", START)
+def test_a_hundred_forks_inside_a_running_loop_with_a_hundred_futures_in_flight(kind):
+    quiet(
+        """
+        async def main():
+            for _ in range(100):
+                naps = [rust.nap(0.00001 * number) for number in range(100)]
+                tasks = [rust.into_future(asyncio.sleep(0, number)).wait() for number in range(100)]
+                await rust.turns(1, None)
+                child = run_in_child(use)
+                await asyncio.gather(*naps)
+                assert await asyncio.gather(*tasks) == list(range(100))
+                wait_for(child)
+            print("done")
+        """,
+        kind,
+    )
+
+
+@pytest.mark.parametrize("kind", START)
+def test_forks_by_threads_while_another_thread_runs_a_loop(kind):
+    quiet(
+        """
+        async def main():
+            loop = asyncio.get_running_loop()
+
+            def fork():
+                for _ in range(10):
+                    wait_for(run_in_child(use))
+
+            # They begin before the loop uses Rust for the first time.
+            forks = [loop.run_in_executor(None, fork) for _ in range(3)]
+            while not all(fork.done() for fork in forks):
+                await use()
+            await asyncio.gather(*forks)
+            print("done")
+        """,
+        kind,
+    )
+
+
+@pytest.mark.parametrize("kind", START)
+def test_what_the_child_does_with_inherited_futures_does_not_reach_the_parent(kind):
+    quiet(
+        """
+        async def await_inherited(future):
+            try:
+                await future
+            except rust.RuntimeStopped as error:
+                assert "parent" in str(error)
+            else:
+                assert False
+
+        def settle(gates, futures, tasks):
+            for future in futures[:30]:
+                assert future.cancel()
+            for future in futures[30:40]:
+                future.set_result("from the child")
+            for task in tasks[:30]:
+                task.cancel()
+            for future in futures[40:60]:
+                future.add_done_callback(print)
+                assert isinstance(future.exception(), rust.RuntimeStopped)
+            del future, task
+            futures.clear(), tasks.clear(), gates.clear()
+            gc.collect()
+            asyncio.run(use())
+
+        async def main():
+            gates = [rust.Gate() for _ in range(100)]
+            futures = [gate.wait() for gate in gates]
+            waiters = [asyncio.ensure_future(wait(future)) for future in futures]
+            forever = [asyncio.ensure_future(asyncio.sleep(3600)) for _ in range(100)]
+            tasks = [rust.into_future(task).wait() for task in forever]
+            await rust.turns(3, None)
+            wait_for(in_child(settle, gates, futures, tasks))
+            await rust.turns(3, None)
+            assert not any(future.done() for future in futures + tasks + forever)
+            for number, gate in enumerate(gates):
+                assert gate.open(number)
+            assert await asyncio.gather(*waiters) == list(range(100))
+            for task in forever:
+                task.cancel()
+            await asyncio.wait(tasks)
+            print("done")
+
+        async def wait(future):
+            return await future
+        """,
+        kind,
+    )
+
+
+def test_a_loop_that_the_parent_has_left_to_the_child_works_there():
+    quiet(
+        """
+        async def main():
+            print("done")
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(use())
+
+        def child():
+            # Not closed: that takes the descriptors out of the epoll set, which asyncio shares with the parent.
+            loop.run_until_complete(use())
+            asyncio.run(use())
+
+        wait_for(in_child(child))
+        wait_for(in_child(child))
+        loop.run_until_complete(use())
+        loop.close()
+        """
+    )
+
+
+def test_the_child_shares_no_eventfd_of_a_mailbox():
+    quiet(
+        """
+        def eventfds():
+            found = set()
+            # Where the system does not tell, there is nothing to compare.
+            numbers = os.listdir("/proc/self/fdinfo") if os.path.exists("/proc/self/fdinfo") else []
+            for number in numbers:
+                try:
+                    with open(f"/proc/self/fdinfo/{number}") as info:
+                        found.update(line for line in info if line.startswith("eventfd-id"))
+                except FileNotFoundError:
+                    pass
+            return found
+
+        def check(mailbox):
+            assert not mailbox & eventfds(), (mailbox, eventfds())
+
+        async def main():
+            rust.workers()
+            before = eventfds()
+            await rust.turns(1, None)
+            wait_for(in_child(check, eventfds() - before))
+            await rust.turns(1, None)
+            print("done")
+        """
+    )
+
+
+def test_a_worker_that_sits_in_its_poll_does_not_keep_a_process_from_forking():
+    quiet(
+        """
+        async def main():
+            hold = rust.Hold()
+            for _ in range(3):
+                wait_for(run_in_child(use))
+            hold.let_go()
+            print("done")
+        """
+    )
+
+
+def test_workers_that_attach_do_not_keep_a_process_from_forking():
+    quiet(
+        """
+        async def main():
+            busy = [rust.call_for_ever(lambda: sum(range(100))) for _ in range(4)]
+            for _ in range(10):
+                await rust.turns(3, None)
+                wait_for(run_in_child(use))
+            for future in busy:
+                future.cancel()
+            print("done")
+        """
+    )
+
+
+@pytest.mark.parametrize("kind", START)
+def test_multiprocessing_forks(kind):
+    quiet(
+        """
+        import multiprocessing
+
+        def load(number):
+            return asyncio.run(load_item(number))
+
+        async def load_item(number):
+            await use()
+            return await rust.turns(1, number * number)
+
+        async def main():
+            await use()
+            context = multiprocessing.get_context("fork")
+            process = context.Process(target=load, args=(1,))
+            process.start()
+            process.join()
+            assert process.exitcode == 0
+            # As the data loaders do it that have workers.
+            with context.Pool(2) as pool:
+                assert pool.map(load, range(20), chunksize=3) == [number * number for number in range(20)]
+                await use()
+            print("done")
+        """,
+        kind,
+    )
+
+
+APPLICATION = """
+import asyncio, os
+import pyo3_asyncio_pytests as rust
+
+async def work():
+    await rust.nap(0.0001)
+    return await rust.into_future(asyncio.sleep(0, await rust.turns(3, b"from rust "))).wait()
+
+# With --preload this is in the master, whose runtime the workers do not have.
+asyncio.run(work())
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    body = await work() + str(os.getpid()).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+@pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
+def test_workers_of_a_server_that_forks(tmp_path, preload):
+    (tmp_path / "application.py").write_text(APPLICATION)
+    # The socket is made here, and handed down: nobody else can have its port.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [sys.executable, "-W", "ignore", "-m", "gunicorn", "application:app", "--workers", "2"]
+        command += ["--worker-class", "uvicorn.workers.UvicornWorker", "--bind", f"fd://{server.fileno()}"]
+        command += ["--chdir", str(tmp_path), "--graceful-timeout", "30", "--log-level", "warning", *preload]
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        master = subprocess.Popen(
+            command, pass_fds=[server.fileno()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        )
+        try:
+            workers = set()
+            while len(workers) < 2:
+                with urllib.request.urlopen(address, timeout=60) as response:
+                    text, _, worker = response.read().rpartition(b" ")
+                    assert (response.status, text) == (200, b"from rust")
+                    workers.add(worker)
+        finally:
+            master.send_signal(signal.SIGTERM)
+            out, err = master.communicate(timeout=60)
+    assert (master.returncode, out, err) == (0, b"", b"")

@@ -1,0 +1,70 @@
+"""The counters, as a module shows them to Python."""
+
+import asyncio
+import datetime
+
+import pytest
+
+from conftest import eventually
+
+
+@pytest.fixture
+def since(rust):
+    """What has been counted since the test began."""
+    before = rust.metrics()
+
+    def since():
+        return {name: value - before[name] for name, value in rust.metrics().items()}
+
+    return since
+
+
+def test_futures_are_counted_while_they_are_in_flight(run, rust, since):
+    async def main():
+        futures = [rust.never() for _ in range(10)]
+        assert since()["rust_futures"] == 10
+        for future in futures:
+            future.cancel()
+        await asyncio.wait(futures)
+
+    run(main())
+    assert eventually(lambda: since()["rust_futures"] == 0)
+
+
+def test_awaitables_are_counted_while_rust_awaits_them(run, rust, since):
+    async def main():
+        opened = asyncio.Event()
+        waiting = [asyncio.ensure_future(rust.into_future(opened.wait()).wait()) for _ in range(10)]
+        await rust.turns(1, None)
+        assert since()["python_tasks"] == 10
+        opened.set()
+        await asyncio.gather(*waiting)
+
+    run(main())
+    assert eventually(lambda: since()["python_tasks"] == 0)
+
+
+def test_a_burst_is_one_wake_up(loop, run, rust, since):
+    """The loop does not turn while the gates are opened."""
+
+    async def main():
+        gates = [rust.Gate() for _ in range(50)]
+        futures = [gate.wait() for gate in gates]
+        await rust.turns(1, None)
+        # A job's turn is counted when it is over.
+        await asyncio.sleep(0)
+        before = since()
+        for gate in gates:
+            gate.open(None)
+            gate.wait_until_dropped()
+        await asyncio.wait(futures)
+        await asyncio.sleep(0)
+        return {name: value - before[name] for name, value in since().items()}
+
+    burst = run(main())
+    assert burst["jobs"] == 50
+    # The last result may come after the drop that was waited for.
+    assert 1 <= burst["wake_ups"] <= 2
+    assert burst["mailbox_wait"] > datetime.timedelta(0)
+    assert rust.metrics()["largest_burst"] >= 49
+    assert rust.metrics()["longest_mailbox_wait"] > datetime.timedelta(0)

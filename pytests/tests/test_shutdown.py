@@ -1,0 +1,179 @@
+"""The runtime ends when it is told to, and starts again."""
+
+import asyncio
+import gc
+import threading
+
+import pytest
+from conftest import eventually, threads
+from test_processes import finished, program
+
+PATIENCE = 30
+
+
+@pytest.fixture(autouse=True)
+def runs_again(rust):
+    """The next test finds a runtime as this one did."""
+    yield
+    rust.workers()
+
+
+def test_a_future_that_is_dropped_by_a_shutdown_raises_runtime_stopped(rust, run):
+    async def main():
+        futures = [rust.never() for _ in range(100)]
+        tasks = [asyncio.ensure_future(wait(future)) for future in futures]
+        await rust.turns(1, None)
+        assert rust.shutdown(PATIENCE)
+        for result in await asyncio.gather(*futures, *tasks, return_exceptions=True):
+            assert isinstance(result, rust.RuntimeStopped)
+            assert "shut down" in str(result)
+
+    async def wait(future):
+        await future
+
+    run(main())
+
+
+def test_a_rust_future_is_dropped_when_the_shutdown_says_so(rust, run):
+    async def main():
+        gates = [rust.Gate() for _ in range(100)]
+        futures = [gate.wait() for gate in gates]
+        await rust.turns(1, None)
+        assert rust.shutdown(PATIENCE)
+        assert [gate.open(None) for gate in gates] == [False] * 100
+        await asyncio.wait(futures)
+        assert all(isinstance(future.exception(), rust.RuntimeStopped) for future in futures)
+
+    run(main())
+
+
+def test_a_python_task_is_cancelled_when_the_rust_future_that_awaits_it_is_dropped(rust, run):
+    async def main():
+        ended = asyncio.Event()
+
+        async def sleep():
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                ended.set()
+
+        future = rust.into_future(sleep()).wait()
+        await rust.turns(1, None)
+        assert rust.shutdown(PATIENCE)
+        await ended.wait()
+        with pytest.raises(rust.RuntimeStopped):
+            await future
+
+    run(main())
+
+
+def test_the_runtime_starts_again_when_it_is_used(rust, run):
+    async def main():
+        for turn in range(20):
+            assert await rust.turns(3, turn) == turn
+            await rust.nap(0.0001)
+            assert rust.shutdown(PATIENCE)
+
+    run(main())
+
+
+def test_the_threads_of_the_runtime_end(rust, run):
+    async def main():
+        await rust.turns(3, None)
+        before = threads()
+        assert rust.shutdown(PATIENCE)
+        assert eventually(lambda: threads() <= before - rust.WORKERS) or not before
+
+    run(main())
+
+
+def test_a_poll_that_needs_the_interpreter_does_not_hold_up_a_shutdown(rust, run):
+    """https://github.com/Kludex/granian/pull/876"""
+
+    async def main():
+        called = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        future = rust.call_for_ever(lambda: loop.call_soon_threadsafe(called.set))
+        await called.wait()
+        assert rust.shutdown(PATIENCE)
+        with pytest.raises(rust.RuntimeStopped):
+            await future
+
+    run(main())
+
+
+def test_a_shutdown_that_is_not_over_in_time_says_so_and_goes_on(rust, run):
+    async def main():
+        hold = rust.Hold()
+        assert not rust.shutdown(0.01)
+        assert await rust.turns(3, "a new runtime") == "a new runtime"
+        hold.let_go()
+        hold.wait_until_dropped()
+        with pytest.raises(rust.RuntimeStopped):
+            await hold.future
+
+    run(main())
+
+
+def test_a_shutdown_by_a_future_of_the_runtime_does_not_wait_for_itself(rust, run):
+    async def main():
+        ended = []
+
+        def shut_down():
+            if not ended:
+                ended.append(rust.shutdown(0.01))
+
+        future = rust.call_for_ever(shut_down)
+        with pytest.raises(rust.RuntimeStopped):
+            await future
+        assert ended == [False]
+
+    run(main())
+
+
+def test_shutdowns_and_uses_from_many_threads_leave_nobody_waiting(rust):
+    outcomes = []
+
+    async def use():
+        for _ in range(50):
+            try:
+                outcomes.append(await rust.turns(2, "done"))
+            except rust.RuntimeStopped:
+                outcomes.append("stopped")
+
+    users = [threading.Thread(target=lambda: asyncio.run(use())) for _ in range(3)]
+    for user in users:
+        user.start()
+    while any(user.is_alive() for user in users):
+        rust.shutdown(PATIENCE)
+    for user in users:
+        user.join()
+    assert len(outcomes) == 150
+    assert set(outcomes) <= {"done", "stopped"}
+    gc.collect()
+
+
+def test_another_builder_is_taken_after_a_shutdown_and_kept():
+    ended = finished(
+        program(
+            """
+            async def main():
+                await rust.turns(1, None)
+                try:
+                    rust.init_runtime(3)
+                except RuntimeError as error:
+                    assert "already running" in str(error), error
+                else:
+                    assert False, "the runtime is in use"
+                for _ in range(2):
+                    assert rust.shutdown(30)
+                    rust.init_runtime(3)
+                    assert await rust.turns(1, "three") == "three"
+                    assert rust.workers() == 3
+                assert rust.shutdown(30)
+                assert rust.workers() == 3
+            """,
+            "asyncio",
+        )
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -1,0 +1,254 @@
+"""Real signals to real processes: Ctrl-C where Python people expect it, and the handlers of Python's loops."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from test_processes import environment
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither these signals nor terminals")
+
+IMPORTS = """
+import asyncio, atexit, signal, sys
+import pyo3_asyncio_pytests as rust
+
+if {kind!r} == "uvloop":
+    import uvloop
+    uvloop.install()
+
+def waiting():
+    print("waiting", flush=True)
+
+@atexit.register
+def tell():
+    rust.wait_until_live(0)
+    print("dropped", rust.dropped(), "of", rust.made())
+"""
+
+
+def signalled(body, kind, *signals):
+    """Runs a program, and sends it a signal each time it says that it is waiting. What it printed else, and its status."""
+    source = IMPORTS.format(kind=kind) + textwrap.dedent(body)
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", source],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    ) as process:
+        before = []
+        for number in signals:
+            # An empty line: it has ended.
+            while (line := process.stdout.readline()) not in ("waiting\n", ""):
+                before.append(line)
+            process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    return process.returncode, "".join([*before, out]).splitlines(), err
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def kind(request):
+    return request.param
+
+
+WAITS = {
+    "block_on": "rust.block_on(waiting)",
+    "block_on, woken all the time": "rust.block_on_busy(waiting)",
+    "run": "rust.run(waiting)",
+    "run_until_complete": "rust.run_until_complete(asyncio.new_event_loop(), waiting)",
+}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_ctrl_c_ends_a_wait_for_rust_and_the_process(kind, wait):
+    status, out, err = signalled(wait, kind, signal.SIGINT)
+    # Killed by the signal, which a shell shows as 130.
+    assert (status, out) == (-signal.SIGINT, ["dropped 1 of 1"])
+    assert err.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_a_program_can_catch_the_keyboard_interrupt_and_go_on(kind, wait):
+    status, out, err = signalled(
+        f"""
+        for _ in range(2):
+            try:
+                {wait}
+            except KeyboardInterrupt:
+                print("caught with", rust.made() - rust.dropped(), "alive")
+        """,
+        kind,
+        signal.SIGINT,
+        signal.SIGINT,
+    )
+    assert (status, err) == (0, "")
+    assert out == ["caught with 0 alive"] * 2 + ["dropped 2 of 2"]
+
+
+def test_ctrl_c_ends_block_on_inside_of_a_running_loop(kind):
+    """As in Jupyter, where the loop runs all the time: the cell is interrupted, the loop goes on."""
+    status, out, err = signalled(
+        """
+        async def cell():
+            try:
+                rust.block_on(waiting)
+            except KeyboardInterrupt:
+                print("interrupted")
+            return await rust.turns(3, "goes on")
+
+        loop = asyncio.new_event_loop()
+        # uvloop would take the signal for itself.
+        loop.call_soon(signal.signal, signal.SIGINT, signal.default_int_handler)
+        print(loop.run_until_complete(cell()))
+        loop.close()
+        """,
+        kind,
+        signal.SIGINT,
+    )
+    assert (status, out, err) == (0, ["interrupted", "goes on", "dropped 2 of 2"], "")
+
+
+@pytest.mark.parametrize("wait", ["rust.block_on(waiting)", "rust.block_on_busy(waiting)"])
+def test_what_a_signal_handler_raises_ends_block_on(kind, wait):
+    status, out, err = signalled(
+        f"""
+        def end(number, frame):
+            sys.exit(3)
+
+        signal.signal(signal.SIGTERM, end)
+        {wait}
+        """,
+        kind,
+        signal.SIGTERM,
+    )
+    assert (status, out, err) == (3, ["dropped 1 of 1"], "")
+
+
+def test_a_signal_handler_that_raises_nothing_lets_block_on_wait(kind):
+    status, out, err = signalled(
+        """
+        signal.signal(signal.SIGTERM, lambda number, frame: waiting())
+        try:
+            rust.block_on(waiting)
+        except KeyboardInterrupt:
+            print("interrupted")
+        """,
+        kind,
+        signal.SIGTERM,
+        signal.SIGTERM,
+        signal.SIGINT,
+    )
+    assert (status, out, err) == (0, ["interrupted", "dropped 1 of 1"], "")
+
+
+HANDLES = """
+async def main():
+    loop = asyncio.get_running_loop()
+    terminated = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, terminated.set)
+    rusts = [rust.never(), asyncio.ensure_future(rust.nap(3600)), asyncio.ensure_future(rust.wrap_sleep(3600))]
+    await rust.turns(10, None)
+    waiting()
+    await terminated.wait()
+    print("terminated")
+    for future in rusts:
+        future.cancel()
+    print(len(await asyncio.gather(*rusts, return_exceptions=True)), "cancelled")
+
+"""
+
+
+@pytest.mark.parametrize("start", ["asyncio.run(main())", "rust.run_python(main)"])
+def test_a_sigterm_handler_of_the_loop_works(kind, start):
+    status, out, err = signalled(HANDLES + start, kind, signal.SIGTERM)
+    assert (status, out[:2], err) == (0, ["terminated", "3 cancelled"], "")
+    made, dropped = re.fullmatch(r"dropped (\d+) of (\d+)", out[2]).groups()
+    assert made == dropped
+
+
+class Terminal:
+    """A Python at a terminal of its own, which turns what is typed into signals."""
+
+    LAUNCH = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+    PROMPT = ">>> "
+
+    def __init__(self, *arguments):
+        self.screen, tty = os.openpty()
+        # The plain prompt, without colours and without an editor of lines.
+        variables = {**environment(), "TERM": "dumb", "PYTHON_BASIC_REPL": "1", "INPUTRC": os.devnull}
+        launch = [sys.executable, "-c", self.LAUNCH, sys.executable, *arguments]
+        self.process = subprocess.Popen(
+            launch, stdin=tty, stdout=tty, stderr=tty, start_new_session=True, env=variables
+        )
+        os.close(tty)
+        self.read_until(self.PROMPT)
+
+    def read_until(self, text):
+        read = ""
+        while not read.endswith(text):
+            try:
+                some = os.read(self.screen, 1024)
+            except OSError:  # The terminal has nobody at its other end.
+                some = b""
+            if not some:
+                raise AssertionError(f"{text!r} did not come: {read}")
+            read += some.decode()
+        return read
+
+    def type(self, line, until=PROMPT):
+        os.write(self.screen, line.encode() + b"\n")
+        return self.read_until(until)
+
+    def ctrl_c(self):
+        os.write(self.screen, b"\x03")
+        return self.read_until(self.PROMPT)
+
+    def end(self):
+        os.write(self.screen, b"exit()\n")
+        try:
+            while os.read(self.screen, 1024):
+                pass
+        except OSError:
+            pass  # It has ended.
+        os.close(self.screen)
+        return self.process.wait(timeout=120)
+
+
+# What is typed is echoed: the word itself is only printed.
+DEFINE_WAITING = 'waiting = lambda: print("wait" + "ing!", end="", flush=True)'
+SEE_DROPPED = "rust.wait_until_live(0), rust.made() == rust.dropped()"
+
+
+def test_ctrl_c_at_the_prompt_ends_a_long_await_and_the_prompt_comes_back(kind):
+    terminal = Terminal("-i", "-q")
+    terminal.type("import asyncio, pyo3_asyncio_pytests as rust")
+    if kind == "uvloop":
+        terminal.type("import uvloop, warnings; warnings.simplefilter('ignore'); uvloop.install()")
+    terminal.type(DEFINE_WAITING)
+    terminal.type("async def main(): asyncio.get_running_loop().call_soon(waiting); await rust.never()\n")
+    for _ in range(2):
+        terminal.type("asyncio.run(main())", until="waiting!")
+        assert "KeyboardInterrupt" in terminal.ctrl_c()
+        assert "(None, True)" in terminal.type(SEE_DROPPED)
+    for wait in ["rust.block_on(waiting)", "rust.run(waiting)"]:
+        terminal.type(wait, until="waiting!")
+        assert "KeyboardInterrupt" in terminal.ctrl_c()
+        assert "(None, True)" in terminal.type(SEE_DROPPED)
+    assert terminal.end() == 0
+
+
+def test_ctrl_c_at_the_prompt_of_asyncio_ends_a_long_await_and_the_loop_goes_on():
+    terminal = Terminal("-m", "asyncio")
+    terminal.type("import pyo3_asyncio_pytests as rust")
+    terminal.type(DEFINE_WAITING)
+    for wait in ["await rust.never()", "await rust.wrap_sleep(3600)"]:
+        terminal.type(f"asyncio.get_running_loop().call_later(0.01, waiting); {wait}", until="waiting!")
+        assert "KeyboardInterrupt" in terminal.ctrl_c()
+        assert "5" in terminal.type("await rust.turns(3, 5)")
+    assert "(None, True)" in terminal.type(f"import gc; gc.collect() and None; {SEE_DROPPED}")
+    assert terminal.end() == 0

@@ -1,0 +1,122 @@
+//! A thread of Python's that waits for a Rust future, without an event loop.
+//!
+//! # Protocol
+//!
+//! 1. The calling thread polls the future, detached from the interpreter and inside the runtime's context. A task of the
+//!    runtime would cost a hop there and one back, and could borrow nothing of the caller's. The future is `Send`, for that is
+//!    how PyO3 tells what may be used detached.
+//! 2. `woken` says that the future is to be polled; who sets it unparks the thread. The token of `park` alone would not do, as
+//!    code that is polled may park too, and take it.
+//! 3. No signal ends a `park`, and Python's means to be told of one, the wake-up descriptor, belongs to the loop that may run
+//!    in this thread. So the main thread, the only one that handles signals, looks for them every [`PATIENCE`].
+//! 4. The loop that runs in this thread stands still meanwhile. It is noted as blocked, so that a future that awaits it here
+//!    gets an error instead.
+//! 5. However it ends, the future is dropped here before that shows: detached, inside the runtime's context.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::asyncio;
+use crate::error::{Panic, catch, rust_panic, watch_panics};
+use crate::mailbox::Blocked;
+use crate::runtime::Runtime;
+
+/// How long a signal may wait.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+pub(crate) fn block_on<R, F, T>(py: Python<'_>, future: F) -> PyResult<T>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send,
+    T: Send,
+{
+    if !py.detach(R::may_block) {
+        return Err(PyRuntimeError::new_err(
+            "block_on would keep a thread waiting that the runtime polls its futures on: `.await` the future there, or call \
+             this in a thread for blocking work (spawn_blocking)",
+        ));
+    }
+    watch_panics(py);
+    let _blocked = asyncio::running_loop(py)?.map(|event_loop| Blocked::new(&event_loop));
+    let patience = asyncio::is_main_thread(py)?.then_some(PATIENCE);
+    let woken = Arc::new(Woken {
+        thread: thread::current(),
+        woken: AtomicBool::new(true),
+    });
+    let mut future = pin!(Some(future));
+    let output = loop {
+        match py.detach(|| poll::<R, _>(future.as_mut(), &woken, patience)) {
+            Ok(Some(output)) => break output,
+            Ok(None) => match py.check_signals() {
+                Ok(()) => {}
+                Err(interrupt) => break Err(interrupt),
+            },
+            Err(panic) => break Err(rust_panic(py, panic)),
+        }
+    };
+    let dropped = py.detach(|| catch(|| R::enter(|| future.set(None))));
+    match (dropped, output) {
+        (Err(panic), Ok(_)) => Err(rust_panic(py, panic)),
+        (_, output) => output,
+    }
+}
+
+/// Polls the future when it is woken, until it is done. `None` when it is time to look for signals.
+fn poll<R: Runtime, F: Future>(
+    mut future: Pin<&mut Option<F>>,
+    woken: &Arc<Woken>,
+    patience: Option<Duration>,
+) -> Result<Option<F::Output>, Panic> {
+    let waker = Waker::from(Arc::clone(woken));
+    let begin = Instant::now();
+    loop {
+        if woken.woken.swap(false, Ordering::Acquire) {
+            let future = future.as_mut().as_pin_mut();
+            let future = future.expect("the future is polled before it is dropped");
+            let polled = catch(|| R::enter(|| future.poll(&mut Context::from_waker(&waker))))?;
+            if let Poll::Ready(output) = polled {
+                return Ok(Some(output));
+            }
+        }
+        let Some(patience) = patience else {
+            woken.park(thread::park);
+            continue;
+        };
+        match patience.checked_sub(begin.elapsed()) {
+            Some(left) if !left.is_zero() => woken.park(|| thread::park_timeout(left)),
+            _ => return Ok(None),
+        }
+    }
+}
+
+struct Woken {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Woken {
+    fn park(&self, park: impl FnOnce()) {
+        if !self.woken.load(Ordering::Acquire) {
+            park();
+        }
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}

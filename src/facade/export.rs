@@ -1,0 +1,432 @@
+//! What the attributes that export an `async fn` expand to: the wrapper makes a future of the arguments, and gives it here.
+//!
+//! # Protocol of a borrowed receiver
+//!
+//! 1. The object and the borrow of it live in the user's future, in one `async` block, which takes the borrow and then waits
+//!    once, before it gets to the `async fn`.
+//! 2. The call polls that block up to there: whether the borrow can be had is known, and said, at the call. The
+//!    coroutine gets the rest of the block.
+//! 3. A cancellation is handed to the future, which ends with it: Python goes on once the borrow is given back.
+//!
+//! An object of a `frozen` class is not borrowed, and needs none of this.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
+use pyo3::prelude::*;
+use pyo3::pyclass::boolean_struct::{False, True};
+use pyo3::types::PyNone;
+use pyo3::{PyClass, PyClassGuard, PyClassGuardMut};
+
+use crate::CancelHandle;
+use crate::runtime::Runtime;
+use crate::rust_to_python::{Making, into_cancellable_coroutine, into_coroutine};
+
+pub use pyo3;
+
+#[derive(Debug)]
+pub struct CoroutineOptions {
+    /// What it is called in Python, and the class that it is a method of.
+    pub names: fn() -> (&'static str, Option<&'static str>),
+    pub eager_start: bool,
+}
+
+impl CoroutineOptions {
+    #[track_caller]
+    fn making(&self) -> Making {
+        let making = Making::named(self.names);
+        if self.eager_start {
+            making.eager()
+        } else {
+            making
+        }
+    }
+}
+
+/// What an exported function gives to Python: a coroutine that comes to a `T`.
+#[derive(Debug)]
+pub struct Coroutine<'py, T> {
+    object: Bound<'py, PyAny>,
+    returns: PhantomData<fn() -> T>,
+}
+
+/// What a type stub can show as the result of a coroutine.
+#[cfg(feature = "experimental-inspect")]
+pub use pyo3::impl_::introspection::PyReturnType as Shown;
+
+#[cfg(not(feature = "experimental-inspect"))]
+pub trait Shown {}
+
+#[cfg(not(feature = "experimental-inspect"))]
+impl<T> Shown for T {}
+
+impl<'py, T: Shown> IntoPyObject<'py> for Coroutine<'py, T> {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = Infallible;
+
+    #[cfg(feature = "experimental-inspect")]
+    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::type_hint_subscript!(
+        pyo3::type_hint_identifier!("collections.abc", "Coroutine"),
+        pyo3::type_hint_identifier!("typing", "Any"),
+        pyo3::type_hint_identifier!("typing", "Any"),
+        T::OUTPUT_TYPE
+    );
+
+    fn into_pyobject(self, _py: Python<'py>) -> Result<Self::Output, Infallible> {
+        Ok(self.object)
+    }
+}
+
+#[track_caller]
+pub fn coroutine<R, W, F, T, O>(
+    py: Python<'_>,
+    options: CoroutineOptions,
+    future: F,
+) -> PyResult<Coroutine<'_, O>>
+where
+    R: Runtime,
+    W: Way,
+    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
+    F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
+    T: for<'py> IntoPyObject<'py> + Send + 'static,
+{
+    Ok(Coroutine {
+        object: W::coroutine::<R, F, T>(py, &options, future)?,
+        returns: PhantomData,
+    })
+}
+
+#[track_caller]
+pub fn cancellable_coroutine<R, W, F, T, O>(
+    py: Python<'_>,
+    options: CoroutineOptions,
+    make: impl FnOnce(CancelHandle) -> F,
+) -> PyResult<Coroutine<'_, O>>
+where
+    R: Runtime,
+    W: Way,
+    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
+    F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
+    T: for<'py> IntoPyObject<'py> + Send + 'static,
+{
+    let make = |cancel| W::ready(make(cancel));
+    Ok(Coroutine {
+        object: into_cancellable_coroutine::<R, _, T>(py, options.making(), make)?,
+        returns: PhantomData,
+    })
+}
+
+/// What comes between the call and the coroutine.
+pub trait Way {
+    type Ready<F: Future + Send + 'static>: Future<Output = F::Output> + Send + 'static;
+
+    fn ready<F, T>(future: F) -> PyResult<Self::Ready<F>>
+    where
+        F: Future<Output = PyResult<T>> + Send + 'static;
+
+    #[track_caller]
+    fn coroutine<'py, R, F, T>(
+        py: Python<'py>,
+        options: &CoroutineOptions,
+        future: F,
+    ) -> PyResult<Bound<'py, PyAny>>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'a> IntoPyObject<'a> + Send + 'static;
+}
+
+/// The way of a future that borrows nothing.
+#[derive(Debug)]
+pub struct Owning;
+
+impl Way for Owning {
+    type Ready<F: Future + Send + 'static> = F;
+
+    fn ready<F, T>(future: F) -> PyResult<F>
+    where
+        F: Future<Output = PyResult<T>> + Send + 'static,
+    {
+        Ok(future)
+    }
+
+    #[track_caller]
+    fn coroutine<'py, R, F, T>(
+        py: Python<'py>,
+        options: &CoroutineOptions,
+        future: F,
+    ) -> PyResult<Bound<'py, PyAny>>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'a> IntoPyObject<'a> + Send + 'static,
+    {
+        into_coroutine::<R, F, T>(py, options.making(), future)
+    }
+}
+
+/// The way of a future that borrows its receiver for as long as it lives.
+#[derive(Debug)]
+pub struct Borrowing;
+
+impl Way for Borrowing {
+    type Ready<F: Future + Send + 'static> = Pin<Box<F>>;
+
+    fn ready<F, T>(future: F) -> PyResult<Pin<Box<F>>>
+    where
+        F: Future<Output = PyResult<T>> + Send + 'static,
+    {
+        let mut future = Box::pin(future);
+        match future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Pending => Ok(future),
+            Poll::Ready(Err(refused)) => Err(refused),
+            Poll::Ready(Ok(_)) => unreachable!("it waits once it has its receiver"),
+        }
+    }
+
+    #[track_caller]
+    fn coroutine<'py, R, F, T>(
+        py: Python<'py>,
+        options: &CoroutineOptions,
+        future: F,
+    ) -> PyResult<Bound<'py, PyAny>>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'a> IntoPyObject<'a> + Send + 'static,
+    {
+        let mut future = Self::ready(future)?;
+        into_cancellable_coroutine::<R, _, T>(py, options.making(), |mut cancel| {
+            Ok(poll_fn(move |cx| match pin!(cancel.cancelled()).poll(cx) {
+                Poll::Ready(cancelled) => Poll::Ready(Err(cancelled)),
+                Poll::Pending => future.as_mut().poll(cx),
+            }))
+        })
+    }
+}
+
+/// How `&self` is had, by whether the class is frozen.
+pub trait Mutability: Sized {
+    type Way: Way;
+    type Held<'a, T: PyClass<Frozen = Self> + 'a>: Deref<Target = T>;
+
+    fn hold<'a, T>(
+        object: &'a Py<T>,
+        method: &'static str,
+    ) -> impl Future<Output = PyResult<Self::Held<'a, T>>>
+    where
+        T: PyClass<Frozen = Self> + Sync;
+}
+
+impl Mutability for True {
+    type Way = Owning;
+    type Held<'a, T: PyClass<Frozen = True> + 'a> = &'a T;
+
+    async fn hold<'a, T>(object: &'a Py<T>, _method: &'static str) -> PyResult<&'a T>
+    where
+        T: PyClass<Frozen = True> + Sync,
+    {
+        Ok(object.get())
+    }
+}
+
+impl Mutability for False {
+    type Way = Borrowing;
+    type Held<'a, T: PyClass<Frozen = False> + 'a> = PyClassGuard<'a, T>;
+
+    async fn hold<'a, T>(object: &'a Py<T>, method: &'static str) -> PyResult<PyClassGuard<'a, T>>
+    where
+        T: PyClass<Frozen = False> + Sync,
+    {
+        // In the call, which is attached: see the protocol.
+        let borrow = Python::attach(|py| object.bind_borrowed(py).extract().ok());
+        let borrow = borrow.ok_or_else(|| {
+            let class = T::NAME;
+            PyRuntimeError::new_err(format!(
+                "{class}.{method} reads the object (`&self`) until it is done, and another call that is not done changes it \
+                 (`&mut self`): await that one first"
+            ))
+        })?;
+        call_returns().await;
+        Ok(borrow)
+    }
+}
+
+/// The way of a `&self` method.
+pub type SharedWay<T> = <<T as PyClass>::Frozen as Mutability>::Way;
+
+pub fn shared<'a, T>(
+    object: &'a Py<T>,
+    method: &'static str,
+) -> impl Future<Output = PyResult<<T::Frozen as Mutability>::Held<'a, T>>>
+where
+    T: PyClass<Frozen: Mutability> + Sync,
+{
+    <T::Frozen as Mutability>::hold(object, method)
+}
+
+/// How `&mut self` is had.
+#[diagnostic::on_unimplemented(
+    message = "`&mut self` in a class that is `frozen`",
+    label = "an object of a frozen class cannot be had for oneself",
+    note = "take `&self`, with a lock around what changes, or take `frozen` out of `#[pyclass]`"
+)]
+pub trait Mutable: Sized {
+    type HeldAlone<'a, T: PyClass<Frozen = Self> + 'a>: DerefMut<Target = T>;
+
+    fn hold_alone<'a, T>(
+        object: &'a Py<T>,
+        method: &'static str,
+    ) -> impl Future<Output = PyResult<Self::HeldAlone<'a, T>>>
+    where
+        T: PyClass<Frozen = Self> + Send + Sync;
+}
+
+impl Mutable for False {
+    type HeldAlone<'a, T: PyClass<Frozen = False> + 'a> = PyClassGuardMut<'a, T>;
+
+    async fn hold_alone<'a, T>(
+        object: &'a Py<T>,
+        method: &'static str,
+    ) -> PyResult<PyClassGuardMut<'a, T>>
+    where
+        T: PyClass<Frozen = False> + Send + Sync,
+    {
+        // In the call, which is attached: see the protocol.
+        let borrow = Python::attach(|py| object.bind_borrowed(py).extract().ok());
+        let borrow = borrow.ok_or_else(|| {
+            let class = T::NAME;
+            PyRuntimeError::new_err(format!(
+                "{class}.{method} has the object for itself (`&mut self`) until it is done, and another call that is not done \
+                 uses it: await that one first"
+            ))
+        })?;
+        call_returns().await;
+        Ok(borrow)
+    }
+}
+
+pub fn exclusive<'a, T>(
+    object: &'a Py<T>,
+    method: &'static str,
+) -> impl Future<Output = PyResult<<T::Frozen as Mutable>::HeldAlone<'a, T>>>
+where
+    T: PyClass<Frozen: Mutable> + Send + Sync,
+{
+    <T::Frozen as Mutable>::hold_alone(object, method)
+}
+
+/// Waits once.
+async fn call_returns() {
+    let mut has_returned = false;
+    poll_fn(|_| match std::mem::replace(&mut has_returned, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
+
+/// Tells what the output of an `async fn` is: a method of one type hides those of the types that it derefs to.
+#[derive(Debug)]
+pub struct Outcome<T>(Fallible<T>);
+
+#[derive(Debug)]
+pub struct Fallible<T>(Value<T>);
+
+#[derive(Debug)]
+pub struct Value<T>(PhantomData<T>);
+
+pub fn outcome<T>(_: &T) -> Outcome<T> {
+    Outcome(Fallible(Value(PhantomData)))
+}
+
+impl Outcome<()> {
+    pub fn into_result(&self, (): ()) -> PyResult<Nothing> {
+        Ok(Nothing)
+    }
+}
+
+impl<E> Outcome<Result<(), E>> {
+    pub fn into_result(&self, output: Result<(), E>) -> PyResult<Nothing>
+    where
+        PyErr: From<E>,
+    {
+        output.map(|()| Nothing).map_err(PyErr::from)
+    }
+}
+
+impl<T> Deref for Outcome<T> {
+    type Target = Fallible<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T, E> Fallible<Result<T, E>> {
+    pub fn into_result(&self, output: Result<T, E>) -> PyResult<T>
+    where
+        PyErr: From<E>,
+    {
+        output.map_err(PyErr::from)
+    }
+}
+
+impl<T> Deref for Fallible<T> {
+    type Target = Value<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> Value<T> {
+    pub fn into_result(&self, output: T) -> PyResult<T> {
+        Ok(output)
+    }
+}
+
+/// A function that returns nothing returns `None` in Python. By itself, `()` is an empty tuple.
+#[derive(Debug)]
+pub struct Nothing;
+
+impl<'py> IntoPyObject<'py> for Nothing {
+    type Target = PyNone;
+    type Output = Borrowed<'py, 'py, PyNone>;
+    type Error = Infallible;
+
+    fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Infallible> {
+        Ok(PyNone::get(py))
+    }
+}
+
+/// The same for what `__anext__` returns: `None` ends the iteration, as it does for a plain method of PyO3's.
+#[derive(Debug)]
+pub struct NextItem<T>(Fallible<PyResult<T>>);
+
+pub fn next_item<T>(result: &PyResult<T>) -> NextItem<T> {
+    NextItem(outcome(result).0)
+}
+
+impl<T> NextItem<Option<T>> {
+    pub fn into_result(&self, output: PyResult<Option<T>>) -> PyResult<T> {
+        output?.ok_or_else(|| PyStopAsyncIteration::new_err(()))
+    }
+}
+
+impl<T> Deref for NextItem<T> {
+    type Target = Fallible<PyResult<T>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}

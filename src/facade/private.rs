@@ -1,0 +1,40 @@
+//! Not public API: what the attributes expand to.
+
+#![allow(missing_docs, reason = "not public API")]
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use pyo3::prelude::*;
+
+pub use super::export::*;
+
+#[cfg(feature = "testing")]
+pub use crate::testing::{
+    case::{Ignored, TestCase, event_loop},
+    outcome::Failure,
+};
+#[cfg(feature = "testing")]
+pub use inventory;
+
+use crate::runtime::Standalone;
+#[cfg(feature = "async-std-runtime")]
+pub use crate::runtime::async_std::AsyncStd;
+#[cfg(feature = "smol-runtime")]
+pub use crate::runtime::smol::Smol;
+#[cfg(feature = "tokio-runtime")]
+pub use crate::runtime::tokio::{Tokio, TokioOptions};
+
+pub fn run_main<R, F, T>(
+    options: R::Options,
+    event_loop: Option<&str>,
+    main: impl FnOnce() -> F,
+) -> ExitCode
+where
+    R: Standalone,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Send + 'static,
+{
+    R::init(options);
+    crate::entry::main::<R, F, T>(event_loop, main)
+}

@@ -1,0 +1,281 @@
+//! Where other threads come into the user's code by way of ours, and how the process keeps them out: at its end, and while
+//! it forks.
+//!
+//! Knows nothing of Python.
+//!
+//! # Protocol
+//!
+//! 1. A *step* is one poll, or the drop, of a future that crosses. A *turn* is a stay of a Python thread in our code, such
+//!    as a turn of a mailbox's drain: it goes by the same rules, except for (5). A thread counts itself in when it begins
+//!    one, and out when it has ended it; what it does between the two, steps within the step included, is one step.
+//! 2. The gate is barred in the very words that hold the counts. Counting in is one atomic addition, which says what was
+//!    there before: so either whoever bars sees the step, or the step sees the bar and is taken back.
+//! 3. There is a word for each of [`WORDS`] threads, which take them in turn: nearly always a thread has its own.
+//! 4. A *closed* gate (the process ends) refuses, until it opens again, if it does. What is put off with [`when_open`] is
+//!    done then. The thread that closed it, which runs the end of the process, is not refused.
+//! 5. A *held* gate (the process forks) lets a step wait for its release, by looking again: the child must find no lock
+//!    that a thread of the parent's held. Neither side waits for ever, since a thread that waits may have what
+//!    the other one needs. A turn does not wait: it has the interpreter, without which nobody forks.
+//! 6. A child starts with an open gate and with no thread inside but the one that forked.
+
+mod words;
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::mem;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, AtomicUsize as StaticUsize, Ordering as StaticOrdering};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use self::words::{Barred, Gate, WORDS};
+use crate::primitive::{Mutex, lock};
+
+/// How long a fork waits for the steps that are under way, and a step for a fork.
+pub(crate) const FORK_PATIENCE: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_micros(50);
+
+static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+/// How many forks lie between this process and the one that loaded us.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+/// The process that `GENERATION` is about. 0: nobody has asked yet.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
+/// What a thread knows of itself.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    word: Option<usize>,
+    depth: u32,
+    /// Whether the step that it is in is in the word.
+    is_counted: bool,
+}
+
+thread_local! {
+    static PLACE: Cell<Place> = const {
+        Cell::new(Place { word: None, depth: 0, is_counted: false })
+    };
+}
+
+/// A step, which ends when this drops.
+#[must_use = "the step ends when this is dropped"]
+pub(crate) struct Step(PhantomData<*const ()>);
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        let mut place = PLACE.get();
+        place.depth -= 1;
+        if place.depth == 0 {
+            if let (true, Some(word)) = (place.is_counted, place.word) {
+                GATE.count_out(word);
+            }
+            place.is_counted = false;
+        }
+        PLACE.set(place);
+    }
+}
+
+/// Begins a step, unless the process ends.
+pub(crate) fn step() -> Option<Step> {
+    let place = PLACE.get();
+    if place.depth > 0 {
+        return Some(begin(place, place.is_counted));
+    }
+    let word = place.word.unwrap_or_else(next_word);
+    let place = Place {
+        word: Some(word),
+        ..place
+    };
+    match GATE.count_in(word) {
+        Ok(()) => Some(begin(place, true)),
+        Err(Barred::Closed) => None,
+        Err(Barred::Held) => wait_for_release(place, word),
+    }
+}
+
+/// A step that nothing bars: one of a thread that is attached, of which there is none while the process forks.
+pub(crate) fn attached_step() -> Step {
+    let place = PLACE.get();
+    begin(place, place.is_counted)
+}
+
+fn begin(mut place: Place, is_counted: bool) -> Step {
+    place.depth += 1;
+    place.is_counted = is_counted;
+    PLACE.set(place);
+    Step(PhantomData)
+}
+
+fn next_word() -> usize {
+    static NEXT: StaticUsize = StaticUsize::new(0);
+    NEXT.fetch_add(1, StaticOrdering::Relaxed) % WORDS
+}
+
+#[cold]
+fn wait_for_release(place: Place, word: usize) -> Option<Step> {
+    let deadline = Instant::now() + 2 * FORK_PATIENCE;
+    while Instant::now() < deadline {
+        thread::sleep(LOOK_AGAIN);
+        match GATE.count_in(word) {
+            Ok(()) => return Some(begin(place, true)),
+            Err(Barred::Closed) => return None,
+            Err(Barred::Held) => {}
+        }
+    }
+    Some(begin(place, false))
+}
+
+/// Begins a turn, unless the process ends. In an attached thread.
+pub(crate) fn turn() -> Option<Step> {
+    let place = PLACE.get();
+    if place.depth > 0 {
+        return Some(begin(place, place.is_counted));
+    }
+    let word = place.word.unwrap_or_else(next_word);
+    let place = Place {
+        word: Some(word),
+        ..place
+    };
+    match GATE.count_in(word) {
+        Ok(()) => Some(begin(place, true)),
+        Err(Barred::Closed) if !closed_by_us() => None,
+        Err(_) => Some(begin(place, false)),
+    }
+}
+
+type PutOff = Box<dyn FnOnce() + Send>;
+
+/// What there is to know of a closed gate.
+struct Ending {
+    /// The thread that closed it.
+    by: ThreadId,
+    /// What is to be done when it opens.
+    put_off: Vec<PutOff>,
+}
+
+static ENDING: LazyLock<Mutex<Option<Ending>>> = LazyLock::new(|| Mutex::new(None));
+
+fn closed_by_us() -> bool {
+    let ending = lock(&ENDING);
+    ending
+        .as_ref()
+        .is_some_and(|it| it.by == thread::current().id())
+}
+
+/// From now on no step begins, except in this thread.
+pub(crate) fn close() {
+    lock(&ENDING).get_or_insert_with(|| Ending {
+        by: thread::current().id(),
+        put_off: Vec::new(),
+    });
+    GATE.close();
+}
+
+/// Ends `close`.
+pub(crate) fn open() {
+    let ending = {
+        let mut ending = lock(&ENDING);
+        GATE.open();
+        ending.take()
+    };
+    for put_off in ending.into_iter().flat_map(|it| it.put_off) {
+        put_off();
+    }
+}
+
+/// The thread that closed the gate begins something new: what a process calls last may still need its futures.
+pub(crate) fn open_if_closed_by_us() {
+    if GATE.is_closed() && closed_by_us() {
+        open();
+    }
+}
+
+/// Waits until the gate is open, detached.
+pub(crate) fn wait_until_open() {
+    while GATE.is_closed() {
+        thread::sleep(20 * LOOK_AGAIN);
+    }
+}
+
+/// Does something now or, if the gate is closed, when it opens.
+pub(crate) fn when_open(act: impl FnOnce() + Send + 'static) {
+    if GATE.is_closed() {
+        if let Some(ending) = &mut *lock(&ENDING) {
+            ending.put_off.push(Box::new(act));
+            return;
+        }
+    }
+    act();
+}
+
+thread_local! {
+    static HOLDS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on every step waits, until this thread releases the gate.
+pub(crate) fn hold() {
+    if !HOLDS.replace(true) {
+        GATE.hold();
+    }
+}
+
+/// Ends this thread's `hold`, if it does hold the gate: who asks may have begun to fork before anybody told us.
+pub(crate) fn release() {
+    if HOLDS.replace(false) {
+        GATE.release();
+    }
+}
+
+/// Waits until every step of another thread has ended. To be called detached, with the gate barred.
+pub(crate) fn wait_until_empty(deadline: Instant) -> bool {
+    let own = PLACE.get();
+    while !GATE.is_empty(&own) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+    true
+}
+
+/// Tells this process from its parent: what was made in another generation belongs to a parent, whose threads are not here.
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(StaticOrdering::Relaxed)
+}
+
+/// Remembers the process in which something that cannot start again was started.
+pub(crate) struct Home(AtomicU32);
+
+impl Home {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// Whether this is the process in which this was first asked.
+    pub(crate) fn is_here(&self) -> bool {
+        let here = generation() + 1;
+        let relaxed = StaticOrdering::Relaxed;
+        match self.0.compare_exchange(0, here, relaxed, relaxed) {
+            Ok(_) => true,
+            Err(home) => home == here,
+        }
+    }
+}
+
+/// Like `generation`, for places that are not reached often: it finds out by itself that the process has forked, which
+/// everybody else has to be told. That costs a call of the system's.
+pub(crate) fn generation_of_process() -> u32 {
+    let process = std::process::id();
+    match PROCESS.swap(process, StaticOrdering::Relaxed) {
+        0 => {}
+        before if before == process => {}
+        _ => {
+            GENERATION.fetch_add(1, StaticOrdering::Relaxed);
+            if GATE.is_closed() {
+                mem::forget(lock(&ENDING).take());
+            }
+            GATE.start_over(&PLACE.get());
+            HOLDS.set(false);
+        }
+    }
+    generation()
+}

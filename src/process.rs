@@ -1,0 +1,126 @@
+//! The process around us: what becomes of the bridge when it ends, and when it forks.
+//!
+//! # The end
+//!
+//! Python calls what `atexit` has registered before it finalizes the interpreter. A thread that runs Python code during the
+//! finalization is killed or stopped, with whatever it has on its stack. So the hook ends everything before:
+//!
+//! 1. The [`gate`] closes: no future that crosses is polled any more, on any runtime, and a daemon thread that
+//!    comes into our code [stays](turn) there.
+//! 2. The bridge's tokio is shut down: its tasks are dropped, its threads end. Other runtimes cannot be ended.
+//! 3. What is under way may finish, as the hook waits for it detached, but not for longer than [`EXIT_PATIENCE`].
+//! 4. Nobody is told of all that, as a daemon thread would make noise of it. But what `atexit` calls after the hook may
+//!    begin something new, or wait for something old: the gate opens for the former at once, and for the latter after
+//!    [`REOPENED_AFTER`], if there is an interpreter then.
+//!
+//! # Fork
+//!
+//! Only the thread that forks is in the child. Whatever another thread had in hand stays as it was at that moment, locks
+//! included. So
+//!
+//! 1. before a fork the gate is held, and the steps that are under way may finish, but not for longer than
+//!    [`FORK_PATIENCE`](gate::FORK_PATIENCE). After it the parent's gate is released.
+//! 2. The child belongs to a new [generation](gate::generation). Runtime, mailboxes and helper thread of another generation
+//!    are forgotten, not ended: their threads are not there to answer, and dropping what is theirs would be done twice.
+//! 3. What the child inherits, such as a Python future, never wakes a task of the parent's: see
+//!    [`Mailbox::is_inherited`](crate::mailbox::Mailbox::is_inherited).
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+
+use crate::primitive::lock_std;
+use crate::{asyncio, gate};
+
+/// How much later a process may end for our sake.
+const EXIT_PATIENCE: Duration = Duration::from_millis(200);
+
+/// When somebody who still waits after the end is told.
+const REOPENED_AFTER: Duration = Duration::from_millis(500);
+
+/// What the child of a fork does, besides what every room does by the generation.
+type Forked = fn(Python<'_>);
+
+static FORKED: Mutex<Option<Forked>> = Mutex::new(None);
+
+/// Watches the end and the forks of this process, from the first call on.
+pub(crate) fn watch(py: Python<'_>, forked: Forked) -> PyResult<()> {
+    /// The generation, plus one, that has registered with `atexit`: a child of `multiprocessing` clears the registry.
+    static AT_EXIT: AtomicU32 = AtomicU32::new(0);
+    let generation = gate::generation_of_process() + 1;
+    if AT_EXIT.swap(generation, Ordering::Relaxed) == generation {
+        return Ok(());
+    }
+    let hooks = Bound::new(py, Hooks)?;
+    asyncio::at_exit(&hooks.getattr("at_exit")?)?;
+    let first = {
+        let mut registered = lock_std(&FORKED);
+        registered.replace(forked).is_none()
+    };
+    if first {
+        // For ever, and in every child.
+        asyncio::at_fork(&hooks.into_any())?;
+    }
+    Ok(())
+}
+
+/// Begins something in a Python thread. A daemon thread that comes when the process ends stays here: if it were attached,
+/// and inside of our code, when the interpreter is finalized, Python would kill it in a way that no Rust function survives.
+pub(crate) fn turn(py: Python<'_>) -> gate::Step {
+    loop {
+        if let Some(step) = gate::turn() {
+            return step;
+        }
+        py.detach(gate::wait_until_open);
+    }
+}
+
+/// Ends the bridge's tokio, detached. Whether it has ended in time.
+#[cfg(feature = "tokio-runtime")]
+pub(crate) fn shutdown_tokio(patience: Duration) -> bool {
+    use crate::runtime::tokio::shutdown;
+    // `None`: there is no interpreter that a task could wait for.
+    Python::try_attach(|py| py.detach(|| shutdown(patience))).unwrap_or_else(|| shutdown(patience))
+}
+
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct Hooks;
+
+#[pymethods]
+impl Hooks {
+    fn at_exit(&self, py: Python<'_>) {
+        let deadline = Instant::now() + EXIT_PATIENCE;
+        gate::close();
+        #[cfg(feature = "tokio-runtime")]
+        shutdown_tokio(EXIT_PATIENCE);
+        py.detach(|| gate::wait_until_empty(deadline));
+        let reopener = thread::Builder::new().name("pyo3-asyncio".to_owned());
+        // Without a thread nobody opens it: it is the end.
+        let _ = reopener.spawn(|| {
+            thread::sleep(REOPENED_AFTER);
+            let _ = Python::try_attach(|py| py.detach(gate::open));
+        });
+    }
+
+    fn before_fork(&self, py: Python<'_>) {
+        gate::hold();
+        let deadline = Instant::now() + gate::FORK_PATIENCE;
+        // Detached: a step that needs the interpreter would not end otherwise.
+        py.detach(|| gate::wait_until_empty(deadline));
+    }
+
+    fn after_fork_in_parent(&self) {
+        gate::release();
+    }
+
+    fn after_fork_in_child(&self, py: Python<'_>) {
+        gate::generation_of_process();
+        let forked = *lock_std(&FORKED);
+        if let Some(forked) = forked {
+            forked(py);
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! `block_on`: a thread of Python's waits for a Rust future. What Ctrl-C does takes real processes: see `pytests`.
+
+#![cfg(all(
+    feature = "async-std-runtime",
+    feature = "smol-runtime",
+    feature = "tokio-runtime"
+))]
+
+use std::ffi::CStr;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll};
+use std::thread;
+
+use pyo3::exceptions::{PyKeyError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
+use pyo3_asyncio::err::RustPanic;
+use pyo3_asyncio::generic::{self, Runtime};
+use pyo3_asyncio::{TaskLocals, async_std, smol, tokio};
+
+/// Python's main thread is none of the tests'.
+fn attached(test: impl FnOnce(Python<'_>) -> PyResult<()>) {
+    static INITIALIZED: Once = Once::new();
+    INITIALIZED.call_once(|| {
+        thread::spawn(|| {
+            Python::initialize();
+            Python::attach(|py| py.import("threading").map(drop)).expect("it is there");
+        })
+        .join()
+        .expect("Python can be initialized");
+    });
+    Python::attach(|py| {
+        test(py).unwrap_or_else(|error| {
+            error.display(py);
+            panic!("{error}");
+        });
+    });
+}
+
+fn python<'py>(py: Python<'py>, code: &CStr) -> PyResult<Bound<'py, PyModule>> {
+    let module = PyModule::new(py, "block_on")?;
+    py.run(code, Some(&module.dict()), None)?;
+    Ok(module)
+}
+
+/// Calls a function inside of a coroutine, on a loop of each kind.
+fn on_each_loop(
+    py: Python<'_>,
+    function: impl Fn(Python<'_>) -> PyResult<()> + Send + Sync + 'static,
+) -> PyResult<()> {
+    let function = PyCFunction::new_closure(py, None, None, move |args, _| function(args.py()))?;
+    let python = python(
+        py,
+        c"
+import asyncio
+import uvloop
+
+async def main(function):
+    function()
+    await asyncio.sleep(0)
+
+def on_each_loop(function):
+    for make in asyncio.new_event_loop, uvloop.new_event_loop:
+        loop = make()
+        try:
+            loop.run_until_complete(main(function))
+        finally:
+            loop.close()
+",
+    )?;
+    python.call_method1("on_each_loop", (function,)).map(drop)
+}
+
+/// Gives way so many times, each time woken before it is polled again.
+async fn turns(count: usize) {
+    for turn in 0..count {
+        let mut first = true;
+        poll_fn(|cx| {
+            if !std::mem::take(&mut first) {
+                return Poll::Ready(());
+            }
+            let waker = cx.waker().clone();
+            if turn % 2 == 0 {
+                waker.wake();
+            } else {
+                thread::spawn(|| waker.wake());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// What every runtime does.
+macro_rules! on_every_runtime {
+    ($($runtime:ident: $block_on:path, $future_into_py:path;)*) => {$(
+        mod $runtime {
+            use super::*;
+
+            #[test]
+            fn a_value_and_an_error_come_out_and_a_panic_is_an_error() {
+                attached(|py| {
+                    let borrowed = String::from("of the caller");
+                    let length = $block_on(py, async {
+                        turns(20).await;
+                        Ok(borrowed.len())
+                    })?;
+                    assert_eq!(length, borrowed.len());
+                    let error = $block_on(py, async {
+                        turns(1).await;
+                        Err::<(), _>(PyKeyError::new_err("the very one"))
+                    });
+                    assert!(error.unwrap_err().is_instance_of::<PyKeyError>(py));
+                    let error = $block_on(py, async {
+                        turns(1).await;
+                        if true {
+                            panic!("on purpose");
+                        }
+                        Ok(())
+                    });
+                    let error = error.unwrap_err();
+                    assert!(error.is_instance_of::<RustPanic>(py), "{error}");
+                    assert!(error.to_string().contains("on purpose"), "{error}");
+                    Ok(())
+                });
+            }
+
+            #[test]
+            fn the_interpreter_is_free_while_it_polls_and_while_it_waits() {
+                attached(|py| {
+                    let value = $block_on(py, async {
+                        let elsewhere = thread::spawn(|| Python::attach(|_| 42));
+                        let in_poll = elsewhere.join().expect("it does not panic");
+                        turns(2).await;
+                        Ok(in_poll)
+                    })?;
+                    assert_eq!(value, 42);
+                    Ok(())
+                });
+            }
+
+            #[test]
+            fn a_loop_that_runs_in_the_thread_waits_and_goes_on() {
+                attached(|py| {
+                    on_each_loop(py, |py| {
+                        assert_eq!($block_on(py, async { turns(5).await; Ok(5) })?, 5);
+                        Ok(())
+                    })
+                });
+            }
+
+            #[test]
+            fn it_is_refused_where_the_runtime_polls_its_futures() {
+                attached(|py| {
+                    on_each_loop(py, |py| {
+                        let (sender, receiver) = std::sync::mpsc::channel();
+                        let future = $future_into_py(py, async move {
+                            let refused = Python::attach(|py| $block_on(py, async { Ok(()) }));
+                            sender.send(refused).expect("the test listens");
+                            Ok(())
+                        })?;
+                        let receiver = std::sync::Mutex::new(receiver);
+                        let refused = py.detach(|| receiver.lock().unwrap().recv());
+                        let error = refused.expect("it is polled").unwrap_err();
+                        assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
+                        assert!(error.to_string().contains("spawn_blocking"), "{error}");
+                        drop(future);
+                        Ok(())
+                    })
+                });
+            }
+        }
+    )*};
+}
+
+on_every_runtime! {
+    on_async_std: async_std::block_on, async_std::future_into_py;
+    on_smol: smol::block_on, smol::future_into_py;
+    on_tokio: tokio::block_on, tokio::future_into_py;
+}
+
+#[test]
+fn a_runtime_of_ones_own_has_it_too() {
+    struct Threads;
+    impl Runtime for Threads {
+        fn spawn<F>(future: F)
+        where
+            F: Future<Output = ()> + Send + 'static,
+        {
+            thread::spawn(|| ::smol::block_on(future));
+        }
+    }
+    attached(|py| {
+        let value = generic::block_on::<Threads, _, _>(py, async {
+            turns(3).await;
+            Ok(3)
+        })?;
+        assert_eq!(value, 3);
+        Ok(())
+    });
+}
+
+#[test]
+fn tokios_timers_and_tasks_are_at_hand() {
+    attached(|py| {
+        let value = tokio::block_on(py, async {
+            ::tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            let task = ::tokio::spawn(async { 42 });
+            Ok(task.await.expect("the task does not panic"))
+        })?;
+        assert_eq!(value, 42);
+        Ok(())
+    });
+}
+
+#[test]
+fn on_tokio_it_is_refused_to_tasks_and_not_to_blocking_work() {
+    fn block_on() -> PyResult<u8> {
+        Python::attach(|py| {
+            tokio::block_on(py, async {
+                turns(2).await;
+                Ok(7)
+            })
+        })
+    }
+    attached(|py| {
+        py.detach(|| {
+            tokio::get_runtime().block_on(async {
+                let task = ::tokio::spawn(async { block_on() });
+                assert!(task.await.expect("it does not panic").is_err());
+                let blocking = ::tokio::task::spawn_blocking(block_on);
+                assert_eq!(blocking.await.expect("it does not panic")?, 7);
+                let in_place = ::tokio::spawn(async { ::tokio::task::block_in_place(block_on) });
+                assert_eq!(in_place.await.expect("it does not panic")?, 7);
+                assert!(block_on().is_err(), "inside of tokio's own block_on");
+                Ok(())
+            })
+        })
+    });
+}
+
+#[test]
+fn a_call_from_within_works() {
+    attached(|py| {
+        let value = tokio::block_on(py, async {
+            turns(1).await;
+            Python::attach(|py| tokio::block_on(py, async { Ok(1) }))
+        })?;
+        assert_eq!(value, 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_poll_that_parks_takes_no_wake_up_away() {
+    attached(|py| {
+        let value = tokio::block_on(py, async {
+            let mut first = true;
+            poll_fn(|cx| {
+                if !std::mem::take(&mut first) {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                thread::park();
+                Poll::Pending
+            })
+            .await;
+            Ok(1)
+        })?;
+        assert_eq!(value, 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn awaiting_the_loop_that_stands_still_is_an_error_that_says_what_to_do() {
+    attached(|py| {
+        on_each_loop(py, |py| {
+            let python = python(py, c"async def answer():\n    return 42")?;
+            let answer = python.getattr("answer")?.unbind();
+            let error = tokio::block_on(py, async {
+                turns(1).await;
+                let task = Python::attach(|py| tokio::into_future(answer.bind(py).call0()?))?;
+                task.await
+            });
+            let error = error.unwrap_err();
+            assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
+            assert!(error.to_string().contains("future_into_py"), "{error}");
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn a_loop_of_another_thread_can_be_awaited() {
+    attached(|py| {
+        let python = python(
+            py,
+            c"
+import asyncio
+import threading
+
+async def answer():
+    await asyncio.sleep(0)
+    return 42
+
+loop = asyncio.new_event_loop()
+thread = threading.Thread(target=loop.run_forever)
+thread.start()
+
+def end():
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+",
+        )?;
+        let locals = TaskLocals::new(python.getattr("loop")?).copy_context(py)?;
+        let answer = python.getattr("answer")?.unbind();
+        let awaits = async {
+            let task = Python::attach(|py| tokio::into_future(answer.bind(py).call0()?))?;
+            task.await
+        };
+        let value = tokio::block_on(py, tokio::scope(locals, awaits))?;
+        assert_eq!(value.extract::<i32>(py)?, 42);
+        python.call_method0("end").map(drop)
+    });
+}
+
+/// <https://github.com/PyO3/pyo3-async-runtimes/issues/81>
+#[test]
+fn run_in_a_running_loop_names_the_ways() {
+    attached(|py| {
+        on_each_loop(py, |py| {
+            let event_loop = pyo3_asyncio::get_running_loop(py)?;
+            let errors = [
+                tokio::run(py, async { Ok(()) }),
+                tokio::run_until_complete(event_loop, async { Ok(()) }),
+                pyo3_asyncio::run_forever(py),
+            ];
+            for error in errors {
+                let error = error.unwrap_err().to_string();
+                assert!(error.contains("future_into_py"), "{error}");
+                assert!(error.contains("block_on"), "{error}");
+            }
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn the_future_is_dropped_in_its_context_before_the_outcome_shows() {
+    struct Notes<'a>(&'a AtomicBool);
+    impl Future for Notes<'_> {
+        type Output = PyResult<()>;
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Ready(Err(PyKeyError::new_err("the very one")))
+        }
+    }
+    impl Drop for Notes<'_> {
+        fn drop(&mut self) {
+            // Tokio panics outside of its context.
+            drop(::tokio::spawn(async {}));
+            self.0.store(true, SeqCst);
+        }
+    }
+    attached(|py| {
+        let dropped = AtomicBool::new(false);
+        let error = tokio::block_on(py, Notes(&dropped)).unwrap_err();
+        assert!(error.is_instance_of::<PyKeyError>(py), "{error}");
+        assert!(dropped.load(SeqCst));
+        Ok(())
+    });
+}

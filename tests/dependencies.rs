@@ -1,0 +1,54 @@
+//! A user of one runtime compiles nothing of another: `cargo tree` is asked what each feature brings.
+
+use std::process::Command;
+
+/// The crates that are compiled with a runtime's feature, beside those of every user's.
+const RUNTIMES: &[(&str, &str)] = &[
+    ("tokio-runtime", "tokio"),
+    ("async-std-runtime", "async-std"),
+    ("smol-runtime", "smol"),
+];
+
+/// The names of the packages that are compiled for a user of this crate with `feature`.
+fn compiled_with(feature: &str) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package", env!("CARGO_PKG_NAME"), "--offline"])
+        .args(["--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .args(["--no-default-features", "--features", feature])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo starts: it runs this test");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {stderr}", output.status);
+    let stdout = String::from_utf8(output.stdout).expect("names of packages are text");
+    let names = stdout.lines().filter_map(|line| line.split(' ').next());
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_user_of_one_runtime_compiles_nothing_of_another() {
+    for (feature, own) in RUNTIMES {
+        let compiled = compiled_with(feature);
+        for (_, runtime) in RUNTIMES {
+            let is_compiled = compiled.iter().any(|name| name == runtime);
+            assert_eq!(
+                is_compiled,
+                runtime == own,
+                "{runtime} with {feature}: {compiled:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn without_features_no_runtime_and_no_macro_of_ours_is_compiled() {
+    let compiled = compiled_with("");
+    assert!(compiled.iter().any(|name| name == "pyo3"), "{compiled:?}");
+    let ours = ["pyo3-asyncio-macros", "tokio", "async-std", "smol"];
+    for name in ours {
+        assert!(
+            !compiled.iter().any(|compiled| compiled == name),
+            "{name}: {compiled:?}"
+        );
+    }
+}

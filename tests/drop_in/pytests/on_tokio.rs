@@ -1,0 +1,6 @@
+//! A test program for the runtime of its name.
+
+#[macro_use]
+mod program;
+
+program!(tokio);

@@ -1,0 +1,34 @@
+//! A library whose tests stand beside its code, under cargo's own harness.
+
+#![deny(warnings)]
+#![forbid(unsafe_code)]
+
+use pyo3::prelude::*;
+use pyo3_asyncio::tokio::into_future;
+
+/// Adds two numbers, in Python.
+///
+/// # Errors
+///
+/// Those of Python.
+pub async fn add(one: i64, other: i64) -> PyResult<i64> {
+    let sum = Python::attach(|py| {
+        let module = PyModule::new(py, "sum")?;
+        let code = c"async def add(one, other): return one + other";
+        py.run(code, Some(&module.dict()), None)?;
+        into_future(module.call_method1("add", (one, other))?)
+    })?;
+    let sum = sum.await?;
+    Python::attach(|py| sum.extract(py))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[pyo3_asyncio::tokio::test]
+    async fn two_numbers_are_added_in_python() -> PyResult<()> {
+        assert_eq!(add(40, 2).await?, 42);
+        Ok(())
+    }
+}

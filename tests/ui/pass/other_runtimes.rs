@@ -1,0 +1,15 @@
+//! The same attribute for other runtimes.
+
+pub(crate) mod async_std {
+    #[pyo3_asyncio::async_std::main(event_loop = "uvloop")]
+    pub(crate) async fn main() -> pyo3::PyResult<()> {
+        Ok(())
+    }
+}
+
+pub(crate) mod smol {
+    #[pyo3_asyncio::smol::main]
+    pub(crate) async fn main() -> pyo3::PyResult<()> {
+        Ok(())
+    }
+}
