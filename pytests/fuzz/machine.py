@@ -60,5 +60,5 @@ class Machine:
 
     def _hear(self, loop, context):
         # How a callback is printed is up to who ran it: a handle of the loop, or the mailbox.
-        message = plain(context["message"]).partition(" callback ")[0].replace("RustCoroutine", "coroutine")
-        self.told.append((message, plain(context.get("exception"))))
+        message = plain(context["message"]).partition(" callback ")[0]
+        self.told.append((message, type(context.get("exception")).__name__))
