@@ -22,10 +22,8 @@ sys.path.insert(1, str(Path(__file__).parents[1] / "tests"))
 
 import pyo3_asyncio_pytests as rust  # noqa: E402 (found where the path says)
 from leftovers import resident_bytes  # noqa: E402
-from round import Round  # noqa: E402
+from round import Hangs, Round  # noqa: E402
 
-# Seconds after which a round hangs. The stacks of all threads are printed then, and the process ends.
-ROUND_HANGS_AFTER = 120
 # Rounds in which caches fill, and rounds that show how much is held from then on.
 WARM_UP, MEASURED = 5, 10
 # What may be added to it, ever: Python's blocks and bytes. A single leak is one in each round, or in each operation.
@@ -107,10 +105,16 @@ def stress(options, terminal):
     gc.freeze()
     start, totals, memory, number = time.monotonic(), collections.Counter(), Memory(), options.first_round
     while time.monotonic() < start + options.minutes * 60:
-        faulthandler.dump_traceback_later(ROUND_HANGS_AFTER, exit=True, file=terminal.fileno())
         one = Round(rust, loops(), f"{options.seed}/{number}", options.forks)
-        one.run()
-        faulthandler.cancel_dump_traceback_later()
+        try:
+            one.run()
+        except Hangs as hang:
+            terminal.say(f"round {number} hangs; again: --seed {options.seed} --first-round {number}")
+            for waiting in hang.args:
+                terminal.say(f"- somebody waits on {waiting}")
+            faulthandler.dump_traceback(terminal.fileno())
+            # Whatever waits cannot be ended.
+            os._exit(1)
         memory.measure()
         findings = [*one.findings, *memory.findings()]
         if terminal.kept():

@@ -22,9 +22,10 @@ class Account:
         """The ticket's outcome has come. `allowed` holds those that it may have."""
         self._closed.append((ticket, outcome, outcome in allowed))
 
-    def settled(self):
-        """Whether nobody waits any more."""
-        return len(self._closed) >= len(self._opened)
+    def waiting(self):
+        """What those wait for who have no outcome yet."""
+        closed = {id(ticket) for ticket, _, _ in self._closed}
+        return [ticket[0] for ticket in self._opened if id(ticket) not in closed]
 
     def totals(self):
         """How often each kind came to each outcome."""

@@ -4,6 +4,7 @@ import gc
 import queue
 import sys
 import threading
+import time
 from collections import Counter
 
 import forks  # noqa: F401 (operations register themselves)
@@ -16,6 +17,14 @@ THREADS, LOOPS_PER_THREAD, OPERATIONS_PER_LOOP = 8, 3, 60
 HELPERS = 3
 # What a round makes, and what none must leave.
 OURS = {"RustFuture", "RustCoroutine", "Gate", "Parcel", "Provoked", "Desk", "Callback", "Task"}
+
+
+# Seconds after which a round hangs.
+HANGS_AFTER = 120
+
+
+class Hangs(Exception):
+    """A round does not end. The arguments say who waits on which loop."""
 
 
 class Workshop:
@@ -50,6 +59,8 @@ class Workshop:
                 job()
             except BaseException as error:
                 self.findings.append(f"a helping thread ended a job with {error!r}")
+            # With what it holds: it may be what somebody waits to see dropped.
+            del job
 
 
 class Round:
@@ -77,8 +88,12 @@ class Round:
         workers = [threading.Thread(target=self._work, args=(workshop, number)) for number in range(THREADS)]
         for worker in workers:
             worker.start()
+        deadline = time.monotonic() + HANGS_AFTER
         for worker in workers:
-            worker.join()
+            worker.join(max(0, deadline - time.monotonic()))
+            if worker.is_alive():
+                waiting = [(desk, desk.account.waiting()) for desk in workshop.desks]
+                raise Hangs(*(f"{desk.seed}, {desk.ending}: {kinds}" for desk, kinds in waiting if kinds))
         workshop.close()
         self._desks = workshop.desks
 
