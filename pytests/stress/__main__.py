@@ -18,6 +18,8 @@ import time
 import warnings
 from pathlib import Path
 
+# The tables that a backtrace of a panic needs take more memory than all the rest, and would hide a leak.
+os.environ["RUST_BACKTRACE"] = "0"
 sys.path.insert(1, str(Path(__file__).parents[1] / "tests"))
 
 import pyo3_asyncio_pytests as rust  # noqa: E402 (found where the path says)

@@ -2,26 +2,32 @@
 //!
 //! # Protocol
 //!
-//! 1. `async-task` turns the future into a task whose wakers may be woken anywhere: a wake posts a job, which polls the
-//!    future on the loop's thread, inside the runtime's context.
-//! 2. The handle of the task is anchored in the mailbox until the future is done. When the loop closes it is dropped, which
-//!    cancels the task: the future is dropped then and there.
-//! 3. The future is dropped on its own thread or not at all. A loop that is closed by another thread leaks it, as there is
+//! 1. The future lies in a place that only its own thread sees. Others hold a [`Local`]: the future's number, and the way to
+//!    the mailbox.
+//! 2. A wake, on any thread, posts a job that polls the future, unless one is under way. The job says that it is not, and
+//!    polls then: so what wakes during a poll is followed by another.
+//! 3. A `Local` is anchored in the mailbox until the future is done. When the loop closes, the future is dropped then and
+//!    there, whoever may be about to wake it.
+//! 4. The future is dropped on its own thread or not at all. A loop that is closed by another thread leaks it, as there is
 //!    no other thread that may touch it.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::Future;
-use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 
-use async_task::{Runnable, Task};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::gate;
-use crate::mailbox::{Anchored, Mailbox};
-use crate::primitive::lock_std;
+use crate::mailbox::{Anchor, Anchored, Mailbox};
 use crate::runtime::Runtime;
 
 /// Starts `future` on this thread, which runs the mailbox's event loop.
@@ -30,74 +36,102 @@ where
     R: Runtime,
     F: Future<Output = ()> + 'static,
 {
-    let anchor = Rc::new(Cell::new(None));
-    let future = {
-        let (anchor, mailbox) = (Rc::clone(&anchor), mailbox.clone());
-        async move {
-            future.await;
-            if let Some(anchor) = anchor.take() {
-                mailbox.release(anchor);
-            }
-        }
+    static NUMBERS: AtomicU64 = AtomicU64::new(0);
+    let local = Arc::new(Local::<R> {
+        number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+        home: thread::current().id(),
+        mailbox,
+        posted: AtomicBool::new(false),
+        runtime: PhantomData,
+    });
+    let anchored = Arc::clone(&local) as Arc<dyn Anchored>;
+    let placed = Placed {
+        future: Some(Box::pin(future)),
+        anchor: local.mailbox.anchor(anchored),
     };
-    let home = thread::current().id();
-    let schedule = {
-        let mailbox = mailbox.clone();
-        move |runnable| {
-            let step = Step {
-                runnable: Some(runnable),
-                home,
-            };
-            let job = move |_: Python<'_>| {
-                step.run::<R>();
-                Ok(())
-            };
-            // Refused by a closed loop: the step takes care of where it is dropped.
-            let refused = mailbox.post(Box::new(job)).err();
-            drop(refused);
-        }
-    };
-    let (runnable, task) = async_task::spawn_local(future, schedule);
-    let handle = Arc::new(Handle(Mutex::new(Some(task))));
-    anchor.set(mailbox.anchor(handle));
-    runnable.schedule();
+    HERE.with_borrow_mut(|here| here.insert(local.number, placed));
+    local.wake();
 }
 
-/// One poll of the future.
-struct Step {
-    runnable: Option<Runnable>,
+struct Placed {
+    /// `None` while it is polled.
+    future: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    anchor: Option<Anchor>,
+}
+
+thread_local! {
+    /// Not dropped when the thread ends: that may be after the end of the interpreter.
+    static HERE: RefCell<ManuallyDrop<HashMap<u64, Placed>>> = RefCell::default();
+}
+
+/// What other threads hold of a future.
+struct Local<R> {
+    number: u64,
     home: ThreadId,
+    mailbox: Mailbox,
+    /// A job is under way.
+    posted: AtomicBool,
+    runtime: PhantomData<fn() -> R>,
 }
 
-impl Step {
-    fn run<R: Runtime>(mut self) {
-        if let Some(runnable) = self.runnable.take() {
-            let _step = gate::attached_step();
-            R::enter(|| runnable.run());
+impl<R: Runtime> Wake for Local<R> {
+    fn wake(self: Arc<Self>) {
+        if self.posted.swap(true, Ordering::AcqRel) {
+            return;
         }
+        let mailbox = self.mailbox.clone();
+        // Refused by a closed loop, which has dropped the future or is about to.
+        let refused = mailbox.post(Box::new(move |_| self.poll())).err();
+        drop(refused);
     }
 }
 
-impl Drop for Step {
-    /// Dropping what was not run drops the future, which only its own thread may do.
-    fn drop(&mut self) {
-        let runnable = self.runnable.take();
+impl<R: Runtime> Local<R> {
+    fn poll(self: Arc<Self>) -> PyResult<()> {
+        self.posted.store(false, Ordering::Release);
         if thread::current().id() != self.home {
-            std::mem::forget(runnable);
+            return Err(PyRuntimeError::new_err(
+                "a future that is not Send was started when another thread ran this event loop: it can go on there only",
+            ));
         }
+        let number = self.number;
+        let future = HERE.with_borrow_mut(|here| here.get_mut(&number)?.future.take());
+        // One that is done may be woken still.
+        let Some(mut future) = future else {
+            return Ok(());
+        };
+        let _step = gate::attached_step();
+        let waker = Waker::from(Arc::clone(&self));
+        let mut context = Context::from_waker(&waker);
+        match R::enter(|| future.as_mut().poll(&mut context)) {
+            Poll::Ready(()) => {
+                drop(future);
+                if let Some(anchor) = self.take().and_then(|placed| placed.anchor) {
+                    self.mailbox.release(anchor);
+                }
+            }
+            Poll::Pending => HERE.with_borrow_mut(|here| {
+                if let Some(placed) = here.get_mut(&number) {
+                    placed.future = Some(future);
+                }
+            }),
+        }
+        Ok(())
+    }
+
+    /// The future, if it lies here, for the last time.
+    fn take(&self) -> Option<Placed> {
+        HERE.with_borrow_mut(|here| here.remove(&self.number))
     }
 }
 
-/// Keeps the task alive. Dropping it cancels the task.
-struct Handle(Mutex<Option<Task<()>>>);
-
-impl Anchored for Handle {
+impl<R: Runtime> Anchored for Local<R> {
     fn traverse(&self, _visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         Ok(())
     }
 
     fn loop_closed(&self, _py: Python<'_>) {
-        let task = lock_std(&self.0).take();
-        drop(task);
+        let placed = self.take();
+        drop(placed);
     }
 }
