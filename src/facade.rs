@@ -515,12 +515,12 @@ pub mod tokio {
     ///
     /// A Python future whose Rust future is dropped by this raises [`RuntimeStopped`](crate::err::RuntimeStopped). Called on
     /// any thread, attached to the interpreter or not: it waits detached, so that a poll that needs the interpreter can end.
-    /// What has not ended in time, such as a poll that does not come back, goes on ending in the background. The runtime starts again when it is next used, as it was built before, or
-    /// by a new builder ([`init`]).
+    /// What has not ended in time, such as a poll that does not come back, goes on ending in the background. The runtime
+    /// starts again when it is next used, as it was built before, or by a new builder ([`init`]).
     ///
     /// At the end of a Python process this is done by itself, before the interpreter is finalized, with a timeout of
-    /// 0.2 seconds. A runtime of your own ([`init_with_runtime`]) is yours to end: the bridge only lets go of it, and this
-    /// is `false`.
+    /// 0.2 seconds. A runtime that others have a reference to, yours ([`init_with_runtime`]) or one that was lent
+    /// ([`get_runtime`]), cannot be ended: the bridge only lets go of it, and this is `false`.
     ///
     /// ```
     /// use std::time::Duration;

@@ -140,7 +140,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     match RUNTIME.get().expect("the module is imported") {
         Runtime::AsyncStd => ::async_std::task::block_on(future),
         Runtime::Smol => ::smol::block_on(future),
-        Runtime::Tokio => tokio::get_runtime().block_on(future),
+        Runtime::Tokio => tokio::handle().block_on(future),
     }
 }
 
