@@ -131,6 +131,9 @@ macro_rules! facade {
         /// *Cancelling* its task drops the Rust future, on the runtime, without polling it again; so do `close()` and dropping
         /// the coroutine. A future that has to clean up first is for [`into_cancellable_coroutine`].
         ///
+        /// Python's garbage collector does not see what the Rust future holds: a cycle through that lasts until the future is
+        /// done, or the coroutine closed.
+        ///
         /// Called on any thread that is attached to the interpreter; no loop has to run yet.
         ///
         /// # Errors
