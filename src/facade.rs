@@ -14,6 +14,9 @@ mod exporting;
 #[allow(missing_docs, reason = "not public API")]
 mod export;
 #[cfg(feature = "attributes")]
+#[allow(missing_docs, reason = "not public API")]
+mod outcome;
+#[cfg(feature = "attributes")]
 pub mod private;
 
 /// Stamps the functions of a runtime's module. `$generic` is the parameter that stands for the runtime where that is the
@@ -127,6 +130,9 @@ macro_rules! facade {
         ///
         /// *Cancelling* its task drops the Rust future, on the runtime, without polling it again; so do `close()` and dropping
         /// the coroutine. A future that has to clean up first is for [`into_cancellable_coroutine`].
+        ///
+        /// Python's garbage collector does not see what the Rust future holds: a cycle through that lasts until the future is
+        /// done, or the coroutine closed.
         ///
         /// Called on any thread that is attached to the interpreter; no loop has to run yet.
         ///
@@ -515,12 +521,12 @@ pub mod tokio {
     ///
     /// A Python future whose Rust future is dropped by this raises [`RuntimeStopped`](crate::err::RuntimeStopped). Called on
     /// any thread, attached to the interpreter or not: it waits detached, so that a poll that needs the interpreter can end.
-    /// What has not ended in time, such as a poll that does not come back, goes on ending in the background. The runtime starts again when it is next used, as it was built before, or
-    /// by a new builder ([`init`]).
+    /// What has not ended in time, such as a poll that does not come back, goes on ending in the background. The runtime
+    /// starts again when it is next used, as it was built before, or by a new builder ([`init`]).
     ///
     /// At the end of a Python process this is done by itself, before the interpreter is finalized, with a timeout of
-    /// 0.2 seconds. A runtime of your own ([`init_with_runtime`]) is yours to end: the bridge only lets go of it, and this
-    /// is `false`.
+    /// 0.2 seconds. A runtime that others have a reference to, yours ([`init_with_runtime`]) or one that was lent
+    /// ([`get_runtime`]), cannot be ended: the bridge only lets go of it, and this is `false`.
     ///
     /// ```
     /// use std::time::Duration;

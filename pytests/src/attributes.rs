@@ -309,8 +309,10 @@ macro_rules! exported {
                     ::tokio::pin!(opened);
                     loop {
                         ::tokio::select! {
-                            outcome = &mut opened => return outcome.map(|_| self.count),
+                            // A cancellation that came first counts, also if nobody has looked since.
+                            biased;
                             _ = cancel.cancelled() => self.count += 1,
+                            outcome = &mut opened => return outcome.map(|_| self.count),
                         }
                     }
                 }

@@ -99,6 +99,7 @@ where
     on_runtime!(local_future_into_py_with_loop(event_loop, future))
 }
 
+#[track_caller]
 pub(crate) fn into_coroutine<F, T>(py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
 where
     F: Future<Output = PyResult<T>> + Send + 'static,
@@ -107,6 +108,7 @@ where
     on_runtime!(into_coroutine(py, future))
 }
 
+#[track_caller]
 pub(crate) fn into_cancellable_coroutine<F, T>(
     py: Python<'_>,
     make: impl FnOnce(CancelHandle) -> F,

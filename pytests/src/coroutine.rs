@@ -7,8 +7,9 @@ use std::task::Poll;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use pyo3_asyncio::generic::{self, Runtime};
-use pyo3_asyncio::tokio as bridge;
+use smol::future::yield_now;
 
+use crate::bridge;
 use crate::gate::Gate;
 use crate::ledger::recorded;
 
@@ -42,7 +43,7 @@ pub(crate) fn eager_turns(
 
 async fn turns(count: usize, value: Py<PyAny>) -> PyResult<Py<PyAny>> {
     for _ in 0..count {
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
     Ok(value)
 }

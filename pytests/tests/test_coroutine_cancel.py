@@ -92,7 +92,7 @@ def test_a_cancellation_between_the_outcome_and_the_wake_up_wins(run, rust):
 def test_the_end_of_the_loop_drops_what_runs_and_cleans_up_what_asks_for_it(rust, new_loop):
     from conftest import end
 
-    gates, cleaning, log = [rust.Gate() for _ in range(20)], rust.Gate(), []
+    gates, log = [rust.Gate() for _ in range(20)], []
 
     async def main():
         for gate in gates[:10]:

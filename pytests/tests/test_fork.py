@@ -298,7 +298,7 @@ def test_workers_of_a_server_that_forks(tmp_path, preload):
     with socket.create_server(("127.0.0.1", 0)) as server:
         command = [sys.executable, "-W", "ignore", "-m", "gunicorn", "application:app", "--workers", "2"]
         command += ["--worker-class", "uvicorn.workers.UvicornWorker", "--bind", f"fd://{server.fileno()}"]
-        command += ["--chdir", str(tmp_path), "--graceful-timeout", "30", "--log-level", "warning", *preload]
+        command += ["--chdir", str(tmp_path), "--graceful-timeout", "30", "--log-level", "critical", *preload]
         address = f"http://127.0.0.1:{server.getsockname()[1]}/"
         master = subprocess.Popen(
             command, pass_fds=[server.fileno()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()

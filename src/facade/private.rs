@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use pyo3::prelude::*;
 
 pub use super::export::*;
+pub use super::outcome::*;
 
 #[cfg(feature = "testing")]
 pub use crate::testing::{

@@ -1,8 +1,4 @@
-//! Tokio: the bridge's runtime, which can be ended and starts again at its next use, and the one that a user may keep.
-//!
-//! A reference that [`get_runtime`] gives lives as long as its caller likes, so what it refers to can never be ended. The
-//! bridge's own runtime is therefore never lent out: `get_runtime` has one beside it, which costs nothing until somebody
-//! asks for it. A runtime of the user's ([`init_with_runtime`]) is both.
+//! Tokio: the bridge's runtime, which can be ended, unless somebody has a reference to it, and starts again at its next use.
 
 mod local_set;
 mod own;
@@ -169,7 +165,6 @@ pub fn try_init(builder: Builder) -> Result<(), AlreadyStarted> {
     if state.in_use {
         return Err(AlreadyStarted);
     }
-    state.lent = None;
     state.builder = Some(builder);
     Ok(())
 }
@@ -231,51 +226,50 @@ fn start() -> Handle {
     handle
 }
 
-/// A runtime for futures of your own, built as the bridge's is, and started if it is not running yet.
+/// The runtime that everything here uses, started if it is not running yet.
 ///
-/// A reference that may live for ever is to something that cannot be ended: so this is a runtime beside the one that
-/// [`shutdown`](crate::tokio::shutdown) ends, and its threads are started when this is first called. What is spawned on it
-/// is its spawner's to end. For the runtime that everything here uses, ask for its [`handle`]. After [`init_with_runtime`]
-/// there is but one.
+/// A reference that may live for ever is to something that cannot be ended: after this call,
+/// [`shutdown`](crate::tokio::shutdown) and the end of the process leave the runtime to itself, and only the bridge's own
+/// futures stop. Where a [`handle`] will do, ask for that.
 ///
 /// # Panics
 ///
 /// If the system cannot start it, for want of threads or descriptors.
 pub fn get_runtime<'a>() -> &'a Runtime {
-    // No process forks while a runtime is half built.
-    let _step = gate::step();
-    let mut state = state();
-    state.in_use = true;
-    match state.lent {
-        Some(runtime) => runtime,
-        None => {
-            let runtime = Box::leak(Box::new(state.build()));
-            drive(runtime);
-            state.lent = Some(runtime);
-            runtime
+    loop {
+        let _running = handle();
+        let mut state = state();
+        if let (None, Some(Bridge::Own(own))) = (state.lent, &state.bridge) {
+            let lent = own.lend();
+            state.lent = Some(lent);
+        }
+        // None, if somebody has shut it down between the two lines.
+        if let Some(runtime) = state.lent {
+            return runtime;
         }
     }
 }
 
 /// Ends the bridge's runtime: its tasks are dropped, on its threads, and its threads end. Whether they have within `patience`;
-/// if not, they go on ending in the background.
+/// if not, they go on ending in the background. One that was lent only gets no more futures, and the answer is no.
 ///
 /// Called detached, since what the tasks' drops do may need the interpreter.
 pub(crate) fn shutdown(patience: Duration) -> bool {
-    let bridge = {
+    let (bridge, lent) = {
         let mut state = state();
         state.in_use = false;
         set_running(None);
-        let bridge = state.bridge.take();
-        if matches!(bridge, Some(Bridge::Given)) {
-            state.lent = None;
-        }
-        bridge
+        (state.bridge.take(), state.lent.take())
     };
-    match bridge {
-        Some(Bridge::Own(own)) => own.end(patience),
-        Some(Bridge::Given) => false,
-        None => true,
+    match (bridge, lent) {
+        (Some(Bridge::Own(own)), None) => own.end(patience),
+        (Some(bridge), Some(_)) => {
+            // Its threads run on, the one that drives it included.
+            mem::forget(bridge);
+            false
+        }
+        (Some(Bridge::Given), None) => false,
+        (None, _) => true,
     }
 }
 
@@ -317,7 +311,7 @@ impl super::Standalone for Tokio {
     #[cfg(feature = "testing")]
     fn block_on<F: Future>(options: Option<TokioOptions>, future: F) -> F::Output {
         match options {
-            None => get_runtime().handle().block_on(future),
+            None => handle().block_on(future),
             Some(options) => {
                 let runtime = options.builder().build();
                 let runtime =

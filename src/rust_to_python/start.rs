@@ -24,6 +24,7 @@ use super::shared::{Shared, can_be_raised};
 use crate::error::{catch, quietly, watch_panics};
 use crate::locals::{Entered, TaskLocals, get_running_locals, leave};
 use crate::mailbox::Mailbox;
+use crate::process;
 use crate::runtime::Runtime;
 
 /// How a coroutine is made.
@@ -160,6 +161,7 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Crossed,
 {
+    let _turn = process::turn(py);
     watch_panics(py);
     py.detach(|| {
         R::enter(|| {

@@ -311,10 +311,17 @@ async def main(wrap, function):
     }
 
     fn where_no_loop_is_known_the_error_says_which_call_gives_one(cx: &Cx<'_>) {
-        let error = future_into_py(cx.py, cx.tracked(async { Ok(()) })).unwrap_err();
+        let awaitable = cx.event_loop.call_method0("create_future")?;
+        let error = into_future(awaitable).unwrap_err();
         assert!(error.is_instance_of::<PyRuntimeError>(cx.py), "{error}");
         assert!(error.to_string().contains("future_into_py"), "{error}");
         assert!(error.to_string().contains("_with_loop"), "{error}");
+    }
+
+    fn where_no_loop_is_known_a_future_starts_when_it_is_awaited(cx: &Cx<'_>) {
+        let coroutine = future_into_py(cx.py, cx.tracked(async { Ok("late") }))?;
+        let value: String = cx.run(&coroutine)?.extract()?;
+        assert_eq!(value, "late");
     }
 
     fn a_closed_loop_is_an_error_at_the_call(cx: &Cx<'_>) {

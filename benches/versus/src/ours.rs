@@ -1,5 +1,8 @@
-//! The workload on this library.
+//! The workload on this library, and what it has beyond the workload that both can run.
 
+use std::time::Duration;
+
+use pyo3::prelude::*;
 use pyo3_asyncio as bridge;
 
 #[expect(
@@ -9,10 +12,6 @@ use pyo3_asyncio as bridge;
 #[path = "workload.rs"]
 mod workload;
 
-
-use bridge::__private::{CoroutineOptions, coroutine};
-use pyo3::prelude::*;
-
 /// A future that is ready at its first poll, which happens on the caller's thread.
 #[pyfunction]
 fn eager_future(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
@@ -20,30 +19,28 @@ fn eager_future(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// The same as a coroutine.
-#[pyfunction]
-fn eager_coroutine(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let o = CoroutineOptions { names: || ("eager_coroutine", "eager_coroutine"), eager_start: true };
-    coroutine::<bridge::tokio::Tokio, _, _>(py, o, async { Ok(1) })
+#[bridge::tokio::pyfunction(eager_start)]
+async fn eager_coroutine() -> i32 {
+    1
 }
 
-/// A future that is ready as soon as the runtime polls it, as a coroutine.
-#[pyfunction(name = "coroutine")]
-fn lazy_coroutine(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    bridge::tokio::into_coroutine(py, async { Ok(1) })
+/// A coroutine whose future is ready as soon as the runtime polls it.
+#[bridge::tokio::pyfunction]
+async fn coroutine() -> i32 {
+    1
 }
 
 /// A sleep of the runtime's, as a coroutine.
-#[pyfunction]
-fn sleep_coroutine(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
-    let duration = std::time::Duration::from_secs_f64(seconds);
-    bridge::tokio::into_coroutine(py, workload::napping(duration))
+#[bridge::tokio::pyfunction]
+async fn sleep_coroutine(seconds: f64) -> PyResult<()> {
+    workload::napping(Duration::from_secs_f64(seconds)).await
 }
 
-/// What this library has beyond the common workload.
+/// Adds all of it to the module of this side.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     workload::register(module)?;
     module.add_function(wrap_pyfunction!(eager_future, module)?)?;
     module.add_function(wrap_pyfunction!(eager_coroutine, module)?)?;
-    module.add_function(wrap_pyfunction!(lazy_coroutine, module)?)?;
+    module.add_function(wrap_pyfunction!(coroutine, module)?)?;
     module.add_function(wrap_pyfunction!(sleep_coroutine, module)?)
 }

@@ -24,7 +24,8 @@ fn sleep(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
     bridge::tokio::future_into_py(py, napping(duration))
 }
 
-pub(crate) async fn napping(duration: Duration) -> PyResult<()> {
+/// Is counted while it sleeps.
+pub(super) async fn napping(duration: Duration) -> PyResult<()> {
     SLEEPING.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(duration).await;
     SLEEPING.fetch_sub(1, Ordering::Relaxed);

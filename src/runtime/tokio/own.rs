@@ -1,58 +1,60 @@
-//! A runtime that can be ended.
+//! A runtime that can be ended, unless it was lent.
 
-use std::sync::mpsc;
+use std::future::pending;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use std::future::pending;
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 use tokio::task::AbortHandle;
 
-/// A runtime that nobody else has a reference to.
 pub(super) struct Own {
-    handle: Handle,
-    owner: Owner,
+    runtime: Arc<Runtime>,
+    /// A runtime without threads makes progress only while somebody blocks on it: a thread does.
+    driver: Option<Driver>,
 }
 
-enum Owner {
-    /// A runtime with threads needs nobody.
-    Us(Runtime),
-    /// A runtime without threads makes progress only while somebody blocks on it: a thread does, and drops it after that.
-    Driver {
-        stop: AbortHandle,
-        ended: mpsc::Receiver<()>,
-    },
+struct Driver {
+    stop: AbortHandle,
+    ended: mpsc::Receiver<()>,
 }
 
 impl Own {
     pub(super) fn new(runtime: Runtime) -> Self {
-        let handle = runtime.handle().clone();
-        if handle.runtime_flavor() != RuntimeFlavor::CurrentThread {
-            let owner = Owner::Us(runtime);
-            return Self { handle, owner };
-        }
-        let work = handle.spawn(pending::<()>());
-        let stop = work.abort_handle();
-        let ended = in_thread(move || {
-            // Ends when it is aborted.
-            let _ = runtime.block_on(work);
-            drop(runtime);
-        });
-        let owner = Owner::Driver { stop, ended };
-        Self { handle, owner }
+        let runtime = Arc::new(runtime);
+        let driver =
+            (runtime.handle().runtime_flavor() == RuntimeFlavor::CurrentThread).then(|| {
+                let driven = Arc::clone(&runtime);
+                let work = runtime.spawn(pending::<()>());
+                let stop = work.abort_handle();
+                let ended = in_thread(move || {
+                    // Ends when it is aborted.
+                    let _ = driven.block_on(work);
+                    drop(driven);
+                });
+                Driver { stop, ended }
+            });
+        Self { runtime, driver }
     }
 
     pub(super) fn handle(&self) -> &Handle {
-        &self.handle
+        self.runtime.handle()
+    }
+
+    /// Lends the runtime for ever. It cannot be ended after that.
+    pub(super) fn lend(&self) -> &'static Runtime {
+        Box::leak(Box::new(Arc::clone(&self.runtime)))
     }
 
     /// Whether every task and every thread has ended in time. If not, they go on ending.
     pub(super) fn end(self, patience: Duration) -> bool {
-        let ended = match self.owner {
+        let Self { runtime, driver } = self;
+        let ended = match driver {
             // In a thread of its own: a runtime must not be dropped by one of its tasks, and that takes as long as its
             // longest poll.
-            Owner::Us(runtime) => in_thread(|| drop(runtime)),
-            Owner::Driver { stop, ended } => {
+            None => in_thread(|| drop(runtime)),
+            Some(Driver { stop, ended }) => {
+                drop(runtime);
                 stop.abort();
                 ended
             }

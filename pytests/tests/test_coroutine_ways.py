@@ -1,0 +1,302 @@
+"""A coroutine of Rust goes wherever asyncio takes an `async def`."""
+
+import asyncio
+import contextvars
+import inspect
+import sys
+import types
+
+import anyio
+import pytest
+
+WAYS = {}
+
+
+def way(function=None, *, since=(3, 9)):
+    """Registers a way to run a coroutine within a loop, for the Pythons that have it."""
+    if function is None:
+        return lambda function: way(function, since=since)
+    if sys.version_info >= since:
+        WAYS[function.__name__] = function
+    return function
+
+
+@way
+async def awaited(coroutine):
+    return await coroutine
+
+
+@way
+async def nested(coroutine):
+    async def inner():
+        return await coroutine
+
+    async def outer():
+        return await inner()
+
+    return await outer()
+
+
+@way
+async def in_an_async_generator(coroutine):
+    async def generator():
+        yield await coroutine
+
+    return [value async for value in generator()][0]
+
+
+@way
+async def in_a_coroutine_of_the_old_kind(coroutine):
+    @types.coroutine
+    def old():
+        return (yield from coroutine.__await__())
+
+    return await old()
+
+
+@way
+async def in_an_object_that_passes_its_iterator_on(coroutine):
+    class Awaitable:
+        def __await__(self):
+            return coroutine.__await__()
+
+    return await Awaitable()
+
+
+@way
+async def create_task(coroutine):
+    return await asyncio.create_task(coroutine)
+
+
+@way
+async def create_task_with_a_name(coroutine):
+    task = asyncio.get_running_loop().create_task(coroutine, name="by name")
+    assert task.get_name() == "by name" and task.get_coro() is coroutine
+    return await task
+
+
+@way(since=(3, 11))
+async def create_task_with_a_context(coroutine):
+    return await asyncio.get_running_loop().create_task(coroutine, context=contextvars.copy_context())
+
+
+@way
+async def ensure_future(coroutine):
+    return await asyncio.ensure_future(coroutine)
+
+
+@way
+async def gather(coroutine):
+    return (await asyncio.gather(asyncio.sleep(0), coroutine))[1]
+
+
+@way
+async def wait_for(coroutine):
+    return await asyncio.wait_for(coroutine, 60)
+
+
+@way
+async def wait_for_without_a_limit(coroutine):
+    return await asyncio.wait_for(coroutine, None)
+
+
+@way
+async def shield(coroutine):
+    return await asyncio.shield(coroutine)
+
+
+@way
+async def as_completed(coroutine):
+    for next_one in asyncio.as_completed([coroutine]):
+        return await next_one
+
+
+@way
+async def wait(coroutine):
+    done, _ = await asyncio.wait([asyncio.ensure_future(coroutine)])
+    return done.pop().result()
+
+
+@way
+async def run_coroutine_threadsafe(coroutine):
+    loop = asyncio.get_running_loop()
+    return await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(coroutine, loop).result())
+
+
+@way(since=(3, 11))
+async def task_group(coroutine):
+    async with asyncio.TaskGroup() as group:
+        # Its errors come in a group, which is none of our business.
+        task = group.create_task(asyncio.wait([asyncio.ensure_future(coroutine)]))
+    return task.result()[0].pop().result()
+
+
+@way(since=(3, 11))
+async def timeout(coroutine):
+    async with asyncio.timeout(60):
+        return await coroutine
+
+
+@way(since=(3, 12))
+async def eager_task(coroutine):
+    loop = asyncio.get_running_loop()
+    task = asyncio.eager_task_factory(loop, coroutine)
+    # It has begun before the loop's next turn.
+    assert inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED
+    return await task
+
+
+@way
+async def anyio_move_on_after(coroutine):
+    with anyio.move_on_after(60):
+        return await coroutine
+
+
+@way
+async def anyio_fail_after(coroutine):
+    with anyio.fail_after(60):
+        return await coroutine
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_it_gives_its_value_wherever_a_coroutine_goes(loop, run, rust, way, when):
+    gate = rust.Gate()
+
+    async def main():
+        coroutine = gate.coroutine()
+        if when == "before":
+            gate.open("value")
+        else:
+            loop.call_soon(gate.open, "value")
+        return await WAYS[way](coroutine)
+
+    assert run(main()) == "value"
+    gate.wait_until_dropped()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it_raises_its_error_wherever_a_coroutine_goes(loop, run, rust, way):
+    gate = rust.Gate()
+
+    async def main():
+        loop.call_soon(gate.fail, LookupError("from Rust"))
+        await WAYS[way](gate.coroutine())
+
+    with pytest.raises(LookupError, match="from Rust"):
+        run(main())
+
+
+@pytest.mark.parametrize("way", sorted(set(WAYS) - {"shield", "wait", "as_completed", "task_group", "run_coroutine_threadsafe"}))
+def test_cancelling_drops_the_rust_future_wherever_a_coroutine_goes(run, rust, way):
+    """Not where asyncio itself keeps a cancellation from the coroutine."""
+    gate, started = rust.Gate(), []
+
+    async def main():
+        task = asyncio.ensure_future(WAYS[way](announced()))
+        while not started:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    async def announced():
+        started.append(True)
+        return await gate.coroutine()
+
+    assert run(main())
+    gate.wait_until_dropped()
+
+
+def test_asyncio_run_takes_one_that_was_made_without_a_loop(rust):
+    """https://github.com/awestlake87/pyo3-asyncio/issues/50"""
+    assert asyncio.run(rust.turns(3, "value")) == "value"
+    asyncio.run(rust.nap(0))
+    assert asyncio.run(rust.lazy_turns(0, "value")) == "value"
+
+
+def test_run_until_complete_takes_one(loop, rust):
+    assert loop.run_until_complete(rust.lazy_turns(3, "value")) == "value"
+    assert loop.run_until_complete(rust.turns(3, "value")) == "value"
+
+
+if sys.version_info >= (3, 11):
+
+    def test_a_runner_takes_one(new_loop, rust):
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            assert runner.run(rust.turns(3, "first")) == "first"
+            assert runner.run(rust.lazy_turns(3, "second")) == "second"
+
+    def test_a_task_group_takes_one_and_cancels_it(run, rust):
+        async def main():
+            gate = rust.Gate()
+            with pytest.raises(Exception) as caught:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(gate.coroutine())
+                    group.create_task(rust.lazy_call(lambda: 1 / 0))
+            assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError]
+            gate.wait_until_dropped()
+
+        run(main())
+
+
+if sys.version_info >= (3, 12):
+
+    def test_a_loop_that_starts_tasks_eagerly_takes_one(loop, run, rust):
+        def eager(loop, coroutine, context=None, **_):
+            # uvloop passes what only a later Python's factory knows.
+            return asyncio.eager_task_factory(loop, coroutine, context=context)
+
+        async def main():
+            loop.set_task_factory(eager)
+            gate = rust.Gate()
+            coroutine = gate.coroutine()
+            task = asyncio.create_task(coroutine)
+            assert inspect.getcoroutinestate(coroutine) == inspect.CORO_SUSPENDED
+            gate.open("value")
+            assert await task == "value"
+            assert await asyncio.gather(*(rust.lazy_turns(n % 3, n) for n in range(100))) == list(range(100))
+
+        run(main())
+
+
+def test_a_future_of_a_thread_without_a_loop_is_awaited_on_another(run, rust):
+    async def main():
+        made = await asyncio.to_thread(rust.turns, 3, "value")
+        assert asyncio.iscoroutine(made)
+        return await made
+
+    assert run(main()) == "value"
+
+
+def test_a_plain_function_makes_one_for_run_until_complete(loop, rust):
+    def main():
+        return rust.turns(3, "value")
+
+    assert loop.run_until_complete(main()) == "value"
+
+
+def test_anyio_task_groups_take_a_function_that_gives_one(run, rust):
+    async def main():
+        gate, never = rust.Gate(), rust.Gate()
+        async with anyio.create_task_group() as group:
+            group.start_soon(gate.coroutine)
+            group.start_soon(never.coroutine)
+            await anyio.sleep(0)
+            gate.open(None)
+            gate.wait_until_dropped()
+            group.cancel_scope.cancel()
+        never.wait_until_dropped()
+
+        never = rust.Gate()
+        with anyio.move_on_after(0.001) as scope:
+            await never.coroutine()
+        assert scope.cancel_called
+        never.wait_until_dropped()
+        with pytest.raises(TimeoutError):
+            with anyio.fail_after(0.001):
+                gate = rust.Gate()
+                await gate.coroutine()
+
+    run(main())

@@ -1,0 +1,105 @@
+//! What an exported `async fn` comes to, by its type: a value, nothing, a `Result` of either, or the next item.
+
+use std::convert::Infallible;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use pyo3::exceptions::PyStopAsyncIteration;
+use pyo3::prelude::*;
+use pyo3::types::PyNone;
+
+/// Tells what the output of an `async fn` is: a method of one type hides those of the types that it derefs to.
+#[derive(Debug)]
+pub struct Outcome<T>(Fallible<T>);
+
+#[derive(Debug)]
+pub struct Fallible<T>(Value<T>);
+
+#[derive(Debug)]
+pub struct Value<T>(PhantomData<T>);
+
+pub fn outcome<T>(_: &T) -> Outcome<T> {
+    Outcome(Fallible(Value(PhantomData)))
+}
+
+impl Outcome<()> {
+    pub fn into_result(&self, (): ()) -> PyResult<Nothing> {
+        Ok(Nothing)
+    }
+}
+
+impl<E> Outcome<Result<(), E>> {
+    pub fn into_result(&self, output: Result<(), E>) -> PyResult<Nothing>
+    where
+        PyErr: From<E>,
+    {
+        output.map(|()| Nothing).map_err(PyErr::from)
+    }
+}
+
+impl<T> Deref for Outcome<T> {
+    type Target = Fallible<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T, E> Fallible<Result<T, E>> {
+    pub fn into_result(&self, output: Result<T, E>) -> PyResult<T>
+    where
+        PyErr: From<E>,
+    {
+        output.map_err(PyErr::from)
+    }
+}
+
+impl<T> Deref for Fallible<T> {
+    type Target = Value<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> Value<T> {
+    pub fn into_result(&self, output: T) -> PyResult<T> {
+        Ok(output)
+    }
+}
+
+/// A function that returns nothing returns `None` in Python. By itself, `()` is an empty tuple.
+#[derive(Debug)]
+pub struct Nothing;
+
+impl<'py> IntoPyObject<'py> for Nothing {
+    type Target = PyNone;
+    type Output = Borrowed<'py, 'py, PyNone>;
+    type Error = Infallible;
+
+    fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Infallible> {
+        Ok(PyNone::get(py))
+    }
+}
+
+/// The same for what `__anext__` returns: `None` ends the iteration, as it does for a plain method of PyO3's.
+#[derive(Debug)]
+pub struct NextItem<T>(Fallible<PyResult<T>>);
+
+pub fn next_item<T>(result: &PyResult<T>) -> NextItem<T> {
+    NextItem(outcome(result).0)
+}
+
+impl<T> NextItem<Option<T>> {
+    pub fn into_result(&self, output: PyResult<Option<T>>) -> PyResult<T> {
+        output?.ok_or_else(|| PyStopAsyncIteration::new_err(()))
+    }
+}
+
+impl<T> Deref for NextItem<T> {
+    type Target = Fallible<PyResult<T>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
