@@ -3,12 +3,14 @@
 import os
 import sys
 import threading
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 from conftest import LOOPS
 
-sys.path.append(str(Path(__file__).parents[1] / "stress"))
+STRESS = Path(__file__).parents[1] / "stress"
+sys.path.append(str(STRESS))
 
 
 @pytest.fixture
@@ -28,6 +30,16 @@ def stress(monkeypatch):
         return one
 
     return stress
+
+
+@pytest.fixture
+def stress_program(monkeypatch):
+    """The program itself, not run."""
+    monkeypatch.setenv("RUST_BACKTRACE", "0")
+    program = spec_from_file_location("stress_program", STRESS / "__main__.py")
+    module = module_from_spec(program)
+    program.loader.exec_module(module)
+    return module
 
 
 def test_a_round_finds_nothing_and_everybody_has_an_outcome(stress, rust, capfd):
@@ -113,3 +125,24 @@ def test_what_is_left_is_found(stress, rust, monkeypatch):
         "objects are left: ",
     ]
     assert "threads are left" in findings[1]
+
+
+@pytest.mark.parametrize("grows, found", [(lambda round: 0, 0), (lambda round: 100 * round, 1), (lambda round: 5 * round, 0)])
+def test_memory_that_grows_with_the_rounds_is_found(grows, found, stress_program):
+    memory = stress_program.Memory()
+    memory.blocks = [80_000 + grows(round) for round in range(1000)]
+    memory.bytes = [50_000_000] * 1000
+    assert len(list(memory.findings())) == found
+
+
+def test_what_is_written_to_standard_error_is_kept(stress_program, capfd):
+    real = os.dup(2)
+    terminal = stress_program.Terminal()
+    os.write(2, b"planted")
+    terminal.say("shown")
+    kept = terminal.kept()
+    os.dup2(real, 2)
+    os.close(real)
+    terminal.close()
+    assert kept == "planted"
+    assert capfd.readouterr().err == "shown\n"
