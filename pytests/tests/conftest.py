@@ -23,9 +23,6 @@ if sys.platform != "win32":
     else:
         LOOPS["uvloop"] = uvloop.new_event_loop
 
-# Where no process can fork there is nothing to test.
-collect_ignore = [] if hasattr(os, "fork") else ["test_fork.py"]
-
 DOORBELL = "PYO3_ASYNCIO_DOORBELL"
 RUNTIME = "PYTESTS_RUNTIME"
 RUNTIMES = ["tokio", "tokio_current_thread", "async_std", "smol"]
@@ -43,6 +40,15 @@ def pytest_addoption(parser):
     parser.addoption("--exits", type=int, default=100, help="how many programs end, in all")
     parser.addoption("--loops", type=int, default=300, help="how many loops close with everything in flight")
     parser.addoption("--runtime", choices=RUNTIMES, help="the Rust runtime, and tokio's flavor")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leaves out what a system or a runtime has not: no other runtime than tokio can be ended, or started again in a child."""
+    if collection_path.name == "test_fork.py" and not hasattr(os, "fork"):
+        return True
+    if collection_path.name in ("test_closed_loops.py", "test_fork.py", "test_shutdown.py"):
+        return True if config.getoption("runtime") in ("async_std", "smol") else None
+    return None
 
 
 def pytest_configure(config):
