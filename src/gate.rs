@@ -243,8 +243,10 @@ pub(crate) fn generation() -> u32 {
 }
 
 /// Remembers the process in which something that cannot start again was started.
+#[cfg(any(feature = "async-std-runtime", feature = "smol-runtime"))]
 pub(crate) struct Home(AtomicU32);
 
+#[cfg(any(feature = "async-std-runtime", feature = "smol-runtime"))]
 impl Home {
     pub(crate) const fn new() -> Self {
         Self(AtomicU32::new(0))

@@ -90,6 +90,10 @@ mod off {
     pub(crate) struct Crossing;
 
     impl Crossing {
+        #[expect(
+            clippy::extra_unused_type_parameters,
+            reason = "a span has the name of it"
+        )]
         pub(crate) fn rust_to_python<F>(_event_loop: usize) -> Self {
             Self
         }
@@ -98,12 +102,16 @@ mod off {
             Self
         }
 
-        pub(crate) fn enter(&self) {}
+        pub(crate) fn enter(&self) -> Entered {
+            Entered
+        }
 
         pub(crate) fn post(&self) -> Posted {
             Posted
         }
     }
+
+    pub(crate) struct Entered;
 
     pub(crate) struct Posted;
 

@@ -141,6 +141,8 @@ def warm():
         loop = new_loop()
         loop.run_until_complete(main())
         loop.close()
+    # Some tests need tokio on whichever runtime the others run.
+    rust.workers()
 
 
 @pytest.fixture(autouse=True)

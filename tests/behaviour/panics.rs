@@ -100,7 +100,7 @@ matrix! {
 
     fn a_panic_that_is_resumed_has_no_place(cx: &Cx<'_>) {
         let future = cx.spawn(async {
-            let joined = std::thread::spawn(|| panics()).join();
+            let joined = std::thread::spawn(panics).join();
             std::panic::resume_unwind(joined.unwrap_err());
             #[expect(unreachable_code, reason = "the future has a type")]
             Ok(())
