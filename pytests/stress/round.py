@@ -72,6 +72,8 @@ class Round:
 
     def run(self):
         self._live = self.rust.made() - self.rust.dropped()
+        # What somebody holds from before is not this round's.
+        self._known = {id(it) for it in gc.get_objects() if type(it).__name__ in OURS}
         before = descriptors(), threads()
         unraisable, hook = [], sys.unraisablehook
         sys.unraisablehook = lambda it: unraisable.append(f"{it.err_msg}: {it.exc_value!r} in {it.object!r}")
@@ -139,9 +141,8 @@ class Round:
             counts = dict(Counter(type(it).__name__ for it in left))
             self.findings.append(f"objects are left: {counts}, one held by {' of '.join(holders(left))}")
 
-    @staticmethod
-    def _left():
-        return [it for it in gc.get_objects() if type(it).__name__ in OURS]
+    def _left(self):
+        return [it for it in gc.get_objects() if type(it).__name__ in OURS and id(it) not in self._known]
 
 
 def holders(objects):
