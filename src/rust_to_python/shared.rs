@@ -331,7 +331,11 @@ impl Shared {
 
     /// Breaks the cycles that `traverse_owned` shows.
     pub(super) fn clear(self: &Arc<Self>, py: Python<'_>) {
-        self.report_unretrieved(py);
+        // A loop that is closed may be garbage with us, and its handler be cleared already: calling that crashes.
+        if matches!(asyncio::is_closed(self.event_loop.bind(py)), Ok(false)) {
+            self.report_unretrieved(py);
+        }
+        self.state().unretrieved = false;
         let cleared = {
             let mut state = self.state();
             let cleared = match &state.outcome {
