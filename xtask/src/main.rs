@@ -14,6 +14,7 @@ mod python;
 mod pythons;
 mod steps;
 mod test;
+mod transcript;
 mod venv;
 
 use std::{env, error::Error, path::Path, process::ExitCode};

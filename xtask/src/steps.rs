@@ -7,7 +7,10 @@ use std::{
 
 use xshell::Cmd;
 
-use crate::Result;
+use crate::{
+    Result,
+    transcript::{self, Transcript},
+};
 
 /// One command with what has to be done before it.
 #[derive(Debug)]
@@ -69,13 +72,14 @@ impl<'sh> Line<'sh> {
         text + &self.command.to_string()
     }
 
-    fn run(self, name: &str) -> bool {
+    /// What it said if it failed.
+    fn run(self, name: &str) -> Option<Transcript> {
         println!("\n=== {name}\n$ {}", self.text());
-        let outcome = self.command.envs(self.variables).quiet().run();
-        if let Err(error) = &outcome {
-            println!("{name}: {error}");
+        let failure = transcript::run(self.command.envs(self.variables).into());
+        if let Err(transcript) = &failure {
+            println!("{name}: {}", transcript.verdict);
         }
-        outcome.is_ok()
+        failure.err()
     }
 }
 
@@ -121,38 +125,55 @@ pub(crate) fn select<'sh>(steps: Vec<Step<'sh>>, names: &[String]) -> Result<Vec
 #[derive(Debug)]
 pub(crate) struct Outcome {
     name: &'static str,
-    passed: bool,
+    failure: Option<Transcript>,
     took: Duration,
+}
+
+impl Outcome {
+    fn passed(&self) -> bool {
+        self.failure.is_none()
+    }
 }
 
 pub(crate) fn run_all(steps: Vec<Step<'_>>) -> Vec<Outcome> {
     let mut set_up = HashMap::new();
     let run_one = |step: Step<'_>| {
         let start = Instant::now();
-        let ready = step.setup.is_none_or(|setup| {
-            *set_up
+        let not_ready = step.setup.and_then(|setup| {
+            set_up
                 .entry(setup.text())
                 .or_insert_with(|| setup.run(step.name))
+                .clone()
         });
         Outcome {
             name: step.name,
-            passed: ready && step.line.run(step.name),
+            failure: not_ready.or_else(|| step.line.run(step.name)),
             took: start.elapsed(),
         }
     };
     steps.into_iter().map(run_one).collect()
 }
 
-/// Says how each step went. An error if one failed.
+/// Says how each step went, and last why: where only the end of a long output is kept, that is what is looked for.
+/// An error if one failed.
 pub(crate) fn report(outcomes: &[Outcome]) -> Result<()> {
     println!("\n=== summary");
-    for Outcome { name, passed, took } in outcomes {
-        let verdict = if *passed { "passed" } else { "FAILED" };
-        println!("{name:<30} {verdict} in {:.1} s", took.as_secs_f64());
+    for outcome in outcomes {
+        let verdict = if outcome.passed() { "passed" } else { "FAILED" };
+        let took = outcome.took.as_secs_f64();
+        println!("{:<30} {verdict} in {took:.1} s", outcome.name);
+    }
+    for outcome in outcomes {
+        if let Some(failure) = &outcome.failure {
+            println!(
+                "\n=== {} FAILED, the end of what it said\n{failure}",
+                outcome.name
+            );
+        }
     }
     let failed: Vec<_> = outcomes
         .iter()
-        .filter(|outcome| !outcome.passed)
+        .filter(|outcome| !outcome.passed())
         .map(|outcome| outcome.name)
         .collect();
     if failed.is_empty() {
