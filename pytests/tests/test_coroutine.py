@@ -250,7 +250,7 @@ def test_of_eight_threads_one_makes_the_step(new_loop, rust):
     assert sorted(outcomes) == ["coroutine already executing"] * 7 + ["value"]
 
 
-def test_a_step_that_panics_ends_it(run, rust, capfd, complaints):
+def test_a_step_that_panics_ends_it_and_is_told_to_its_awaiter_alone(run, rust, capfd):
     async def main():
         coroutine = rust.refused()
         with pytest.raises(BaseException, match="no more tasks"):
@@ -258,11 +258,11 @@ def test_a_step_that_panics_ends_it(run, rust, capfd, complaints):
         assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
         with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
             await coroutine
+        # The drain hears of the task that the runtime dropped.
+        await rust.turns(1, None)
 
     run(main())
     assert "no more tasks" in capfd.readouterr().err
-    # The runtime dropped what it was given, which is told to whoever waits for it: nobody.
-    assert "was the runtime shut down" in str(complaints.pop()["exception"])
 
 
 @pytest.mark.parametrize("end", ["close", "drop"])

@@ -184,6 +184,29 @@ def test_an_error_that_nobody_retrieves_is_told_to_the_loop(run, rust, complaint
     assert repr(complaint["future"]) == text
 
 
+def test_an_error_is_told_to_a_closed_loop_that_is_garbage_with_its_future(rust, new_loop):
+    told = []
+
+    def leave():
+        loop, kept = new_loop(), []
+
+        def handler(loop, context, kept=kept):
+            told.append((context["message"], repr(context["exception"]), context["future"].done(), loop.is_closed()))
+
+        async def main():
+            kept.append(failed(rust, ValueError("nobody asks")))
+            await asyncio.wait(kept)
+
+        loop.set_exception_handler(handler)
+        loop.run_until_complete(main())
+        loop.close()
+
+    leave()
+    assert told == []
+    gc.collect()
+    assert told == [("RustFuture exception was never retrieved", "ValueError('nobody asks')", True, True)]
+
+
 def test_an_error_is_told_to_the_loop_if_the_future_was_dropped_before_it_came(run, rust, complaints):
     async def main():
         gate, exception, told = rust.Gate(), ValueError("too late for anybody"), asyncio.Event()

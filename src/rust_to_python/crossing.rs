@@ -64,18 +64,29 @@ where
 {
     let on_loop = runs_here(&locals.event_loop(py))?;
     let (crossing, python) = Crossing::new(py, locals, future, cancel)?;
-    if !on_loop {
+    let spawning = Spawning(&python.get().shared);
+    if on_loop {
+        let mailbox = &spawning.0.mailbox;
+        let start = |crossing| Box::new(move || R::spawn(crossing)) as Start;
+        match mailbox.starts().join(TypeId::of::<R>(), crossing, start) {
+            Joined::Follows => {}
+            Joined::Alone(crossing) => R::spawn(crossing),
+            Joined::Leads(crossing) => R::spawn(Leader::new(mailbox.clone(), crossing)),
+        }
+    } else {
         R::spawn(crossing);
-        return Ok(python);
     }
-    let mailbox = &python.get().shared.mailbox;
-    let start = |crossing| Box::new(move || R::spawn(crossing)) as Start;
-    match mailbox.starts().join(TypeId::of::<R>(), crossing, start) {
-        Joined::Follows => {}
-        Joined::Alone(crossing) => R::spawn(crossing),
-        Joined::Leads(crossing) => R::spawn(Leader::new(mailbox.clone(), crossing)),
-    }
+    std::mem::forget(spawning);
     Ok(python)
+}
+
+/// A runtime that refuses the task panics, and the caller hears it. That the task was dropped is news to nobody then.
+struct Spawning<'a>(&'a Arc<Shared>);
+
+impl Drop for Spawning<'_> {
+    fn drop(&mut self) {
+        self.0.forsake();
+    }
 }
 
 /// Whether this thread runs the event loop.

@@ -371,8 +371,23 @@ impl RustFuture {
         self.shared.traverse_owned(&visit)
     }
 
-    fn __clear__(&self, py: Python<'_>) {
-        self.shared.clear(py);
+    fn __clear__(&self) {
+        self.shared.clear();
+    }
+
+    fn _finalize(slf: &Bound<'_, Self>) {
+        slf.get().shared.report_unretrieved(slf.as_any());
+    }
+
+    /// The collector finalizes all that is garbage before it clears any of it (PEP 442). Once it clears, the loop's handler
+    /// cannot be called any more, because the loop may be cleared already. PyO3 has no `__del__`; an attribute that is set
+    /// on the type fills the slot as a class statement does.
+    #[classattr]
+    #[pyo3(name = "__del__")]
+    fn finalizer(py: Python<'_>) -> PyResult<Py<PyAny>> {
+        py.get_type::<Self>()
+            .getattr("_finalize")
+            .map(Bound::unbind)
     }
 }
 
@@ -390,7 +405,8 @@ impl Drop for RustFuture {
     }
 }
 
-/// A StopIteration would end the generator that awaits. Python 3.12 began to wrap it where it was refused before.
+/// A StopIteration would end the generator that awaits. Python wraps it since 3.12.6, where it was refused before
+/// (gh-112182).
 fn replace_stop_iteration(exception: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     const MESSAGE: &str =
         "StopIteration interacts badly with generators and cannot be raised into a Future";
@@ -398,7 +414,7 @@ fn replace_stop_iteration(exception: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyA
     if !exception.is_instance_of::<PyStopIteration>() {
         return Ok(exception);
     }
-    if py.version_info() < (3, 12) {
+    if py.version_info() < (3, 12, 6) {
         return Err(PyTypeError::new_err(MESSAGE));
     }
     let replacement = PyRuntimeError::new_err(MESSAGE);

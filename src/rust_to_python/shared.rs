@@ -196,7 +196,7 @@ impl Shared {
             return Err(exit);
         }
         if self.state().abandoned {
-            self.report_unretrieved(py);
+            self.abandon(py);
         }
         Ok(())
     }
@@ -269,12 +269,23 @@ impl Shared {
 
     /// Python dropped its object.
     pub(super) fn abandon(self: &Arc<Self>, py: Python<'_>) {
-        self.state().abandoned = true;
-        self.report_unretrieved(py);
+        {
+            let mut state = self.state();
+            state.abandoned = true;
+            if !state.unretrieved {
+                return;
+            }
+        }
+        // The object is gone, but the handler is told of one.
+        match Bound::new(py, RustFuture::new(Arc::clone(self))) {
+            Ok(future) => self.report_unretrieved(future.as_any()),
+            Err(error) => error.write_unraisable(py, Some(self.event_loop.bind(py))),
+        }
     }
 
     /// Tells the loop's exception handler of an exception that nobody can retrieve any more.
-    pub(super) fn report_unretrieved(self: &Arc<Self>, py: Python<'_>) {
+    pub(super) fn report_unretrieved(&self, future: &Bound<'_, PyAny>) {
+        let py = future.py();
         let (error, source_traceback) = {
             let mut state = self.state();
             if !std::mem::take(&mut state.unretrieved) {
@@ -290,15 +301,13 @@ impl Shared {
             )
         };
         let event_loop = self.event_loop.bind(py);
-        let reported = Bound::new(py, RustFuture::new(Arc::clone(self))).and_then(|future| {
-            asyncio::call_exception_handler(
-                event_loop,
-                "RustFuture exception was never retrieved",
-                error.bind(py),
-                Some(future.as_any()),
-                source_traceback.as_ref().map(|it| it.bind(py)),
-            )
-        });
+        let reported = asyncio::call_exception_handler(
+            event_loop,
+            "RustFuture exception was never retrieved",
+            error.bind(py),
+            Some(future),
+            source_traceback.as_ref().map(|it| it.bind(py)),
+        );
         if let Err(error) = reported {
             error.write_unraisable(py, Some(event_loop));
         }
@@ -330,12 +339,7 @@ impl Shared {
     }
 
     /// Breaks the cycles that `traverse_owned` shows.
-    pub(super) fn clear(self: &Arc<Self>, py: Python<'_>) {
-        // A loop that is closed may be garbage with us, and its handler be cleared already: calling that crashes.
-        if matches!(asyncio::is_closed(self.event_loop.bind(py)), Ok(false)) {
-            self.report_unretrieved(py);
-        }
-        self.state().unretrieved = false;
+    pub(super) fn clear(&self) {
         let cleared = {
             let mut state = self.state();
             let cleared = match &state.outcome {
