@@ -51,15 +51,6 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
-def pytest_collection_modifyitems(config, items):
-    """In debug mode asyncio's loops outlive the test that closes many of them, which is not understood yet."""
-    name = "test_nothing_is_left_of_a_loop_that_closes_with_everything_in_flight[asyncio]"
-    if os.environ.get("PYTHONASYNCIODEBUG"):
-        left_out = [item for item in items if item.name == name]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
-
-
 def pytest_configure(config):
     # The real one: later, descriptor 2 is pytest's.
     config.stash[STDERR] = os.dup(2)

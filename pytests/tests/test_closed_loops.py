@@ -103,6 +103,21 @@ def test_nothing_is_left_of_a_loop_that_closes_with_everything_in_flight(rust, n
     assert resident() - before[3] < 8 * 2**20 + 2**10 * loops, (before[3], resident())
 
 
+def test_a_task_that_had_no_time_for_its_first_step_ends_with_its_loop(rust, new_loop):
+    loop, kept = new_loop(), []
+
+    def stop_before_the_first_step(loop, coroutine, **how):
+        loop.stop()
+        return asyncio.Task(coroutine, loop=loop, **how)
+
+    loop.set_task_factory(stop_before_the_first_step)
+    loop.call_soon(lambda: kept.append(rust.into_future(asyncio.sleep(3600))))
+    loop.run_forever()
+    loop.close()
+    with pytest.raises(rust.LoopClosed):
+        kept.pop().block()
+
+
 def test_a_rust_thread_that_waits_for_python_hears_of_the_end_while_it_waits(rust, new_loop):
     loop = new_loop()
 

@@ -24,6 +24,7 @@ imports! {
     import_coroutine_type = "types", "CoroutineType";
     import_generic_alias = "types", "GenericAlias";
     import_isawaitable = "inspect", "isawaitable";
+    import_getcoroutinestate = "inspect", "getcoroutinestate";
     import_iscoroutine = "asyncio", "iscoroutine";
     import_isfuture = "asyncio", "isfuture";
     import_format_callback_source = "asyncio.format_helpers", "_format_callback_source";
@@ -106,11 +107,21 @@ pub(crate) fn give_up_unstarted(awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
-/// Lets a task die that is not done, without asyncio's "Task was destroyed but it is pending!". `gather` uses it likewise.
-pub(crate) fn do_not_report_as_pending(task: &Bound<'_, PyAny>) -> PyResult<()> {
-    let name = intern!(task.py(), "_log_destroy_pending");
-    if task.hasattr(name)? {
-        task.setattr(name, false)?;
+/// Lets a task die that is not done and whose loop is closed, without asyncio's "Task was destroyed but it is pending!"
+/// (`gather` does likewise) and, if there was no time for its first step, without the warning of a coroutine.
+pub(crate) fn let_die_pending(task: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = task.py();
+    let name = intern!(py, "_log_destroy_pending");
+    if !task.hasattr(name)? {
+        return Ok(());
+    }
+    task.setattr(name, false)?;
+    let coroutine = task.call_method0(intern!(py, "get_coro"))?;
+    if is_coroutine(&coroutine)? {
+        let state = import_getcoroutinestate(py)?.call1((&coroutine,))?;
+        if state.eq(intern!(py, "CORO_CREATED"))? {
+            close_unstarted(&coroutine)?;
+        }
     }
     Ok(())
 }

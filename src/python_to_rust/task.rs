@@ -231,7 +231,7 @@ impl Anchored for Crossing {
         self.handoff.finish(Err(loop_closed()));
         if let (Some(task), false) = (task, is_detached) {
             // Whoever awaits it is told: asyncio need not print it.
-            let quiet = asyncio::do_not_report_as_pending(task.bind(py));
+            let quiet = asyncio::let_die_pending(task.bind(py));
             if let Err(error) = quiet {
                 error.write_unraisable(py, Some(task.bind(py)));
             }
