@@ -47,6 +47,19 @@ def test_a_rust_future_is_dropped_when_the_shutdown_says_so(rust, run):
     run(main())
 
 
+def test_what_was_started_in_a_burst_just_before_a_shutdown_does_not_start_another_runtime(rust, run):
+    async def main():
+        for _ in range(50):
+            gates = [rust.Gate() for _ in range(10)]
+            futures = [gate.wait() for gate in gates]
+            assert rust.shutdown(PATIENCE)
+            assert [gate.open(None) for gate in gates] == [False] * 10
+            await asyncio.wait(futures)
+            assert all(isinstance(future.exception(), rust.RuntimeStopped) for future in futures)
+
+    run(main())
+
+
 def test_a_python_task_is_cancelled_when_the_rust_future_that_awaits_it_is_dropped(rust, run):
     async def main():
         ended = asyncio.Event()

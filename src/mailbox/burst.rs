@@ -8,7 +8,8 @@
 //!
 //! 1. `join` makes a task the leader if there is none. It is spawned at once, and calls `take` whenever it is polled, and
 //!    when it is dropped, until its lead has ended.
-//! 2. While a leader of the same runtime is on its way, `join` keeps the starts of some tasks for it.
+//! 2. While a leader of the same runtime is on its way, `join` keeps the starts of some tasks for it. A start is made without
+//!    the lock; if the lead has ended meanwhile, it comes back.
 //! 3. `take` gives what was kept. Where that is nothing, or the leader wants no more, it ends the lead in the same step: so
 //!    nothing is kept that nobody will take.
 //! 4. A leader does nothing else before its lead has ended, and leads for a bounded number of polls. What a user's future does
@@ -34,11 +35,19 @@ struct Lead<S> {
     followers: Vec<S>,
 }
 
+impl<S> Lead<S> {
+    fn takes(&self, runtime: TypeId) -> bool {
+        self.runtime == runtime && self.followers.len() < FOLLOWERS
+    }
+}
+
 /// What becomes of a task.
-pub(crate) enum Joined<T> {
+pub(crate) enum Joined<T, S> {
     /// To be spawned, and to `take` then.
     Leads(T),
     Follows,
+    /// To be called: its leader has just gone.
+    Late(S),
     /// To be spawned: the leader on its way has enough to do, or is of another runtime.
     Alone(T),
 }
@@ -54,21 +63,28 @@ impl<S> Burst<S> {
         runtime: TypeId,
         task: T,
         start: impl FnOnce(T) -> S,
-    ) -> Joined<T> {
-        let mut lead = lock(&self.0);
-        match &mut *lead {
-            Some(lead) if lead.runtime == runtime && lead.followers.len() < FOLLOWERS => {
-                lead.followers.push(start(task));
+    ) -> Joined<T, S> {
+        {
+            let mut lead = lock(&self.0);
+            match &*lead {
+                Some(lead) if lead.takes(runtime) => {}
+                Some(_) => return Joined::Alone(task),
+                None => {
+                    *lead = Some(Lead {
+                        runtime,
+                        followers: Vec::new(),
+                    });
+                    return Joined::Leads(task);
+                }
+            }
+        }
+        let start = start(task);
+        match &mut *lock(&self.0) {
+            Some(lead) if lead.takes(runtime) => {
+                lead.followers.push(start);
                 Joined::Follows
             }
-            Some(_) => Joined::Alone(task),
-            None => {
-                *lead = Some(Lead {
-                    runtime,
-                    followers: Vec::new(),
-                });
-                Joined::Leads(task)
-            }
+            _ => Joined::Late(start),
         }
     }
 
@@ -101,7 +117,11 @@ mod loom_models {
             let started = Arc::new(AtomicUsize::new(0));
             let mut leaders = Vec::new();
             for _ in 0..3 {
-                if let Joined::Leads(()) = burst.join(TypeId::of::<()>(), (), |()| ()) {
+                let joined = burst.join(TypeId::of::<()>(), (), |()| ());
+                if let Joined::Late(()) = joined {
+                    started.fetch_add(1, SeqCst);
+                }
+                if let Joined::Leads(()) = joined {
                     let (burst, started) = (Arc::clone(&burst), Arc::clone(&started));
                     leaders.push(thread::spawn(move || {
                         started.fetch_add(1, SeqCst);

@@ -22,7 +22,7 @@ use super::shared::Shared;
 use crate::error::{Panic, Quiet, RuntimeStopped, catch, quietly, rust_panic, watch_panics};
 use crate::locals::{Scope, TaskLocals, scope};
 use crate::mailbox::Mailbox;
-use crate::mailbox::burst::{Joined, Start};
+use crate::mailbox::burst::Joined;
 use crate::metrics::RustToPython;
 use crate::runtime::Runtime;
 use crate::trace;
@@ -67,9 +67,10 @@ where
     let spawning = Spawning(&python.get().shared);
     if on_loop {
         let mailbox = &spawning.0.mailbox;
-        let start = |crossing| Box::new(move || R::spawn(crossing)) as Start;
-        match mailbox.starts().join(TypeId::of::<R>(), crossing, start) {
+        let starts = mailbox.starts();
+        match starts.join(TypeId::of::<R>(), crossing, R::spawn_later) {
             Joined::Follows => {}
+            Joined::Late(start) => start(),
             Joined::Alone(crossing) => R::spawn(crossing),
             Joined::Leads(crossing) => R::spawn(Leader::new(mailbox.clone(), crossing)),
         }
