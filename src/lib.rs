@@ -48,6 +48,7 @@ mod process;
 mod python_to_rust;
 mod runtime;
 mod rust_to_python;
+mod silence;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace;

@@ -5,11 +5,12 @@
 #![cfg(feature = "tokio-runtime")]
 
 use std::panic::{set_hook, take_hook};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
 
 use pyo3::prelude::*;
 use pyo3_asyncio::err::RustPanic;
+use pyo3_asyncio::tokio;
 
 /// A hook that counts the reports it gets.
 fn counting_hook() -> Arc<AtomicUsize> {
@@ -23,7 +24,7 @@ fn counting_hook() -> Arc<AtomicUsize> {
 
 /// Lets a Rust future panic. Whether the error tells the line.
 fn panic_has_a_line(py: Python<'_>) -> PyResult<bool> {
-    let panicked = pyo3_asyncio::tokio::run::<_, ()>(py, async { panic!("on purpose") });
+    let panicked = tokio::run::<_, ()>(py, async { panic!("on purpose") });
     let error = panicked.unwrap_err();
     assert!(error.is_instance_of::<RustPanic>(py), "{error}");
     assert_eq!(
@@ -32,6 +33,15 @@ fn panic_has_a_line(py: Python<'_>) -> PyResult<bool> {
     );
     let line: Option<u32> = error.value(py).getattr("line")?.extract()?;
     Ok(line.is_some())
+}
+
+/// Asks for a future that stays on this thread, which cannot poll it.
+fn refuse_a_local_future(py: Python<'_>) -> PyResult<()> {
+    let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
+    let ready = async { Ok(()) };
+    let refused = tokio::local_future_into_py_with_loop(event_loop.clone(), ready);
+    assert!(refused.unwrap_err().to_string().contains("not Send"));
+    event_loop.call_method0("close").map(drop)
 }
 
 #[test]
@@ -46,6 +56,10 @@ fn every_hook_of_the_programs_is_called_once_and_errors_tell_the_place() -> PyRe
         let second = counting_hook();
         assert!(panic_has_a_line(py)?);
         assert_eq!((first.load(SeqCst), second.load(SeqCst)), (1, 1));
+
+        // What tokio answers by a panic is no report: here, that there is no LocalSet.
+        refuse_a_local_future(py)?;
+        assert_eq!(second.load(SeqCst), 1);
 
         // One that calls the one before.
         let before = take_hook();
@@ -71,6 +85,17 @@ fn every_hook_of_the_programs_is_called_once_and_errors_tell_the_place() -> PyRe
         let elsewhere = std::thread::spawn(|| panic!("on purpose"));
         assert!(py.detach(|| elsewhere.join()).is_err());
         assert_eq!(third.load(SeqCst), 3);
+
+        // A hook may wait for the interpreter, and nobody waits for it meanwhile who has that.
+        let (runs, waits) = mpsc::channel();
+        set_hook(Box::new(move |_| {
+            runs.send(()).unwrap();
+            Python::attach(|_| ());
+        }));
+        let elsewhere = std::thread::spawn(|| panic!("on purpose"));
+        waits.recv().unwrap();
+        refuse_a_local_future(py)?;
+        assert!(py.detach(|| elsewhere.join()).is_err());
         Ok(())
     })
 }

@@ -22,7 +22,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "error",
-        imports: &["asyncio"],
+        imports: &["asyncio", "silence"],
     },
     Room {
         name: "gate",
@@ -34,7 +34,11 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "runtime",
-        imports: &["gate", "primitive"],
+        imports: &["gate", "primitive", "silence"],
+    },
+    Room {
+        name: "silence",
+        imports: &[],
     },
     Room {
         name: "metrics",

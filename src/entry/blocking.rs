@@ -38,13 +38,13 @@ where
     F: Future<Output = PyResult<T>> + Send,
     T: Send,
 {
+    watch_panics(py);
     if !py.detach(R::may_block) {
         return Err(PyRuntimeError::new_err(
             "block_on would keep a thread waiting that the runtime polls its futures on: `.await` the future there, or call \
              this in a thread for blocking work (spawn_blocking)",
         ));
     }
-    watch_panics(py);
     let _blocked = asyncio::running_loop(py)?.map(|event_loop| Blocked::new(&event_loop));
     let patience = asyncio::is_main_thread(py)?.then_some(PATIENCE);
     let woken = Arc::new(Woken {

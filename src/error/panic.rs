@@ -2,7 +2,8 @@
 //!
 //! A caught payload has the text of a panic, not its place. So there is a hook of ours, under these rules:
 //!
-//! 1. It calls the hook that it found. Nobody's report is taken away, changed or doubled.
+//! 1. It calls the hook that it found. Nobody's report is taken away, changed or doubled, save one that is an
+//!    [answer](crate::silence) to a question of ours.
 //! 2. It looks only at panics inside of [`catch`] on the same thread, and leaves what it saw in a thread-local for it. Other
 //!    panics cost it a look at a flag.
 //! 3. It is put there by the first crossing, and again by the first one after somebody replaced it without calling it, which
@@ -20,6 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use pyo3::prelude::*;
+
+use crate::silence::is_silent;
 
 /// What is known of a panic.
 #[derive(Debug)]
@@ -130,8 +133,10 @@ fn hook() {
     let report = take_hook();
     set_hook(Box::new(move |panic| {
         let Hooked = &hooked;
-        see(panic);
-        report(panic);
+        if !is_silent() {
+            see(panic);
+            report(panic);
+        }
     }));
 }
 

@@ -6,7 +6,6 @@ mod own;
 use std::fmt;
 use std::future::Future;
 use std::mem;
-use std::panic::catch_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use self::own::{Own, drive};
 use crate::gate;
 use crate::primitive::lock_std;
+use crate::silence::silently;
 
 /// Tokio, as the bridge sees it.
 #[derive(Debug)]
@@ -46,8 +46,7 @@ impl super::Runtime for Tokio {
     fn may_block() -> bool {
         // Tokio answers by a panic, and rightly: inside of `spawn_blocking` and `block_in_place` one may.
         Handle::try_current().map_or(true, |handle| {
-            let blocked = local_set::silently(|| catch_unwind(|| handle.block_on(async {})));
-            blocked.is_ok()
+            silently(|| handle.block_on(async {})).is_ok()
         })
     }
 

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::rc::Rc;
-use std::sync::Once;
+
+use crate::silence::silently;
 
 /// Spawns on the `LocalSet` (or local runtime) of this thread, or gives the future back.
 pub(super) fn spawn_local<F>(future: F) -> Result<(), F>
@@ -21,11 +21,7 @@ where
             }
         }
     };
-    let spawned = silently(|| {
-        catch_unwind(AssertUnwindSafe(|| {
-            tokio::task::spawn_local(task);
-        }))
-    });
+    let spawned = silently(|| drop(tokio::task::spawn_local(task)));
     match (spawned, slot.take()) {
         (Err(_), Some(future)) => Err(future),
         (_, future) => {
@@ -33,24 +29,4 @@ where
             Ok(())
         }
     }
-}
-
-/// Runs a function whose panic is an answer, not a report.
-pub(super) fn silently<R>(function: impl FnOnce() -> R) -> R {
-    thread_local! {
-        static SILENT: Cell<bool> = const { Cell::new(false) };
-    }
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let report = take_hook();
-        set_hook(Box::new(move |panic| {
-            if !SILENT.try_with(Cell::get).unwrap_or(false) {
-                report(panic);
-            }
-        }));
-    });
-    SILENT.set(true);
-    let result = function();
-    SILENT.set(false);
-    result
 }
