@@ -16,8 +16,10 @@
 //! 5. A *held* gate (the process forks) lets a step wait for its release, by looking again: the child must find no lock
 //!    that a thread of the parent's held. Neither side waits for ever, since a thread that waits may have what
 //!    the other one needs. A turn does not wait: it has the interpreter, without which nobody forks.
-//! 6. A child starts with an open gate and with no thread inside but the one that forked.
+//! 6. A child starts with an open gate and with no thread inside but the one that forked. What the wait was too short for, it
+//!    does not touch: a lock that threads take detached is [its own](PerProcess).
 
+mod per_process;
 mod words;
 
 use std::cell::Cell;
@@ -28,6 +30,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize as StaticUsize, Ordering as Stati
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+pub(crate) use self::per_process::PerProcess;
 use self::words::{Barred, Gate, WORDS};
 use crate::primitive::{Mutex, lock};
 

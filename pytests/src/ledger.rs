@@ -4,9 +4,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyTimeoutError;
@@ -15,14 +16,12 @@ use pyo3::prelude::*;
 /// A drop that has not come after this long does not come: the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-// No lock around them: a fork could leave it locked in the child.
+// No lock around them, and none to wait with: a fork would leave it locked in the child.
 static MADE: AtomicUsize = AtomicUsize::new(0);
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
-static A_DROP: Condvar = Condvar::new();
-/// For who waits for a drop. Who drops does not take it, and so may be missed: a wait looks again after a moment.
-static WAITING: Mutex<()> = Mutex::new(());
-const A_MOMENT: Duration = Duration::from_millis(1);
+/// Who waits for a drop looks again after this.
+const A_MOMENT: Duration = Duration::from_micros(100);
 
 /// What is known of one Rust future, during its life and after it.
 #[derive(Default)]
@@ -71,7 +70,6 @@ impl Drop for Record {
     fn drop(&mut self) {
         self.0.drops.fetch_add(1, Ordering::SeqCst);
         DROPPED.fetch_add(1, Ordering::SeqCst);
-        A_DROP.notify_all();
     }
 }
 
@@ -97,14 +95,11 @@ pub(crate) fn wait_until_live(py: Python<'_>, at_most: usize) -> PyResult<()> {
 fn wait_until(py: Python<'_>, is_true: impl Fn() -> bool + Send + Sync) -> PyResult<()> {
     let in_time = py.detach(|| {
         let deadline = Instant::now() + PATIENCE;
-        let mut waiting = WAITING.lock().expect("nobody panics while waiting");
         while !is_true() {
             if Instant::now() > deadline {
                 return false;
             }
-            (waiting, _) = A_DROP
-                .wait_timeout(waiting, A_MOMENT)
-                .expect("nobody panics while waiting");
+            thread::sleep(A_MOMENT);
         }
         true
     });

@@ -92,10 +92,11 @@ def test_a_program_ends_as_it_does_without_rust(pytestconfig, in_flight, end, ki
     statement, status = ENDS[end]
     without_rust, reference = ending(source("", statement, kind))
     assert without_rust[0] == status
-    took = []
-    for _ in range(max(exits, 1)):
+    # The bound of the shutdown is 0.2 s. A busy machine makes some ends late, but not ten of them.
+    in_time, ends = False, 0
+    while ends < max(exits, 1) or not in_time and ends < 10:
         ended, seconds = ending(source(IN_FLIGHT[in_flight], statement, kind))
         assert ended == without_rust
-        took.append(seconds)
-    # The bound of the shutdown is 0.2 s. A busy machine makes some ends late, but not all of them.
-    assert min(took) < reference + 0.5
+        in_time |= seconds < reference + 0.5
+        ends += 1
+    assert in_time

@@ -11,8 +11,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
 use super::queue::Bell;
+use crate::asyncio;
+use crate::gate::PerProcess;
 use crate::primitive::lock_std;
-use crate::{asyncio, gate};
 
 #[derive(Debug)]
 pub(super) enum Doorbell {
@@ -170,24 +171,15 @@ impl Call {
 }
 
 /// The one thread that makes the calls. `None` before the first loop needs it, and after the interpreter's exit began.
-static HELPER: Mutex<Option<Helper>> = Mutex::new(None);
+static HELPER: PerProcess<Mutex<Option<Helper>>> = PerProcess::new(Mutex::new(None));
 
 struct Helper {
     calls: mpsc::Sender<Arc<Call>>,
     thread: JoinHandle<()>,
-    generation: u32,
 }
 
 fn helper() -> MutexGuard<'static, Option<Helper>> {
-    let mut helper = lock_std(&HELPER);
-    if helper
-        .as_ref()
-        .is_some_and(|it| it.generation != gate::generation())
-    {
-        // The parent's. Its thread is not here, to be joined or to answer.
-        std::mem::forget(helper.take());
-    }
-    helper
+    lock_std(HELPER.get())
 }
 
 /// Starts the helper, unless it runs.
@@ -208,11 +200,7 @@ pub(super) fn start_helper(py: Python<'_>) -> PyResult<()> {
                 });
             }
         })?;
-    *helper = Some(Helper {
-        calls,
-        thread,
-        generation: gate::generation(),
-    });
+    *helper = Some(Helper { calls, thread });
     drop(helper);
     asyncio::at_exit(Bound::new(py, StopHelper)?.as_any())
 }

@@ -6,13 +6,13 @@ mod own;
 use std::fmt;
 use std::future::Future;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use self::own::{Own, drive};
-use crate::gate;
+use crate::gate::{self, PerProcess};
 use crate::primitive::lock_std;
 use crate::silence::silently;
 
@@ -57,26 +57,25 @@ impl super::Runtime for Tokio {
     }
 }
 
-static STATE: Mutex<State> = Mutex::new(State {
-    builder: None,
+static STATE: PerProcess<Mutex<State>> = PerProcess::new(Mutex::new(State {
     bridge: None,
     lent: None,
     in_use: false,
-    generation: 0,
-});
+}));
 
-/// The handle of the bridge's runtime, with the generation of its process: what every crossing needs, at little cost.
-static RUNNING: RwLock<Option<(u32, Handle)>> = RwLock::new(None);
+/// The handle of the bridge's runtime: what every crossing needs, at little cost.
+static RUNNING: PerProcess<RwLock<Option<Handle>>> = PerProcess::new(RwLock::new(None));
 
+/// Kept, as a builder builds as often as it is asked to, in this process and in its children.
+static BUILDER: Mutex<Option<Builder>> = Mutex::new(None);
+
+#[derive(Default)]
 struct State {
-    /// Kept, as a builder builds as often as it is asked to.
-    builder: Option<Builder>,
     bridge: Option<Bridge>,
     /// What `get_runtime` gives.
     lent: Option<&'static Runtime>,
     /// Somebody has used one of the two since the last shutdown.
     in_use: bool,
-    generation: u32,
 }
 
 enum Bridge {
@@ -85,36 +84,36 @@ enum Bridge {
     Given,
 }
 
-impl State {
-    fn build(&mut self) -> Runtime {
-        let builder = self.builder.get_or_insert_with(|| {
+fn build() -> Runtime {
+    lock_std(&BUILDER)
+        .get_or_insert_with(|| {
             let mut builder = Builder::new_multi_thread();
             builder.enable_all();
             builder
-        });
-        builder
-            .build()
-            .expect("the system has threads and descriptors for the tokio runtime")
-    }
+        })
+        .build()
+        .expect("the system has threads and descriptors for the tokio runtime")
 }
 
 /// The state of this process. The runtimes of a parent have no threads here, and are neither used nor dropped.
 fn state() -> MutexGuard<'static, State> {
-    let generation = gate::generation_of_process();
-    let mut state = lock_std(&STATE);
-    if state.generation != generation {
-        state.generation = generation;
-        state.in_use = false;
-        state.lent = None;
-        mem::forget(state.bridge.take());
-        mem::forget(set_running(None));
-    }
-    state
+    gate::generation_of_process();
+    lock_std(STATE.get())
 }
 
-fn set_running(running: Option<(u32, Handle)>) -> Option<(u32, Handle)> {
-    let mut current = RUNNING.write().unwrap_or_else(PoisonError::into_inner);
-    mem::replace(&mut *current, running)
+fn running() -> RwLockReadGuard<'static, Option<Handle>> {
+    RUNNING.get().read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn set_running(running: Option<Handle>) {
+    let previous = {
+        let mut current = RUNNING
+            .get()
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        mem::replace(&mut *current, running)
+    };
+    drop(previous);
 }
 
 /// The runtime was started before [`try_init`] or [`init_with_runtime`] was called.
@@ -168,11 +167,14 @@ pub fn init(builder: Builder) {
 /// assert!(late.is_err());
 /// ```
 pub fn try_init(builder: Builder) -> Result<(), AlreadyStarted> {
-    let mut state = state();
+    let state = state();
     if state.in_use {
         return Err(AlreadyStarted);
     }
-    state.builder = Some(builder);
+    let previous = lock_std(&BUILDER).replace(builder);
+    // It may hold what the user gave it, such as callbacks.
+    drop(state);
+    drop(previous);
     Ok(())
 }
 
@@ -193,7 +195,7 @@ pub fn init_with_runtime(runtime: &'static Runtime) -> Result<(), AlreadyStarted
     state.in_use = true;
     state.lent = Some(runtime);
     state.bridge = Some(Bridge::Given);
-    set_running(Some((state.generation, runtime.handle().clone())));
+    set_running(Some(runtime.handle().clone()));
     Ok(())
 }
 
@@ -205,14 +207,8 @@ pub fn init_with_runtime(runtime: &'static Runtime) -> Result<(), AlreadyStarted
 ///
 /// If the system cannot start the runtime, for want of threads or descriptors.
 pub fn handle() -> Handle {
-    let running = RUNNING.read().unwrap_or_else(PoisonError::into_inner);
-    match &*running {
-        Some((generation, handle)) if *generation == gate::generation() => handle.clone(),
-        _ => {
-            drop(running);
-            start()
-        }
-    }
+    let running = running().clone();
+    running.unwrap_or_else(start)
 }
 
 #[cold]
@@ -220,16 +216,14 @@ fn start() -> Handle {
     // No process forks while a runtime is half built.
     let _step = gate::step();
     let mut state = state();
-    let running = RUNNING.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, handle)) = &*running {
+    if let Some(handle) = &*running() {
         return handle.clone();
     }
-    drop(running);
-    let own = Own::new(state.build());
+    let own = Own::new(build());
     let handle = own.handle().clone();
     state.in_use = true;
     state.bridge = Some(Bridge::Own(own));
-    set_running(Some((state.generation, handle.clone())));
+    set_running(Some(handle.clone()));
     handle
 }
 

@@ -63,6 +63,7 @@ where
     T: Crossed,
 {
     let on_loop = runs_here(&locals.event_loop(py))?;
+    let _turn = process::turn(py);
     let (crossing, python) = Crossing::new(py, locals, future, cancel)?;
     let spawning = Spawning(&python.get().shared);
     if on_loop {
