@@ -246,7 +246,8 @@ pin_project! {
     /// A future that knows its locals, made by [`scope`].
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Scope<F> {
-        locals: TaskLocals,
+        // `None` once they were taken from a future that is dropped.
+        locals: Option<TaskLocals>,
         #[pin]
         future: Option<F>,
     }
@@ -259,15 +260,17 @@ pin_project! {
 }
 
 impl<F> Scope<F> {
-    pub(crate) fn locals(&self) -> &TaskLocals {
-        &self.locals
+    /// The locals, for which a future that is done has no more use. They cost least to drop where somebody is attached.
+    pub(crate) fn take_locals(mut self: Pin<&mut Self>) -> Option<TaskLocals> {
+        self.as_mut().drop_future();
+        self.project().locals.take()
     }
 
     /// Drops the future as it was polled: with its locals in place.
     pub(crate) fn drop_future(self: Pin<&mut Self>) {
         let mut this = self.project();
         if this.future.is_some() {
-            let _entered = this.locals.enter();
+            let _entered = this.locals.as_ref().map(TaskLocals::enter);
             this.future.set(None);
         }
     }
@@ -290,7 +293,7 @@ impl<F: Future> Future for Scope<F> {
             .future
             .as_pin_mut()
             .expect("a future is not polled after it was dropped");
-        let _entered = this.locals.enter();
+        let _entered = this.locals.as_ref().map(TaskLocals::enter);
         future.poll(cx)
     }
 }
@@ -303,7 +306,7 @@ where
     F: Future<Output = R>,
 {
     Scope {
-        locals,
+        locals: Some(locals),
         future: Some(future),
     }
 }

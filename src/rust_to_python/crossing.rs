@@ -147,7 +147,7 @@ pin_project! {
                 "the Rust runtime dropped this future before it was done: was the runtime shut down, or did its threads stay \
                  behind in the parent of this process?",
             );
-            let locals = this.future.locals().clone();
+            let locals = this.future.as_mut().take_locals();
             let output = Quiet::new(Err(Failure::Error(stopped)));
             let posted = this.span.post();
             gate::when_open(|| post::<()>(shared, output, locals, posted));
@@ -223,12 +223,8 @@ where
                 Ok(()) => output,
                 Err(panic) => Quiet::new(Err(Failure::Panic(panic))),
             };
-            post(
-                shared,
-                output,
-                this.future.locals().clone(),
-                this.span.post(),
-            );
+            let locals = this.future.as_mut().take_locals();
+            post(shared, output, locals, this.span.post());
         }
         Poll::Ready(())
     }
@@ -247,7 +243,7 @@ type Output<T> = Quiet<Result<T, Failure>>;
 fn post<T: Crossed>(
     shared: Arc<Shared>,
     mut output: Output<T>,
-    locals: TaskLocals,
+    locals: Option<TaskLocals>,
     posted: trace::Posted,
 ) {
     shared.link.finish();
