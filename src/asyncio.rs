@@ -3,21 +3,10 @@
 mod awaitable;
 mod event_loop;
 mod first_step;
+mod lookup;
 #[cfg(feature = "attributes")]
 mod program;
 mod signals;
-
-/// Defines functions that import an attribute of a module once.
-macro_rules! imports {
-    ($($name:ident = $module:literal, $attribute:literal;)*) => {$(
-        pub(super) fn $name<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
-            static CELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-            CELL.import(py, $module, $attribute)
-        }
-    )*};
-}
-
-use imports;
 
 pub(crate) use awaitable::*;
 pub use event_loop::get_running_loop;

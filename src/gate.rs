@@ -35,7 +35,7 @@ use self::words::{Barred, Gate, WORDS};
 use crate::primitive::{Mutex, lock};
 
 /// How long a fork waits for the steps that are under way, and a step for a fork.
-pub(crate) const FORK_PATIENCE: Duration = Duration::from_millis(50);
+pub(crate) const FORK_PATIENCE: Duration = Duration::from_millis(250);
 const LOOK_AGAIN: Duration = Duration::from_micros(50);
 
 static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);

@@ -223,6 +223,10 @@ impl Mailbox {
 
     /// Idempotent. Called attached; every lock is released before anything is dropped.
     fn close(&self, py: Python<'_>) {
+        if self.is_inherited() {
+            self.leave_to_parent();
+            return;
+        }
         let Remains { jobs, bell } = self.0.queue.close();
         {
             let mut registry = lock_std(&REGISTRY);
@@ -233,17 +237,22 @@ impl Mailbox {
         }
         let anchors = lock_std(&self.0.anchors).take();
         let watch = lock_std(&self.0.watch).take();
-        if self.is_inherited() {
-            // What a thread of the parent's has posted, or waits for, is the parent's to end.
-            std::mem::forget((jobs, anchors));
-            drop((watch, bell));
-            return;
-        }
         drop(jobs);
         for (_, anchored) in anchors.into_iter().flatten() {
             anchored.loop_closed(py);
         }
         drop((watch, bell));
+    }
+
+    /// `close` in a child: what a thread of the parent's has posted, or waits for, is the parent's to end.
+    fn leave_to_parent(&self) {
+        let watch = lock_std(&self.0.watch).take();
+        if let Some(Remains { jobs, bell }) = self.0.queue.close_inherited() {
+            std::mem::forget(jobs);
+            drop(bell);
+        }
+        std::mem::forget(lock_std(&self.0.anchors).take());
+        drop(watch);
     }
 }
 
@@ -251,7 +260,8 @@ impl Mailbox {
 fn forget_parents(py: Python<'_>) {
     let inherited = std::mem::take(&mut *lock_std(&REGISTRY));
     for mailbox in inherited.into_values() {
-        if let Err(error) = mailbox.0.queue.with_bell(Doorbell::part_from_parent) {
+        let queue = &mailbox.0.queue;
+        if let Some(Err(error)) = queue.with_inherited_bell(Doorbell::part_from_parent) {
             PyErr::from(error).write_unraisable(py, None);
         }
         // Never dropped: see `close`.
@@ -333,6 +343,9 @@ impl Drain {
 #[pymethods]
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        if self.mailbox.is_inherited() {
+            return Ok(());
+        }
         let queue = &self.mailbox.0.queue;
         let Some(_step) = gate::turn() else {
             let mailbox = self.mailbox.clone();

@@ -3,14 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemExit};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::event_loop::is_debug;
 use super::first_step::task_after_first_step;
-use super::imports;
+use super::lookup::{imports, intern};
 
 imports! {
     import_all_tasks = "asyncio", "all_tasks";

@@ -2,12 +2,10 @@
 
 use pyo3::call::PyCallArgs;
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyWeakrefReference};
 
-use super::imports;
+use super::lookup::{imports, intern};
 
 imports! {
     import_register = "atexit", "register";

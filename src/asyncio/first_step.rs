@@ -12,11 +12,11 @@
 
 use std::sync::Mutex;
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::awaitable::import_task;
+use super::lookup::intern;
 use crate::primitive::lock_std;
 
 /// Makes a task of a coroutine, which runs in a copy of `context`. With it comes the error, if any, that its first step let

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use pyo3::exceptions::PyBaseException;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
+
+use super::lookup::intern;
 
 /// Flushes `sys.stdout` and `sys.stderr`, which a program that never finalizes its interpreter would lose.
 pub(crate) fn flush_standard_streams(py: Python<'_>) -> PyResult<()> {

@@ -1,10 +1,8 @@
 //! Ctrl-C, and the thread that hears of it.
 
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
-use super::imports;
+use super::lookup::{imports, intern};
 
 imports! {
     import_getsignal = "signal", "getsignal";

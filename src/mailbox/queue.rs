@@ -48,6 +48,15 @@ pub(crate) struct Remains<J, B> {
     pub(crate) bell: Option<B>,
 }
 
+impl<J, B> State<J, B> {
+    fn remains(&mut self) -> Remains<J, B> {
+        Remains {
+            jobs: std::mem::take(&mut self.jobs),
+            bell: self.bell.take(),
+        }
+    }
+}
+
 impl<J, B: Bell> Queue<J, B> {
     pub(crate) fn new(bell: B) -> Self {
         Self(Mutex::new(State {
@@ -127,9 +136,10 @@ impl<J, B: Bell> Queue<J, B> {
         }
     }
 
-    /// Does something to the bell, if the queue is not closed.
-    pub(crate) fn with_bell<R>(&self, act: impl FnOnce(&mut B) -> Result<(), R>) -> Result<(), R> {
-        lock(&self.0).bell.as_mut().map_or(Ok(()), act)
+    /// What a child inherits: the bell, unless the queue is closed, or locked for ever by a thread of the parent's.
+    pub(crate) fn with_inherited_bell<R>(&self, act: impl FnOnce(&mut B) -> R) -> Option<R> {
+        let mut state = self.0.try_lock().ok()?;
+        state.bell.as_mut().map(act)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -137,11 +147,12 @@ impl<J, B: Bell> Queue<J, B> {
     }
 
     pub(crate) fn close(&self) -> Remains<J, B> {
-        let mut state = lock(&self.0);
-        Remains {
-            jobs: std::mem::take(&mut state.jobs),
-            bell: state.bell.take(),
-        }
+        lock(&self.0).remains()
+    }
+
+    /// `close` for a child that has inherited the queue. `None` if a thread of the parent's has locked it for ever.
+    pub(crate) fn close_inherited(&self) -> Option<Remains<J, B>> {
+        Some(self.0.try_lock().ok()?.remains())
     }
 }
 

@@ -1,0 +1,71 @@
+//! Objects of Python's that are looked up once in a process.
+//!
+//! PyO3's own cell makes everybody wait for the thread that fills it, which lets go of the interpreter meanwhile. If another
+//! thread forks in that moment, the child waits for ever. Here who comes too early looks up for himself, and the cell is filled
+//! without letting go.
+
+use std::sync::OnceLock;
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+pub(super) struct Lookup<T>(OnceLock<Py<T>>);
+
+impl<T> Lookup<T> {
+    pub(super) const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    fn fill<'py>(&self, found: Bound<'py, T>) -> &Bound<'py, T> {
+        let py = found.py();
+        // Who was faster has found the same.
+        self.0.get_or_init(|| found.unbind()).bind(py)
+    }
+}
+
+impl Lookup<PyAny> {
+    /// An attribute of a module.
+    pub(super) fn import<'py>(
+        &self,
+        py: Python<'py>,
+        module: &str,
+        attribute: &str,
+    ) -> PyResult<&Bound<'py, PyAny>> {
+        match self.0.get() {
+            Some(found) => Ok(found.bind(py)),
+            None => Ok(self.fill(py.import(module)?.getattr(attribute)?)),
+        }
+    }
+}
+
+impl Lookup<PyString> {
+    /// The string as Python keeps those that are names.
+    pub(super) fn intern<'py>(&self, py: Python<'py>, name: &str) -> &Bound<'py, PyString> {
+        match self.0.get() {
+            Some(found) => found.bind(py),
+            None => self.fill(PyString::intern(py, name)),
+        }
+    }
+}
+
+/// A name of Python's as a string, made once.
+macro_rules! intern {
+    ($py:expr, $name:literal) => {{
+        static NAME: $crate::asyncio::lookup::Lookup<pyo3::types::PyString> =
+            $crate::asyncio::lookup::Lookup::new();
+        NAME.intern($py, $name)
+    }};
+}
+
+/// Defines functions that import an attribute of a module once.
+macro_rules! imports {
+    ($($name:ident = $module:literal, $attribute:literal;)*) => {$(
+        pub(super) fn $name<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
+            static CELL: $crate::asyncio::lookup::Lookup<PyAny> =
+                $crate::asyncio::lookup::Lookup::new();
+            CELL.import(py, $module, $attribute)
+        }
+    )*};
+}
+
+pub(super) use {imports, intern};
