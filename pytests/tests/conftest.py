@@ -9,7 +9,10 @@ import asyncio
 import faulthandler
 import gc
 import os
+import random
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from leftovers import descriptors, eventually, threads
@@ -135,6 +138,42 @@ def end(loop):
 def run(loop):
     """Runs a coroutine to its end."""
     return loop.run_until_complete
+
+
+@pytest.fixture
+def at_once(loop, monkeypatch):
+    """Does a piece of work in eight threads that begin together, while the loop goes on.
+
+    The threads change at every opportunity, and the collector comes often. To each, its work is given a randomness of its own;
+    the order in which they come to it is the system's.
+    """
+    home, call_soon = threading.get_ident(), loop.call_soon
+
+    def from_any_thread(*args, context=None):
+        """asyncio's own is for the loop's thread. What becomes of asyncio's objects in others is not the question here."""
+        here = threading.get_ident() == home
+        return (call_soon if here else loop.call_soon_threadsafe)(*args, context=context)
+
+    async def at_once(work, count=8):
+        together = threading.Barrier(count)
+
+        def begin(number):
+            # What starts a Rust future asks for the loop that runs here.
+            asyncio._set_running_loop(loop)
+            together.wait()
+            work(random.Random(number))
+
+        with ThreadPoolExecutor(count) as pool:
+            threads = [pool.submit(begin, number) for number in range(count)]
+            await asyncio.gather(*map(asyncio.wrap_future, threads))
+
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    monkeypatch.setattr(loop, "call_soon", from_any_thread)
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(200, 5, 5)
+    yield at_once
+    sys.setswitchinterval(interval)
+    gc.set_threshold(*threshold)
 
 
 @pytest.fixture(scope="session", autouse=True)
