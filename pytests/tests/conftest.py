@@ -36,6 +36,7 @@ THREADS = {"ASYNC_STD_THREAD_COUNT": "2", "SMOL_THREADS": "2"}
 # printed and the run ends.
 LOOP_HANGS_AFTER, TEST_HANGS_AFTER = 60, 300
 STDERR = pytest.StashKey()
+THREADS_AT_ONCE = 8
 
 
 def pytest_addoption(parser):
@@ -141,39 +142,47 @@ def run(loop):
 
 
 @pytest.fixture
-def at_once(loop, monkeypatch):
-    """Does a piece of work in eight threads that begin together, while the loop goes on.
-
-    The threads change at every opportunity, and the collector comes often. To each, its work is given a randomness of its own;
-    the order in which they come to it is the system's.
-    """
-    home, call_soon = threading.get_ident(), loop.call_soon
-
-    def from_any_thread(*args, context=None):
-        """asyncio's own is for the loop's thread. What becomes of asyncio's objects in others is not the question here."""
-        here = threading.get_ident() == home
-        return (call_soon if here else loop.call_soon_threadsafe)(*args, context=context)
-
-    async def at_once(work, count=8):
-        together = threading.Barrier(count)
-
-        def begin(number):
-            # What starts a Rust future asks for the loop that runs here.
-            asyncio._set_running_loop(loop)
-            together.wait()
-            work(random.Random(number))
-
-        with ThreadPoolExecutor(count) as pool:
-            threads = [pool.submit(begin, number) for number in range(count)]
-            await asyncio.gather(*map(asyncio.wrap_future, threads))
-
+def haste():
+    """The threads change at every opportunity, and the collector comes often."""
     interval, threshold = sys.getswitchinterval(), gc.get_threshold()
-    monkeypatch.setattr(loop, "call_soon", from_any_thread)
     sys.setswitchinterval(1e-6)
     gc.set_threshold(200, 5, 5)
-    yield at_once
+    yield
     sys.setswitchinterval(interval)
     gc.set_threshold(*threshold)
+
+
+@pytest.fixture
+def at_once(loop, haste, rust, monkeypatch):
+    """Does a piece of work in eight threads that begin together, while the loop goes on.
+
+    Each is given a randomness of its own. The order in which they come to what they do is the system's.
+    """
+
+    async def at_once(work):
+        def pretend(number):
+            # What starts a Rust future asks for the loop that runs here.
+            asyncio._set_running_loop(loop)
+            work(random.Random(number))
+
+        # A thread that only pretends to run the loop must not be the one that hangs the doorbell.
+        await rust.turns(1, None)
+        with ThreadPoolExecutor(THREADS_AT_ONCE) as pool:
+            await asyncio.gather(*map(asyncio.wrap_future, begin_together(pool, pretend)))
+
+    # asyncio's own is for the loop's thread. What becomes of asyncio's objects in others is not the question here.
+    monkeypatch.setattr(loop, "call_soon", loop.call_soon_threadsafe)
+    return at_once
+
+
+def begin_together(pool, work):
+    together = threading.Barrier(THREADS_AT_ONCE)
+
+    def begin(number):
+        together.wait()
+        work(number)
+
+    return [pool.submit(begin, number) for number in range(THREADS_AT_ONCE)]
 
 
 @pytest.fixture(scope="session", autouse=True)
