@@ -26,14 +26,44 @@ pub(crate) fn lock_std<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(all(test, pyo3_asyncio_loom))]
+#[cfg(test)]
 pub(crate) mod models {
     //! What the models of several protocols share.
+    //!
+    //! loom runs a model in every order that there is. Without it, a model is a test with threads that runs once, for valgrind
+    //! and miri to look at.
 
     use std::sync::Arc;
     use std::task::{Wake, Waker};
 
-    use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    #[cfg(pyo3_asyncio_loom)]
+    pub(crate) use loom::{cell::UnsafeCell, model, thread};
+    #[cfg(not(pyo3_asyncio_loom))]
+    pub(crate) use {once::UnsafeCell, once::model, std::thread};
+
+    use super::{AtomicUsize, Ordering::SeqCst};
+
+    #[cfg(not(pyo3_asyncio_loom))]
+    mod once {
+        use std::sync::Mutex;
+
+        pub(crate) fn model(run: impl Fn()) {
+            run();
+        }
+
+        /// Fails, as loom's does, if two threads are inside.
+        pub(crate) struct UnsafeCell<T>(Mutex<T>);
+
+        impl<T> UnsafeCell<T> {
+            pub(crate) fn new(value: T) -> Self {
+                Self(Mutex::new(value))
+            }
+
+            pub(crate) fn with_mut<R>(&self, look: impl FnOnce(*mut T) -> R) -> R {
+                look(&mut *self.0.try_lock().expect("nobody else is inside"))
+            }
+        }
+    }
 
     pub(crate) struct Wakes(AtomicUsize);
 

@@ -259,6 +259,26 @@ fn the_index_only_declares_and_exports() {
     }
 }
 
+/// What Python can reach from two threads is for both to read: what changes in it lies behind a lock of ours.
+#[test]
+fn every_class_that_python_can_reach_is_frozen() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut classes = 0;
+    for path in sources(&src) {
+        let code = code(&path);
+        let lines = code.lines().map(str::trim_start);
+        for class in lines.filter(|line| line.starts_with("#[pyclass")) {
+            classes += 1;
+            assert!(
+                class.contains("frozen"),
+                "{class} in {} is not frozen",
+                path.display()
+            );
+        }
+    }
+    assert!(classes > 0, "are classes made in another way now?");
+}
+
 #[test]
 fn an_import_is_found_in_each_of_its_forms() {
     let code = "use crate::mailbox::{Job, Mailbox};\nuse crate::{PyTask, TaskLocals};\ncrate::runtime::tokio::init();\n\

@@ -16,7 +16,7 @@ fn call_rust_sleep(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     })
 }
 
-#[pymodule]
+#[pymodule(gil_used = false)]
 fn example(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(call_rust_sleep, m)?)?;
     Ok(())

@@ -10,7 +10,7 @@ fn rust_sleep(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     })
 }
 
-#[pymodule]
+#[pymodule(gil_used = false)]
 fn my_async_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(rust_sleep, m)?)?;
 

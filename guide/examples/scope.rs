@@ -53,7 +53,7 @@ fn wrap_sleep(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     )
 }
 
-#[pymodule]
+#[pymodule(gil_used = false)]
 fn my_mod(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(sleep, m)?)?;
     m.add_function(wrap_pyfunction!(wrap_sleep, m)?)?;

@@ -25,7 +25,7 @@ fn sleep(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     })
 }
 
-#[pymodule]
+#[pymodule(gil_used = false)]
 fn my_mod(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(sleep, m)?)?;
     Ok(())

@@ -16,7 +16,7 @@ mod task;
 
 use pyo3::prelude::*;
 
-#[pymodule]
+#[pymodule(gil_used = false)]
 mod pyo3_asyncio_pytests {
     use pyo3::prelude::*;
 

@@ -9,7 +9,10 @@ import asyncio
 import faulthandler
 import gc
 import os
+import random
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from leftovers import descriptors, eventually, threads
@@ -33,6 +36,7 @@ THREADS = {"ASYNC_STD_THREAD_COUNT": "2", "SMOL_THREADS": "2"}
 # printed and the run ends.
 LOOP_HANGS_AFTER, TEST_HANGS_AFTER = 60, 300
 STDERR = pytest.StashKey()
+THREADS_AT_ONCE = 8
 
 
 def pytest_addoption(parser):
@@ -126,6 +130,50 @@ def end(loop):
 def run(loop):
     """Runs a coroutine to its end."""
     return loop.run_until_complete
+
+
+@pytest.fixture
+def haste():
+    """The threads change at every opportunity, and the collector comes often."""
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(200, 5, 5)
+    yield
+    sys.setswitchinterval(interval)
+    gc.set_threshold(*threshold)
+
+
+@pytest.fixture
+def at_once(loop, haste, rust, monkeypatch):
+    """Does a piece of work in eight threads that begin together, while the loop goes on.
+
+    Each is given a randomness of its own. The order in which they come to what they do is the system's.
+    """
+
+    async def at_once(work):
+        def pretend(number):
+            # What starts a Rust future asks for the loop that runs here.
+            asyncio._set_running_loop(loop)
+            work(random.Random(number))
+
+        # A thread that only pretends to run the loop must not be the one that hangs the doorbell.
+        await rust.turns(1, None)
+        with ThreadPoolExecutor(THREADS_AT_ONCE) as pool:
+            await asyncio.gather(*map(asyncio.wrap_future, begin_together(pool, pretend)))
+
+    # asyncio's own is for the loop's thread. What becomes of asyncio's objects in others is not the question here.
+    monkeypatch.setattr(loop, "call_soon", loop.call_soon_threadsafe)
+    return at_once
+
+
+def begin_together(pool, work):
+    together = threading.Barrier(THREADS_AT_ONCE)
+
+    def begin(number):
+        together.wait()
+        work(number)
+
+    return [pool.submit(begin, number) for number in range(THREADS_AT_ONCE)]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -166,6 +166,23 @@ def test_cancelling_from_the_callback_of_another_future(run, rust):
     run(main())
 
 
+def test_a_future_that_is_cancelled_while_a_callback_is_removed_calls_the_others(run, rust):
+    async def main():
+        future, calls = rust.never(), []
+
+        class Cancels:
+            def __eq__(self, other):
+                return future.cancel()
+
+        future.add_done_callback(calls.append)
+        # The method of the list leaves the comparison to the other side.
+        future.remove_done_callback(Cancels())
+        await asyncio.sleep(0)
+        assert calls == [future]
+
+    run(main())
+
+
 def test_the_end_of_asyncio_run_drops_what_tasks_wait_for(rust, new_loop):
     from conftest import end
 

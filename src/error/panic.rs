@@ -89,10 +89,12 @@ impl<T> Drop for Quiet<T> {
     }
 }
 
-/// Dropping a payload may panic, and the payload of that panic again: then it stays.
+/// Dropping a payload may panic, and the payload of that panic again: then it stays, unless it is a text, which cannot.
 fn drop_payload(payload: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(another);
+        if !another.is::<String>() && !another.is::<&'static str>() {
+            std::mem::forget(another);
+        }
     }
 }
 

@@ -90,17 +90,17 @@ impl Gate {
     }
 }
 
-#[cfg(all(test, pyo3_asyncio_loom))]
+#[cfg(test)]
 mod loom_models {
     use std::sync::Arc;
 
-    use loom::{cell::UnsafeCell, thread};
+    use crate::primitive::models::{self, UnsafeCell, thread};
 
     use super::*;
 
     /// Runs a step on another thread, and a bar on this one. Once the gate was seen empty, only this thread is in.
     fn model(bar: fn(&Gate), lift: fn(&Gate)) {
-        loom::model(move || {
+        models::model(move || {
             let gate = Arc::new(Gate::new());
             let users = Arc::new(UnsafeCell::new(0));
             let steps = [0, 1].map(|word| {
@@ -109,7 +109,7 @@ mod loom_models {
                     let entered = gate.count_in(word);
                     if entered.is_ok() {
                         if word == 0 {
-                            // loom fails a model in which somebody else writes meanwhile.
+                            // A model fails in which somebody else writes meanwhile.
                             users.with_mut(|users| assert!(!users.is_null()));
                         }
                         gate.count_out(word);

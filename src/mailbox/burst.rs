@@ -102,17 +102,18 @@ impl<S> Burst<S> {
     }
 }
 
-#[cfg(all(test, pyo3_asyncio_loom))]
+#[cfg(test)]
 mod loom_models {
     use std::sync::Arc;
 
-    use loom::{sync::atomic::AtomicUsize, sync::atomic::Ordering::SeqCst, thread};
+    use crate::primitive::models::{model, thread};
+    use crate::primitive::{AtomicUsize, Ordering::SeqCst};
 
     use super::*;
 
     #[test]
     fn loom_every_task_of_a_burst_is_started_once() {
-        loom::model(|| {
+        model(|| {
             let burst = Arc::new(Burst::new());
             let started = Arc::new(AtomicUsize::new(0));
             let mut leaders = Vec::new();

@@ -156,11 +156,12 @@ impl<J, B: Bell> Queue<J, B> {
     }
 }
 
-#[cfg(all(test, pyo3_asyncio_loom))]
+#[cfg(test)]
 mod loom_models {
     use std::sync::Arc;
 
-    use loom::{sync::atomic::AtomicUsize, sync::atomic::Ordering::Relaxed, thread};
+    use crate::primitive::models::{model, thread};
+    use crate::primitive::{AtomicUsize, Ordering::Relaxed};
 
     use super::*;
 
@@ -204,7 +205,7 @@ mod loom_models {
 
     #[test]
     fn loom_no_ring_is_lost_and_no_job_runs_twice() {
-        loom::model(|| {
+        model(|| {
             let bell = Arc::new(Audible::default());
             let queue = Arc::new(Queue::new(Arc::clone(&bell)));
             let producers = [1, 2].map(|job| {
@@ -226,7 +227,7 @@ mod loom_models {
 
     #[test]
     fn loom_a_bell_that_is_heard_once_loses_nothing_either() {
-        loom::model(|| {
+        model(|| {
             let bell = Arc::new(OneShot::default());
             let queue = Arc::new(Queue::new(Arc::clone(&bell)));
             let producer = {
@@ -253,7 +254,7 @@ mod loom_models {
 
     #[test]
     fn loom_close_leaves_no_job_behind() {
-        loom::model(|| {
+        model(|| {
             let queue = Arc::new(Queue::new(Arc::new(Audible::default())));
             let producer = {
                 let queue = Arc::clone(&queue);
@@ -280,7 +281,7 @@ mod loom_models {
 
     #[test]
     fn loom_a_bell_is_never_rung_after_close() {
-        loom::model(|| {
+        model(|| {
             let bell = Arc::new(OneShot::default());
             let queue = Arc::new(Queue::new(Arc::clone(&bell)));
             let producer = {
@@ -296,7 +297,7 @@ mod loom_models {
 
     #[test]
     fn loom_a_call_survives_the_change_of_the_bell() {
-        loom::model(|| {
+        model(|| {
             let [old, new] = [(), ()].map(|()| Arc::new(OneShot::default()));
             let queue = Arc::new(Queue::new(Arc::clone(&old)));
             let producer = {

@@ -203,18 +203,16 @@ fn take_outcome<T, R>(
     }
 }
 
-#[cfg(all(test, pyo3_asyncio_loom))]
+#[cfg(test)]
 mod loom_models {
     use std::sync::Arc;
 
-    use loom::thread;
-
     use super::*;
-    use crate::primitive::models::counting_waker;
+    use crate::primitive::models::{counting_waker, model, thread};
 
     #[test]
     fn loom_an_outcome_is_seen_or_wakes_the_poller() {
-        loom::model(|| {
+        model(|| {
             let (waker, wakes) = counting_waker();
             let handoff = Arc::new(Handoff::<(), u8>::new());
             let finisher = {
@@ -239,7 +237,7 @@ mod loom_models {
 
     #[test]
     fn loom_a_new_waker_takes_the_place_of_the_old_one() {
-        loom::model(|| {
+        model(|| {
             let (old, _) = counting_waker();
             let (new, wakes) = counting_waker();
             let handoff = Arc::new(Handoff::<(), u8>::new());
@@ -258,7 +256,7 @@ mod loom_models {
 
     #[test]
     fn loom_a_task_that_is_given_up_is_cancelled_once() {
-        loom::model(|| {
+        model(|| {
             let handoff = Arc::new(Handoff::<&str, u8>::new());
             let starter = {
                 let handoff = Arc::clone(&handoff);
@@ -273,7 +271,7 @@ mod loom_models {
 
     #[test]
     fn loom_an_outcome_that_nobody_takes_comes_out_or_is_dropped() {
-        loom::model(|| {
+        model(|| {
             let outcome = Arc::new(());
             let handoff = Arc::new(Handoff::<(), Arc<()>>::new());
             assert!(!handoff.started(()));

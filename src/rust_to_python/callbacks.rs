@@ -75,7 +75,17 @@ impl Callbacks {
         }
     }
 
-    pub(super) fn into_vec(self) -> Vec<Callback> {
+    /// Takes out those that are meant.
+    pub(super) fn remove(&mut self, is_meant: impl Fn(&Callback) -> bool) -> Vec<Callback> {
+        let (removed, kept): (Vec<_>, Vec<_>) = std::mem::take(self)
+            .into_vec()
+            .into_iter()
+            .partition(is_meant);
+        kept.into_iter().for_each(|callback| self.push(callback));
+        removed
+    }
+
+    fn into_vec(self) -> Vec<Callback> {
         match self {
             Self::None => Vec::new(),
             Self::One(callback) => vec![callback],

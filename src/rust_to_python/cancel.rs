@@ -215,11 +215,12 @@ impl<C> Slot<C> {
     }
 }
 
-#[cfg(all(test, pyo3_asyncio_loom))]
+#[cfg(test)]
 mod loom_models {
     use std::task::Wake;
 
-    use loom::{sync::atomic::AtomicUsize, sync::atomic::Ordering::SeqCst, thread};
+    use crate::primitive::models::{model, thread};
+    use crate::primitive::{AtomicUsize, Ordering::SeqCst};
 
     use super::*;
 
@@ -243,7 +244,7 @@ mod loom_models {
 
     #[test]
     fn loom_a_future_saw_its_cancellation_or_is_woken_for_it() {
-        loom::model(|| {
+        model(|| {
             let (waker, wakes) = counting_waker();
             let slot = Arc::new(Slot::new());
             let canceller = hand_in_a_thread(&slot, 1);
@@ -259,7 +260,7 @@ mod loom_models {
 
     #[test]
     fn loom_a_new_waker_takes_the_place_of_the_old_one() {
-        loom::model(|| {
+        model(|| {
             let (old, _) = counting_waker();
             let (new, wakes) = counting_waker();
             let slot = Arc::new(Slot::new());
@@ -275,7 +276,7 @@ mod loom_models {
 
     #[test]
     fn loom_each_of_two_cancellations_is_taken_once_or_replaced() {
-        loom::model(|| {
+        model(|| {
             let (waker, _) = counting_waker();
             let slot = Arc::new(Slot::new());
             // Python hands them over one after the other: it has one thread for that.
@@ -299,7 +300,7 @@ mod loom_models {
 
     #[test]
     fn loom_a_closed_slot_keeps_nothing() {
-        loom::model(|| {
+        model(|| {
             let (waker, wakes) = counting_waker();
             let slot = Arc::new(Slot::new());
             assert!(slot.poll_taken(&waker).is_pending());

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
 
 use super::awaiting::Awaiting;
-use super::callbacks::Callbacks;
+use super::callbacks::Callback;
 use super::shared::{Outcome, Shared};
 use crate::asyncio;
 
@@ -102,10 +102,13 @@ impl RustFuture {
         }
     }
 
-    fn take_callbacks(&self) -> Callbacks {
-        match &mut self.shared.state().outcome {
-            Outcome::Pending(waiting) => std::mem::take(&mut waiting.callbacks),
-            _ => Callbacks::default(),
+    fn callback_functions(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        match &self.shared.state().outcome {
+            Outcome::Pending(waiting) => {
+                let callbacks = waiting.callbacks.as_slice().iter();
+                callbacks.map(|it| it.function.clone_ref(py)).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -182,32 +185,20 @@ impl RustFuture {
     /// Removes every registration of the callback and returns how many there were.
     fn remove_done_callback(&self, r#fn: &Bound<'_, PyAny>) -> PyResult<usize> {
         let py = r#fn.py();
-        // Comparing runs Python, which may register callbacks itself: those come behind the ones that stay.
-        let callbacks = self.take_callbacks().into_vec();
-        let count = callbacks.len();
-        let mut compared = Ok(());
-        let mut kept = Callbacks::default();
-        for callback in callbacks {
-            let same = match &compared {
-                Ok(()) => callback.function.bind(py).eq(r#fn),
-                Err(_) => Ok(false),
-            };
-            if matches!(same, Ok(true)) {
-                continue;
+        // Comparing runs Python, and meanwhile whatever can become of a future becomes of this one. So all that are registered
+        // stay until it is known which are meant.
+        let mut meant = Vec::new();
+        for function in self.callback_functions(py) {
+            if function.bind(py).eq(r#fn)? {
+                meant.push(function);
             }
-            compared = compared.and(same.map(drop));
-            kept.push(callback);
         }
-        let removed = count - kept.as_slice().len();
-        for callback in self.take_callbacks().into_vec() {
-            kept.push(callback);
-        }
-        let unused = match &mut self.shared.state().outcome {
-            Outcome::Pending(waiting) => std::mem::replace(&mut waiting.callbacks, kept),
-            _ => kept,
+        let is_meant = |it: &Callback| meant.iter().any(|function| function.is(&it.function));
+        let removed = match &mut self.shared.state().outcome {
+            Outcome::Pending(waiting) => waiting.callbacks.remove(is_meant),
+            _ => Vec::new(),
         };
-        drop(unused);
-        compared.map(|()| removed)
+        Ok(removed.len())
     }
 
     /// Settles the future from Python and drops the Rust future behind it.

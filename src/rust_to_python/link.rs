@@ -102,14 +102,12 @@ impl<P: Settleable> Link<P> {
     }
 }
 
-#[cfg(all(test, pyo3_asyncio_loom))]
+#[cfg(test)]
 mod loom_models {
     use std::sync::Arc;
 
-    use loom::thread;
-
     use super::*;
-    use crate::primitive::models::counting_waker;
+    use crate::primitive::models::{counting_waker, model, thread};
 
     impl Settleable for bool {
         fn is_settled(&self) -> bool {
@@ -124,7 +122,7 @@ mod loom_models {
 
     #[test]
     fn loom_a_cancelled_task_was_either_told_or_is_woken() {
-        loom::model(|| {
+        model(|| {
             let (waker, wakes) = counting_waker();
             let link = Arc::new(Link::new(false));
             let canceller = settle_in_a_thread(&link);
@@ -139,7 +137,7 @@ mod loom_models {
 
     #[test]
     fn loom_a_new_waker_takes_the_place_of_the_old_one() {
-        loom::model(|| {
+        model(|| {
             let (old, _) = counting_waker();
             let (new, wakes) = counting_waker();
             let link = Arc::new(Link::new(false));
@@ -155,7 +153,7 @@ mod loom_models {
 
     #[test]
     fn loom_a_finished_task_keeps_no_waker() {
-        loom::model(|| {
+        model(|| {
             let (waker, wakes) = counting_waker();
             let link = Arc::new(Link::new(false));
             let canceller = settle_in_a_thread(&link);

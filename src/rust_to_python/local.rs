@@ -15,7 +15,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,7 +48,8 @@ where
         future: Some(Box::pin(future)),
         anchor: local.mailbox.anchor(anchored),
     };
-    HERE.with_borrow_mut(|here| here.insert(local.number, placed));
+    let number = local.number;
+    here(|here| here.insert(number, placed));
     local.wake();
 }
 
@@ -60,8 +60,25 @@ struct Placed {
 }
 
 thread_local! {
-    /// Not dropped when the thread ends: that may be after the end of the interpreter.
-    static HERE: RefCell<ManuallyDrop<HashMap<u64, Placed>>> = RefCell::default();
+    static HERE: RefCell<Here> = RefCell::default();
+}
+
+/// The futures of a thread.
+#[derive(Default)]
+struct Here(HashMap<u64, Placed>);
+
+impl Drop for Here {
+    /// The thread ends. What is left is not dropped: that may be after the end of the interpreter.
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            std::mem::forget(std::mem::take(&mut self.0));
+        }
+    }
+}
+
+/// `None` when the thread has ended but for what others of its destructors do.
+fn here<R>(act: impl FnOnce(&mut HashMap<u64, Placed>) -> R) -> Option<R> {
+    HERE.try_with(|here| act(&mut here.borrow_mut().0)).ok()
 }
 
 /// What other threads hold of a future.
@@ -95,9 +112,9 @@ impl<R: Runtime> Local<R> {
             ));
         }
         let number = self.number;
-        let future = HERE.with_borrow_mut(|here| here.get_mut(&number)?.future.take());
+        let future = here(|here| here.get_mut(&number)?.future.take());
         // One that is done may be woken still.
-        let Some(mut future) = future else {
+        let Some(mut future) = future.flatten() else {
             return Ok(());
         };
         let _step = gate::attached_step();
@@ -110,18 +127,20 @@ impl<R: Runtime> Local<R> {
                     self.mailbox.release(anchor);
                 }
             }
-            Poll::Pending => HERE.with_borrow_mut(|here| {
-                if let Some(placed) = here.get_mut(&number) {
-                    placed.future = Some(future);
-                }
-            }),
+            Poll::Pending => {
+                here(|here| {
+                    if let Some(placed) = here.get_mut(&number) {
+                        placed.future = Some(future);
+                    }
+                });
+            }
         }
         Ok(())
     }
 
     /// The future, if it lies here, for the last time.
     fn take(&self) -> Option<Placed> {
-        HERE.with_borrow_mut(|here| here.remove(&self.number))
+        here(|here| here.remove(&self.number)).flatten()
     }
 }
 

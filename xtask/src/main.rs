@@ -1,5 +1,5 @@
 //! The commands of the project: `cargo xtask demo`, `test`, `lint`, `stress`, `fuzz`,
-//! `bench`.
+//! `valgrind`, `miri`, `bench`.
 //!
 //! Each sets up everything it needs in `.venv` and `target`, so that a fresh clone needs only Rust, a C compiler and
 //! a Python with pip.
@@ -8,6 +8,7 @@ mod bench;
 mod demo;
 mod hand_over;
 mod lint;
+mod memory;
 mod options;
 mod programs;
 mod python;
@@ -40,6 +41,8 @@ usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
   fuzz [--minutes N] [--seed S] [ARGUMENT...]
                                look for operations on futures and coroutines that answer
                                otherwise than asyncio's own
+  valgrind [ARGUMENT...]       run the unit tests and the behaviours on tokio under valgrind
+  miri [ARGUMENT...]           run the protocols between threads under miri, with a nightly Rust
   bench [ARGUMENT...]          measure this library against its predecessor
 
   --python PATH    the Python to use, 3.9 or newer; else $PYO3_PYTHON, an active virtual
@@ -71,6 +74,8 @@ fn dispatch(mut arguments: Vec<String>) -> Result<()> {
         "test" => test::run(&sh, &options),
         "lint" => lint::run(&sh, &options),
         name @ ("stress" | "fuzz") => programs::run(&sh, &options, name),
+        "valgrind" => memory::valgrind(&sh, &options),
+        "miri" => memory::miri(&sh, &options),
         "bench" => bench::run(&sh, &options),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

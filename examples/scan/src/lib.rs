@@ -12,7 +12,7 @@ mod search;
 use pyo3::prelude::*;
 
 /// The native half of the Python package `scan`; `_scan.pyi` documents it for Python.
-#[pymodule]
+#[pymodule(gil_used = false)]
 mod _scan {
     #[pymodule_export]
     use crate::{matching::Match, progress::Progress, search::search};
