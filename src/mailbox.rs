@@ -19,7 +19,9 @@
 mod blocked;
 pub(crate) mod burst;
 pub(crate) mod doorbell;
+mod drain;
 pub(crate) mod queue;
+pub(crate) mod spin;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -27,23 +29,19 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
-use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 use slab::Slab;
 
 use crate::error::LoopClosed;
-use crate::metrics;
 use crate::primitive::lock_std;
 use crate::{asyncio, gate, process};
 pub(crate) use blocked::Blocked;
 use burst::{Burst, Start};
-use doorbell::{Call, Doorbell};
+use doorbell::Doorbell;
 use queue::{Queue, Remains};
-
-/// The most jobs that one turn of the drain runs before the loop's other work gets its turn.
-const BATCH: usize = 128;
+use spin::Spinner;
 
 /// Something to be run on the loop's thread, attached. An error passes on to the loop.
 pub(crate) type Job = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
@@ -67,6 +65,11 @@ pub(crate) struct Mailbox(Arc<Inner>);
 struct Inner {
     queue: Queue<Job, Doorbell>,
     starts: Burst<Start>,
+    to_python: Spinner,
+    to_rust: Spinner,
+    owes_rust: AtomicBool,
+    /// A job of this turn of the drain has left the loop something to do.
+    loop_is_busy: AtomicBool,
     /// `None` once closed.
     anchors: Mutex<Option<Slab<Arc<dyn Anchored>>>>,
     address: usize,
@@ -121,10 +124,45 @@ impl Mailbox {
 
     /// Posts a job. Callable from any thread, attached or not. Gives the job back if the loop is closed.
     pub(crate) fn post(&self, job: Job) -> Result<(), Job> {
+        self.post_attached(job)?;
+        self.to_python().arrive();
+        Ok(())
+    }
+
+    /// The same for a thread that is attached, and calls `to_python().arrive()` when it is detached: a loop that is awake would
+    /// have to wait for the interpreter until then.
+    pub(crate) fn post_attached(&self, job: Job) -> Result<(), Job> {
         if self.is_inherited() {
             return Err(job);
         }
         self.0.queue.push(job)
+    }
+
+    /// What is posted to the loop.
+    pub(crate) fn to_python(&self) -> &Spinner {
+        &self.0.to_python
+    }
+
+    /// What the loop's thread starts on a runtime, and what it has awaited for Rust.
+    pub(crate) fn to_rust(&self) -> &Spinner {
+        &self.0.to_rust
+    }
+
+    /// An outcome is there for Rust. A worker that is awake would come for the interpreter at once: it is told when the turn
+    /// of the drain lets go of that, or by `tell_rust`.
+    pub(crate) fn owe_rust(&self) {
+        self.0.owes_rust.store(true, Ordering::Relaxed);
+    }
+
+    /// A job leaves the loop something to do: it is not to be kept waiting for the next job.
+    pub(crate) fn keep_loop_busy(&self) {
+        self.0.loop_is_busy.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn tell_rust(&self) {
+        if self.0.owes_rust.swap(false, Ordering::Relaxed) {
+            self.to_rust().arrive();
+        }
     }
 
     /// What this loop's thread starts on a runtime.
@@ -179,8 +217,8 @@ impl Mailbox {
             mailbox.close(py);
             return Ok(first);
         }
-        mailbox.watch(event_loop)?;
-        if let Err(error) = mailbox.install(event_loop) {
+        let watched = mailbox.watch(event_loop);
+        if let Err(error) = watched.and_then(|()| drain::install(&mailbox, event_loop)) {
             mailbox.close(py);
             return Err(error);
         }
@@ -191,6 +229,10 @@ impl Mailbox {
         Ok(Self(Arc::new(Inner {
             queue: Queue::new(Doorbell::NotYet),
             starts: Burst::new(),
+            to_python: Spinner::default(),
+            to_rust: Spinner::default(),
+            owes_rust: AtomicBool::new(false),
+            loop_is_busy: AtomicBool::new(false),
             anchors: Mutex::new(Some(Slab::new())),
             address: event_loop.as_ptr() as usize,
             generation: gate::generation_of_process(),
@@ -205,20 +247,6 @@ impl Mailbox {
         let watch = asyncio::weakref(event_loop, signal.into_any())?;
         *lock_std(&self.0.watch) = Some(watch.unbind());
         Ok(())
-    }
-
-    /// Hangs the drain into the loop: at once on the loop's own thread, through `call_soon_threadsafe` from another.
-    fn install(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = event_loop.py();
-        let drain = Drain::new(py, self, true)?;
-        if asyncio::running_loop(py)?.is_some_and(|running| running.is(event_loop)) {
-            return hang(event_loop, drain.bind(py));
-        }
-        let install = Install {
-            drain,
-            event_loop: event_loop.clone().unbind(),
-        };
-        asyncio::call_soon_threadsafe(event_loop, Bound::new(py, install)?.as_any())
     }
 
     /// Idempotent. Called attached; every lock is released before anything is dropped.
@@ -266,183 +294,6 @@ fn forget_parents(py: Python<'_>) {
         }
         // Never dropped: see `close`.
         std::mem::forget(mailbox);
-    }
-}
-
-/// Lets a loop own the drain, by a reader where it can have one, and gives the mailbox its bell. On the loop's thread.
-fn hang(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<()> {
-    let mailbox = &drain.get().mailbox;
-    let bell = match watched_descriptor(event_loop, drain)? {
-        Some(bell) => bell,
-        None => helper(event_loop, drain)?,
-    };
-    let replaced = mailbox.0.queue.replace_bell(bell);
-    drop(replaced);
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn watched_descriptor(_: &Bound<'_, PyAny>, _: &Bound<'_, Drain>) -> PyResult<Option<Doorbell>> {
-    Ok(None)
-}
-
-/// `None` if the loop watches no descriptors.
-#[cfg(unix)]
-fn watched_descriptor(
-    event_loop: &Bound<'_, PyAny>,
-    drain: &Bound<'_, Drain>,
-) -> PyResult<Option<Doorbell>> {
-    if doorbell::helper_is_forced() {
-        return Ok(None);
-    }
-    let py = event_loop.py();
-    let descriptor = doorbell::Descriptor::new()?;
-    match asyncio::add_reader(event_loop, descriptor.raw(), drain.as_any()) {
-        Ok(()) => Ok(Some(Doorbell::Descriptor(descriptor))),
-        Err(error)
-            if error.is_instance_of::<PyNotImplementedError>(py)
-                || error.is_instance_of::<PyAttributeError>(py) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn helper(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<Doorbell> {
-    let py = event_loop.py();
-    // The timer is there to be dropped with the loop: its time never comes.
-    asyncio::call_later(event_loop, 100.0 * 365.0 * 86_400.0, drain.as_any())?;
-    doorbell::start_helper(py)?;
-    let visitor = Drain::new(py, &drain.get().mailbox, false)?;
-    let event_loop = asyncio::weakref(event_loop, py.None())?.unbind();
-    Ok(Doorbell::Helper(Call::new(event_loop, visitor.into_any())))
-}
-
-/// The callable that the loop calls when the bell rang.
-#[pyclass(frozen, module = "pyo3_asyncio")]
-struct Drain {
-    mailbox: Mailbox,
-    /// Whether this object's end is the loop's end. The helper's calls carry one that is not.
-    owned_by_loop: bool,
-}
-
-impl Drain {
-    fn new(py: Python<'_>, mailbox: &Mailbox, owned_by_loop: bool) -> PyResult<Py<Self>> {
-        let mailbox = mailbox.clone();
-        Py::new(
-            py,
-            Self {
-                mailbox,
-                owned_by_loop,
-            },
-        )
-    }
-}
-
-#[pymethods]
-impl Drain {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        if self.mailbox.is_inherited() {
-            return Ok(());
-        }
-        let queue = &self.mailbox.0.queue;
-        let Some(_step) = gate::turn() else {
-            let mailbox = self.mailbox.clone();
-            queue.hush();
-            gate::when_open(move || mailbox.0.queue.ring_again());
-            return Ok(());
-        };
-        let mut turn = Turn { queue, jobs: 0 };
-        if let Some(rung) = queue.answer() {
-            metrics::woken(rung);
-        }
-        if let Some(event_loop) = asyncio::running_loop(py)? {
-            let debug = asyncio::is_debug(&event_loop)?;
-            self.mailbox.0.debug.store(debug, Ordering::Relaxed);
-        }
-        for _ in 0..BATCH {
-            // A job may have forked.
-            if self.mailbox.is_inherited() {
-                break;
-            }
-            let Some(job) = queue.pop() else {
-                break;
-            };
-            turn.jobs += 1;
-            job(py)?;
-        }
-        Ok(())
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if !self.owned_by_loop {
-            return Ok(());
-        }
-        let anchors = lock_std(&self.mailbox.0.anchors);
-        let mut anchored = anchors.iter().flatten();
-        anchored.try_for_each(|(_, anchored)| anchored.traverse(&visit))
-    }
-
-    fn __clear__(&self, py: Python<'_>) {
-        if self.owned_by_loop {
-            self.mailbox.close(py);
-        }
-    }
-}
-
-/// Ends a turn, however it ends, so that the jobs that are left get another.
-struct Turn<'a> {
-    queue: &'a Queue<Job, Doorbell>,
-    jobs: usize,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        metrics::turn(self.jobs);
-        self.queue.pause();
-    }
-}
-
-impl Drop for Drain {
-    fn drop(&mut self) {
-        if self.owned_by_loop {
-            close_quietly(&self.mailbox);
-        }
-    }
-}
-
-/// Closes from inside a deallocation, where an exception may be under way that is none of ours.
-fn close_quietly(mailbox: &Mailbox) {
-    // `None` only when the interpreter is gone, and every loop with it.
-    let _ = Python::try_attach(|py| {
-        let under_way = PyErr::take(py);
-        mailbox.close(py);
-        if let Some(error) = under_way {
-            error.restore(py);
-        }
-    });
-}
-
-/// Installs the drain from within the loop. Dropped unrun, it takes the drain with it, which closes the mailbox.
-#[pyclass(frozen, module = "pyo3_asyncio")]
-struct Install {
-    drain: Py<Drain>,
-    event_loop: Py<PyAny>,
-}
-
-#[pymethods]
-impl Install {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        hang(self.event_loop.bind(py), self.drain.bind(py)).inspect_err(|_| {
-            // Nobody would ever come for the jobs.
-            self.drain.get().mailbox.close(py);
-        })
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.drain)?;
-        visit.call(&self.event_loop)
     }
 }
 

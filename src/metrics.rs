@@ -40,6 +40,9 @@ static WAKE_UPS: Counter = Counter::new();
 static MAILBOX_WAIT: Counter = Counter::new();
 static LONGEST_MAILBOX_WAIT: Counter = Counter::new();
 
+/// How many crossings are few.
+const FEW: u64 = 4;
+
 static STARTED: [Counter; 2] = [Counter::new(), Counter::new()];
 static ENDED: [Counter; 2] = [Counter::new(), Counter::new()];
 
@@ -66,6 +69,11 @@ impl<const DIRECTION: usize> Drop for InFlight<DIRECTION> {
     fn drop(&mut self) {
         ENDED[DIRECTION].add(1);
     }
+}
+
+/// Whether something is in flight, but so little that whoever waits for it has nothing else of ours to do.
+pub(crate) fn few_in_flight() -> bool {
+    (1..=FEW).contains(&(RustToPython::count() + PythonToRust::count()))
 }
 
 /// A loop answers a ring.

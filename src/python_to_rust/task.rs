@@ -44,6 +44,8 @@ use crate::{asyncio, process};
 #[must_use = "dropping a PyTask cancels the Python task; detach it to let it run on"]
 pub struct PyTask {
     crossing: Arc<Crossing>,
+    /// The loop, if it is awake, was told. It is at the first poll, as the thread that made this is attached.
+    is_announced: bool,
 }
 
 type Outcome = PyResult<Py<PyAny>>;
@@ -106,9 +108,12 @@ pub fn into_future_with_locals(
         posted.arrive();
         start.run(py)
     };
-    let refused = mailbox.post(Box::new(job)).err();
+    let refused = mailbox.post_attached(Box::new(job)).err();
     drop(refused);
-    Ok(PyTask { crossing })
+    Ok(PyTask {
+        crossing,
+        is_announced: false,
+    })
 }
 
 /// Like [`into_future_with_locals`], on `event_loop` and in this thread's current context.
@@ -138,7 +143,10 @@ impl PyTask {
 impl Future for PyTask {
     type Output = PyResult<Py<PyAny>>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !std::mem::replace(&mut self.is_announced, true) {
+            self.crossing.mailbox.to_python().arrive();
+        }
         if self.crossing.mailbox.is_inherited() {
             return Poll::Ready(Err(LoopClosed::new_err(
                 "the Python awaitable runs in the parent of this process, which has forked since: it never ends here",
@@ -180,6 +188,7 @@ impl Crossing {
             self.mailbox.release(anchor);
         }
         self.handoff.finish(outcome);
+        self.mailbox.owe_rust();
     }
 
     /// Cancels the running task, on its loop.
@@ -294,10 +303,11 @@ impl Start {
     fn started(&self, task: &Bound<'_, PyAny>) -> PyResult<()> {
         let completion = Completion(Arc::clone(&self.crossing));
         if asyncio::done(task)? {
-            completion.__call__(task);
+            completion.bring(task);
             return Ok(());
         }
         let crossing = &self.crossing;
+        crossing.mailbox.keep_loop_busy();
         let anchored = Arc::clone(crossing) as Arc<dyn Anchored>;
         *lock_std(&crossing.anchor) = crossing.mailbox.anchor(anchored);
         asyncio::add_done_callback(task, Bound::new(task.py(), completion)?.as_any())?;
@@ -330,6 +340,13 @@ struct Completion(Arc<Crossing>);
 #[pymethods]
 impl Completion {
     fn __call__(&self, task: &Bound<'_, PyAny>) {
+        self.bring(task);
+        self.0.mailbox.tell_rust();
+    }
+}
+
+impl Completion {
+    fn bring(&self, task: &Bound<'_, PyAny>) {
         if self.0.mailbox.is_inherited() {
             // Who awaits it is in the parent.
             return;

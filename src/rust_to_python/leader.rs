@@ -46,9 +46,9 @@ impl<F: Future> Future for Leader<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        // No process forks while the burst is in this thread's hands.
-        let _step = gate::step();
         if *this.polls > 0 {
+            // No process forks while the burst is in this thread's hands.
+            let _step = gate::step();
             *this.polls -= 1;
             if start_followers(this.mailbox, *this.polls == 0) {
                 cx.waker().wake_by_ref();
