@@ -7,6 +7,7 @@ mod lookup;
 #[cfg(feature = "attributes")]
 mod program;
 mod signals;
+mod threads;
 
 pub(crate) use awaitable::*;
 pub use event_loop::get_running_loop;
@@ -14,3 +15,4 @@ pub(crate) use event_loop::*;
 #[cfg(feature = "attributes")]
 pub(crate) use program::*;
 pub(crate) use signals::*;
+pub(crate) use threads::*;

@@ -18,6 +18,9 @@
 //!    the other one needs. A turn does not wait: it has the interpreter, without which nobody forks.
 //! 6. A child starts with an open gate and with no thread inside but the one that forked. What the wait was too short for, it
 //!    does not touch: a lock that threads take detached is [its own](PerProcess).
+//! 7. A thread that only waits in the midst of a step is [outside](outside) meanwhile, and comes back as it came in.
+//! 8. Beside the count lies the name of the thread that came in last, if it has one, until somebody goes out: so [`inside`] can
+//!    tell who stays. Where threads share a word one may hide another, but none is named that is not inside.
 
 mod per_process;
 mod words;
@@ -48,6 +51,8 @@ static PROCESS: AtomicU32 = AtomicU32::new(0);
 #[derive(Clone, Copy, Default)]
 struct Place {
     word: Option<usize>,
+    /// What the thread was called in its first turn. 0 before.
+    name: usize,
     depth: u32,
     /// Whether the step that it is in is in the word.
     is_counted: bool,
@@ -55,7 +60,7 @@ struct Place {
 
 thread_local! {
     static PLACE: Cell<Place> = const {
-        Cell::new(Place { word: None, depth: 0, is_counted: false })
+        Cell::new(Place { word: None, name: 0, depth: 0, is_counted: false })
     };
 }
 
@@ -95,11 +100,44 @@ pub(crate) fn step() -> Option<Step> {
         word: Some(word),
         ..place
     };
-    match GATE.count_in(word) {
-        Ok(()) => Some(begin(place, true)),
+    count_in(place, word).map(|is_counted| begin(place, is_counted))
+}
+
+/// Whether the thread is counted, as it nearly always is. `None` if the gate is closed.
+fn count_in(place: Place, word: usize) -> Option<bool> {
+    match GATE.count_in(word, place.name) {
+        Ok(()) => Some(true),
         Err(Barred::Closed) => None,
         Err(Barred::Held) => wait_for_release(place, word),
     }
+}
+
+/// Waits in the midst of a step.
+pub(crate) fn outside<R>(wait: impl FnOnce() -> R) -> R {
+    let place = PLACE.get();
+    let Some(word) = place.word else {
+        return wait();
+    };
+    if place.is_counted {
+        GATE.count_out(word);
+        PLACE.set(Place {
+            is_counted: false,
+            ..place
+        });
+    }
+    let result = wait();
+    let is_counted = loop {
+        match count_in(place, word) {
+            Some(is_counted) => break is_counted,
+            None if closed_by_us() => break false,
+            None => wait_until_open(),
+        }
+    };
+    PLACE.set(Place {
+        is_counted,
+        ..place
+    });
+    result
 }
 
 /// A step that nothing bars: one of a thread that is attached, of which there is none while the process forks.
@@ -121,31 +159,31 @@ fn next_word() -> usize {
 }
 
 #[cold]
-fn wait_for_release(place: Place, word: usize) -> Option<Step> {
+fn wait_for_release(place: Place, word: usize) -> Option<bool> {
     let deadline = Instant::now() + 2 * FORK_PATIENCE;
     while Instant::now() < deadline {
         thread::sleep(LOOK_AGAIN);
-        match GATE.count_in(word) {
-            Ok(()) => return Some(begin(place, true)),
+        match GATE.count_in(word, place.name) {
+            Ok(()) => return Some(true),
             Err(Barred::Closed) => return None,
             Err(Barred::Held) => {}
         }
     }
-    Some(begin(place, false))
+    Some(false)
 }
 
-/// Begins a turn, unless the process ends. In an attached thread.
-pub(crate) fn turn() -> Option<Step> {
-    let place = PLACE.get();
+/// Begins a turn, unless the process ends. In an attached thread, which is asked once for its name.
+pub(crate) fn turn(name: impl FnOnce() -> usize) -> Option<Step> {
+    let mut place = PLACE.get();
+    if place.name == 0 {
+        place.name = name();
+    }
     if place.depth > 0 {
         return Some(begin(place, place.is_counted));
     }
     let word = place.word.unwrap_or_else(next_word);
-    let place = Place {
-        word: Some(word),
-        ..place
-    };
-    match GATE.count_in(word) {
+    place.word = Some(word);
+    match GATE.count_in(word, place.name) {
         Ok(()) => Some(begin(place, true)),
         Err(Barred::Closed) if !closed_by_us() => None,
         Err(_) => Some(begin(place, false)),
@@ -245,6 +283,11 @@ pub(crate) fn wait_until_empty(deadline: Instant) -> bool {
         thread::sleep(LOOK_AGAIN);
     }
     true
+}
+
+/// The names of the other threads that are inside, of those that have one.
+pub(crate) fn inside() -> Vec<usize> {
+    GATE.names(&PLACE.get())
 }
 
 /// Tells this process from its parent: what was made in another generation belongs to a parent, whose threads are not here.

@@ -201,7 +201,7 @@ impl Mailbox {
                 "the event loop {event_loop:?} is closed: nothing can be awaited on it any more"
             )));
         }
-        process::watch(py, forget_parents)?;
+        watch_process(py)?;
         let mailbox = Self::new(event_loop)?;
         let first = {
             let mut registry = lock_std(&REGISTRY);
@@ -282,6 +282,11 @@ impl Mailbox {
         std::mem::forget(lock_std(&self.0.anchors).take());
         drop(watch);
     }
+}
+
+/// Watches the end and the forks of this process, from the first call on.
+pub(crate) fn watch_process(py: Python<'_>) -> PyResult<()> {
+    process::watch(py, forget_parents)
 }
 
 /// In the child of a fork: the mailboxes that it inherits are not its own.

@@ -9,7 +9,8 @@
 //!    comes into our code [stays](turn) there.
 //! 2. The bridge's tokio is shut down: its tasks are dropped, its threads end. Other runtimes cannot be ended.
 //! 3. What is under way may finish, as the hook waits for it detached, but not for longer than [`EXIT_PATIENCE`].
-//! 4. Nobody is told of all that, as a daemon thread would make noise of it. But what `atexit` calls after the hook may
+//! 4. Who is in Python code even then is [kept there](stay), for the interpreter's end would end the process.
+//! 5. Nobody is told of all that, as a daemon thread would make noise of it. But what `atexit` calls after the hook may
 //!    begin something new, or wait for something old: the gate opens for the former at once, and for the latter after
 //!    [`REOPENED_AFTER`], if there is an interpreter then.
 //!
@@ -24,6 +25,8 @@
 //!    are forgotten, not ended: their threads are not there to answer, and dropping what is theirs would be done twice.
 //! 3. What the child inherits, such as a Python future, never wakes a task of the parent's: see
 //!    [`Mailbox::is_inherited`](crate::mailbox::Mailbox::is_inherited).
+
+mod stay;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -71,11 +74,16 @@ pub(crate) fn watch(py: Python<'_>, forked: Forked) -> PyResult<()> {
 /// and inside of our code, when the interpreter is finalized, Python would kill it in a way that no Rust function survives.
 pub(crate) fn turn(py: Python<'_>) -> gate::Step {
     loop {
-        if let Some(step) = gate::turn() {
+        if let Some(step) = gate::turn(|| name(py)) {
             return step;
         }
         py.detach(gate::wait_until_open);
     }
+}
+
+/// What Python calls this thread. 0 if it does not say.
+pub(crate) fn name(py: Python<'_>) -> usize {
+    asyncio::thread_ident(py).unwrap_or(0)
 }
 
 /// Ends the bridge's tokio, detached. Whether it has ended in time.
@@ -91,18 +99,31 @@ struct Hooks;
 
 #[pymethods]
 impl Hooks {
-    fn at_exit(&self, py: Python<'_>) {
+    fn at_exit(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
         let deadline = Instant::now() + EXIT_PATIENCE;
         gate::close();
         #[cfg(feature = "tokio-runtime")]
-        shutdown_tokio(EXIT_PATIENCE);
-        py.detach(|| gate::wait_until_empty(deadline));
+        let ended = shutdown_tokio(EXIT_PATIENCE);
+        #[cfg(not(feature = "tokio-runtime"))]
+        let ended = true;
+        let empty = py.detach(|| gate::wait_until_empty(deadline));
         let reopener = thread::Builder::new().name("pyo3-asyncio".to_owned());
         // Without a thread nobody opens it: it is the end.
         let _ = reopener.spawn(|| {
             thread::sleep(REOPENED_AFTER);
             let _ = Python::try_attach(|py| py.detach(gate::open));
         });
+        // A thread of Python 3.14 stays by itself where the interpreter's end finds it.
+        if (ended && empty) || py.version_info() >= (3, 14) {
+            return Ok(());
+        }
+        stay::keep_all(py, &slf.getattr("stay")?)
+    }
+
+    /// Called in a thread that is to stay where it is.
+    fn stay(&self, py: Python<'_>) {
+        stay::here(py);
     }
 
     fn before_fork(&self, py: Python<'_>) {

@@ -96,9 +96,11 @@ const ROOMS: &[Room] = &[
         imports: &[
             "asyncio",
             "error",
+            "gate",
             "locals",
             "mailbox",
             "primitive",
+            "process",
             "runtime",
             "rust_to_python",
         ],

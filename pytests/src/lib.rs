@@ -46,7 +46,9 @@ mod pyo3_asyncio_pytests {
         sleep, wrap_sleep,
     };
     #[pymodule_export]
-    use crate::process::{call_for_ever, init_runtime, shutdown, workers};
+    use crate::process::{
+        call_for_ever, call_in_blocking_thread, init_runtime, shutdown, workers,
+    };
     #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};
 

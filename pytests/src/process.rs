@@ -42,3 +42,9 @@ pub(crate) fn call_for_ever(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bou
     };
     bridge::future_into_py(py, recorded(Arc::default(), future))
 }
+
+/// Calls a function, attached on one of the runtime's threads for blocking work, of which nobody waits for the end.
+#[pyfunction]
+pub(crate) fn call_in_blocking_thread(function: Py<PyAny>) {
+    bridge::handle().spawn_blocking(move || Python::attach(|py| function.call0(py)));
+}

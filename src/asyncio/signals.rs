@@ -1,15 +1,13 @@
-//! Ctrl-C, and the thread that hears of it.
+//! Ctrl-C.
 
 use pyo3::prelude::*;
 
-use super::lookup::{imports, intern};
+use super::lookup::imports;
 
 imports! {
     import_getsignal = "signal", "getsignal";
     import_setsignal = "signal", "signal";
     import_default_int_handler = "signal", "default_int_handler";
-    import_main_thread = "threading", "main_thread";
-    import_get_ident = "threading", "get_ident";
 }
 
 const SIGINT: i32 = 2;
@@ -19,13 +17,6 @@ pub(crate) fn interrupt_is_default(py: Python<'_>) -> PyResult<bool> {
     let handler = import_getsignal(py)?.call1((SIGINT,))?;
     // 0 is SIG_DFL, which an embedded interpreter starts with.
     Ok(handler.is(import_default_int_handler(py)?) || handler.eq(0).unwrap_or(false))
-}
-
-/// Whether this is the thread that handles signals.
-pub(crate) fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
-    let main_thread = import_main_thread(py)?.call0()?;
-    let ident = main_thread.getattr(intern!(py, "ident"))?;
-    ident.eq(import_get_ident(py)?.call0()?)
 }
 
 /// Sets the handler of Ctrl-C and gives the one before. Errors outside the main thread.

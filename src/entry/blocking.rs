@@ -11,7 +11,9 @@
 //!    in this thread. So the main thread, the only one that handles signals, looks for them every [`PATIENCE`].
 //! 4. The loop that runs in this thread stands still meanwhile. It is noted as blocked, so that a future that awaits it here
 //!    gets an error instead.
-//! 5. However it ends, the future is dropped here before that shows: detached, inside the runtime's context.
+//! 5. It is a turn, from which the thread goes [out](gate::outside) to wait: so a fork waits for a poll, not for a wait, and a
+//!    daemon thread stays outside when the process ends.
+//! 6. However it ends, the future is dropped here before that shows: detached, inside the runtime's context.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -24,10 +26,10 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::asyncio;
 use crate::error::{Panic, catch, rust_panic, watch_panics};
-use crate::mailbox::Blocked;
+use crate::mailbox::{Blocked, watch_process};
 use crate::runtime::Runtime;
+use crate::{asyncio, gate, process};
 
 /// How long a signal may wait.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -39,6 +41,9 @@ where
     T: Send,
 {
     watch_panics(py);
+    watch_process(py)?;
+    let _turn = process::turn(py);
+    gate::open_if_closed_by_us();
     if !py.detach(R::may_block) {
         return Err(PyRuntimeError::new_err(
             "block_on would keep a thread waiting that the runtime polls its futures on: `.await` the future there, or call \
@@ -78,21 +83,19 @@ fn poll<R: Runtime, F: Future>(
     let waker = Waker::from(Arc::clone(woken));
     let begin = Instant::now();
     loop {
-        if woken.woken.swap(false, Ordering::Acquire) {
-            let future = future.as_mut().as_pin_mut();
-            let future = future.expect("the future is polled before it is dropped");
-            let polled = catch(|| R::enter(|| future.poll(&mut Context::from_waker(&waker))))?;
-            if let Poll::Ready(output) = polled {
-                return Ok(Some(output));
-            }
+        match patience.map(|patience| patience.saturating_sub(begin.elapsed())) {
+            None => woken.wait(thread::park),
+            Some(Duration::ZERO) => return Ok(None),
+            Some(left) => woken.wait(|| thread::park_timeout(left)),
         }
-        let Some(patience) = patience else {
-            woken.park(thread::park);
+        if !woken.woken.swap(false, Ordering::Acquire) {
             continue;
-        };
-        match patience.checked_sub(begin.elapsed()) {
-            Some(left) if !left.is_zero() => woken.park(|| thread::park_timeout(left)),
-            _ => return Ok(None),
+        }
+        let future = future.as_mut().as_pin_mut();
+        let future = future.expect("the future is polled before it is dropped");
+        let polled = catch(|| R::enter(|| future.poll(&mut Context::from_waker(&waker))))?;
+        if let Poll::Ready(output) = polled {
+            return Ok(Some(output));
         }
     }
 }
@@ -103,10 +106,12 @@ struct Woken {
 }
 
 impl Woken {
-    fn park(&self, park: impl FnOnce()) {
-        if !self.woken.load(Ordering::Acquire) {
-            park();
-        }
+    fn wait(&self, park: impl FnOnce()) {
+        gate::outside(|| {
+            if !self.woken.load(Ordering::Acquire) {
+                park();
+            }
+        });
     }
 }
 

@@ -1,5 +1,7 @@
 //! The counts of who is inside, which are the bars too.
 
+use std::sync::atomic::{AtomicUsize as StaticUsize, Ordering as StaticOrdering};
+
 use super::Place;
 use crate::primitive::{AtomicUsize, Ordering};
 
@@ -12,9 +14,21 @@ const CLOSED: usize = 1 << 31;
 
 /// Alone on its cache line.
 #[repr(align(128))]
-struct Word(AtomicUsize);
+struct Word {
+    count: AtomicUsize,
+    /// Who came in last, if nobody has left since.
+    name: StaticUsize,
+}
 
 pub(super) struct Gate([Word; WORDS]);
+
+impl Word {
+    /// How many threads are inside besides `own`, whose word may be this one.
+    fn others(&self, own: &Place, index: usize) -> usize {
+        let own = usize::from(own.is_counted && own.word == Some(index));
+        (self.count.load(Ordering::Acquire) & COUNT).saturating_sub(own)
+    }
+}
 
 /// Why a step may not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +39,19 @@ pub(super) enum Barred {
 
 impl Gate {
     pub(super) fn new() -> Self {
-        Self([(); WORDS].map(|()| Word(AtomicUsize::new(0))))
+        Self([(); WORDS].map(|()| Word {
+            count: AtomicUsize::new(0),
+            name: StaticUsize::new(0),
+        }))
     }
 
-    pub(super) fn count_in(&self, word: usize) -> Result<(), Barred> {
-        let before = self.0[word].0.fetch_add(1, Ordering::AcqRel);
+    pub(super) fn count_in(&self, word: usize, name: usize) -> Result<(), Barred> {
+        let before = self.0[word].count.fetch_add(1, Ordering::AcqRel);
         if before < HELD {
+            self.0[word].name.store(name, StaticOrdering::Relaxed);
             return Ok(());
         }
-        self.count_out(word);
+        self.take_back(word);
         Err(if before & CLOSED == 0 {
             Barred::Held
         } else {
@@ -42,50 +60,59 @@ impl Gate {
     }
 
     pub(super) fn count_out(&self, word: usize) {
-        self.0[word].0.fetch_sub(1, Ordering::Release);
+        self.0[word].name.store(0, StaticOrdering::Relaxed);
+        self.take_back(word);
+    }
+
+    fn take_back(&self, word: usize) {
+        self.0[word].count.fetch_sub(1, Ordering::Release);
     }
 
     pub(super) fn close(&self) {
         for word in &self.0 {
-            word.0.fetch_or(CLOSED, Ordering::AcqRel);
+            word.count.fetch_or(CLOSED, Ordering::AcqRel);
         }
     }
 
     pub(super) fn open(&self) {
         for word in &self.0 {
-            word.0.fetch_and(!CLOSED, Ordering::AcqRel);
+            word.count.fetch_and(!CLOSED, Ordering::AcqRel);
         }
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.0[0].0.load(Ordering::Relaxed) & CLOSED != 0
+        self.0[0].count.load(Ordering::Relaxed) & CLOSED != 0
     }
 
     pub(super) fn hold(&self) {
         for word in &self.0 {
-            word.0.fetch_add(HELD, Ordering::AcqRel);
+            word.count.fetch_add(HELD, Ordering::AcqRel);
         }
     }
 
     pub(super) fn release(&self) {
         for word in &self.0 {
-            word.0.fetch_sub(HELD, Ordering::Release);
+            word.count.fetch_sub(HELD, Ordering::Release);
         }
     }
 
     /// Whether nobody is inside. Once the gate is barred that stays so.
     pub(super) fn is_empty(&self, own: &Place) -> bool {
         let mut words = self.0.iter().enumerate();
-        words.all(|(index, word)| {
-            let own = usize::from(own.is_counted && own.word == Some(index));
-            word.0.load(Ordering::Acquire) & COUNT == own
-        })
+        words.all(|(index, word)| word.others(own, index) == 0)
+    }
+
+    pub(super) fn names(&self, own: &Place) -> Vec<usize> {
+        let words = self.0.iter().enumerate();
+        let inside = words.filter(|(index, word)| word.others(own, *index) > 0);
+        let names = inside.map(|(_, word)| word.name.load(StaticOrdering::Relaxed));
+        names.filter(|&name| name != 0 && name != own.name).collect()
     }
 
     pub(super) fn start_over(&self, own: &Place) {
         for (index, word) in self.0.iter().enumerate() {
             let own = own.is_counted && own.word == Some(index);
-            word.0.store(usize::from(own), Ordering::Release);
+            word.count.store(usize::from(own), Ordering::Release);
         }
     }
 }
@@ -106,7 +133,7 @@ mod loom_models {
             let steps = [0, 1].map(|word| {
                 let (gate, users) = (Arc::clone(&gate), Arc::clone(&users));
                 thread::spawn(move || {
-                    let entered = gate.count_in(word);
+                    let entered = gate.count_in(word, 0);
                     if entered.is_ok() {
                         if word == 0 {
                             // A model fails in which somebody else writes meanwhile.
@@ -125,7 +152,7 @@ mod loom_models {
             for step in steps {
                 let _ = step.join().unwrap();
             }
-            assert_eq!(gate.count_in(0), Ok(()));
+            assert_eq!(gate.count_in(0, 0), Ok(()));
         });
     }
 

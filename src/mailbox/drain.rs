@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use super::doorbell::{self, Call, Doorbell};
 use super::{Job, Mailbox, spin};
 use crate::primitive::lock_std;
-use crate::{asyncio, gate, metrics};
+use crate::{asyncio, gate, metrics, process};
 
 /// The most jobs that one turn of the drain runs before the loop's other work gets its turn.
 const BATCH: usize = 128;
@@ -112,7 +112,7 @@ impl Drain {
             return Ok(());
         }
         let queue = &self.mailbox.0.queue;
-        let Some(_step) = gate::turn() else {
+        let Some(_step) = gate::turn(|| process::name(py)) else {
             let mailbox = self.mailbox.clone();
             queue.hush();
             gate::when_open(move || mailbox.0.queue.ring_again());

@@ -1,0 +1,64 @@
+//! Threads that are still in Python code when the interpreter's end begins.
+//!
+//! Python up to 3.13 ends such a thread where it next wants the interpreter, in a way that no Rust function on its stack survives:
+//! the process aborts. Later ones let it hang there for ever. So do we, before:
+//!
+//! 1. A thread is looked for if the [`gate`] counts it in, which is a daemon thread that runs Python code by way of ours, or if
+//!    Python has not started it: a worker of a runtime, or one of its threads for blocking work.
+//! 2. An exception is thrown into it. Python makes that in the thread itself, where its next piece of Python begins, and
+//!    [making it](here) does not end until the gate opens: nothing is unwound, nothing is printed.
+//! 3. If the gate opens, since the process is still there, the thread goes on with `SystemExit`: it may hold a lock that what
+//!    `atexit` calls later waits for.
+//! 4. What is not in Python's own code, but in a function in C that has let go of the interpreter, such as `time.sleep`,
+//!    cannot be reached: it ends the process if it comes back while the interpreter ends, and not before or after.
+
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::PyImportError;
+use pyo3::prelude::*;
+
+use crate::primitive::lock_std;
+use crate::{asyncio, gate};
+
+/// How long it may take until all of them stay.
+const PATIENCE: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// The threads that stay.
+static HERE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+/// Has every thread stay that the interpreter's end would end. `stay` is called in each.
+pub(super) fn keep_all(py: Python<'_>, stay: &Bound<'_, PyAny>) -> PyResult<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut exception = None;
+    loop {
+        let mut threads = asyncio::threads_not_of_python(py)?;
+        threads.extend(gate::inside());
+        threads.retain(|thread| !lock_std(&HERE).contains(thread));
+        if threads.is_empty() || Instant::now() >= deadline {
+            return Ok(());
+        }
+        let exception = match &exception {
+            Some(exception) => exception,
+            None => exception.insert(asyncio::exception_that_calls(stay)?),
+        };
+        for thread in threads {
+            match asyncio::throw_into_thread(thread, exception) {
+                // A Python without ctypes: there is no other way.
+                Err(error) if error.is_instance_of::<PyImportError>(py) => return Ok(()),
+                thrown => thrown?,
+            }
+        }
+        py.detach(|| thread::sleep(LOOK_AGAIN));
+    }
+}
+
+/// Stays, until the gate opens.
+pub(super) fn here(py: Python<'_>) {
+    let name = super::name(py);
+    lock_std(&HERE).push(name);
+    py.detach(gate::wait_until_open);
+    lock_std(&HERE).retain(|&thread| thread != name);
+}
