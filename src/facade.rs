@@ -411,7 +411,8 @@ macro_rules! facade {
         ///
         /// The future's own error, [`RustPanic`](crate::err::RustPanic) if it panics, and what a signal handler raises.
         /// `RuntimeError` on a thread that the runtime polls futures on, which would wait for itself. Inside the future, awaiting
-        /// Python on the loop of this very thread is a `RuntimeError`, as it would never end.
+        /// Python on the loop of this very thread is a `RuntimeError`, as it would never end. A task that the future spawns and
+        /// then waits for has nobody to tell it so: what it awaits on that loop does wait for ever, until Ctrl-C.
         ///
         /// # Example
         ///
@@ -526,7 +527,8 @@ pub mod tokio {
     ///
     /// At the end of a Python process this is done by itself, before the interpreter is finalized, with a timeout of
     /// 0.2 seconds. A runtime that others have a reference to, yours ([`init_with_runtime`]) or one that was lent
-    /// ([`get_runtime`]), cannot be ended: the bridge only lets go of it, and this is `false`.
+    /// ([`get_runtime`]), cannot be ended: the bridge only lets go of it, and this is `false`. Tasks of your own on it then run into
+    /// the end of the interpreter: let them use `Python::try_attach`, and end them in a callback of `atexit`.
     ///
     /// ```
     /// use std::time::Duration;

@@ -244,7 +244,7 @@ pub(crate) fn wait_until_open() {
     }
 }
 
-/// Does something now or, if the gate is closed, when it opens.
+/// Does something now or, if the gate is closed, when it opens. It must not panic, as others wait behind it.
 pub(crate) fn when_open(act: impl FnOnce() + Send + 'static) {
     if GATE.is_closed() {
         if let Some(ending) = &mut *lock(&ENDING) {

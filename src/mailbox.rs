@@ -36,7 +36,7 @@ use slab::Slab;
 
 use crate::error::LoopClosed;
 use crate::primitive::lock_std;
-use crate::{asyncio, gate, process};
+use crate::{asyncio, gate, metrics, process};
 pub(crate) use blocked::Blocked;
 use burst::{Burst, Start};
 use doorbell::Doorbell;
@@ -291,6 +291,7 @@ pub(crate) fn watch_process(py: Python<'_>) -> PyResult<()> {
 
 /// In the child of a fork: the mailboxes that it inherits are not its own.
 fn forget_parents(py: Python<'_>) {
+    metrics::forget_parents();
     let inherited = std::mem::take(&mut *lock_std(&REGISTRY));
     for mailbox in inherited.into_values() {
         let queue = &mailbox.0.queue;

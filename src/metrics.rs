@@ -58,6 +58,11 @@ impl<const DIRECTION: usize> InFlight<DIRECTION> {
         Self(())
     }
 
+    /// This one is the parent's, and is about to drop in the child, which has not counted it.
+    pub(crate) fn disown(&self) {
+        STARTED[DIRECTION].add(1);
+    }
+
     fn count() -> u64 {
         // In this order: nothing is seen to end that was not seen to start.
         let ended = ENDED[DIRECTION].get();
@@ -68,6 +73,13 @@ impl<const DIRECTION: usize> InFlight<DIRECTION> {
 impl<const DIRECTION: usize> Drop for InFlight<DIRECTION> {
     fn drop(&mut self) {
         ENDED[DIRECTION].add(1);
+    }
+}
+
+/// In the child of a fork: what is in flight is the parent's.
+pub(crate) fn forget_parents() {
+    for (started, ended) in STARTED.iter().zip(&ENDED) {
+        ended.0.store(started.get(), Relaxed);
     }
 }
 
@@ -116,7 +128,7 @@ pub struct Metrics {
 
 /// The counters of this process. Called on any thread; takes no lock.
 ///
-/// Each is exact, but they are not read at one moment. A forked child goes on from its parent's.
+/// Each is exact, but they are not read at one moment. A forked child goes on from its parent's, but for what is in flight there.
 ///
 /// ```
 /// use pyo3::prelude::*;

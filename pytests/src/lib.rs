@@ -47,7 +47,8 @@ mod pyo3_asyncio_pytests {
     };
     #[pymodule_export]
     use crate::process::{
-        call_for_ever, call_in_blocking_thread, init_runtime, shutdown, workers,
+        Polled, call_for_ever, call_in_blocking_thread, init_runtime, lend_runtime, shutdown,
+        workers,
     };
     #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};

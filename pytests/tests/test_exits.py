@@ -44,6 +44,37 @@ IN_FLIGHT = {
     "a worker that sits in its poll": """
         kept.append(rust.Hold())
     """,
+    "a worker that computes": """
+        kept.append(rust.call_for_ever(compute))
+        await computing()
+    """,
+    "a thread for blocking work that computes": """
+        await rust.turns(1, None)
+        rust.call_in_blocking_thread(compute)
+        await computing()
+    """,
+    "a thread of a runtime that was lent": """
+        rust.lend_runtime()
+        await rust.turns(1, None)
+        rust.call_in_blocking_thread(compute)
+        await computing()
+    """,
+    "a loop in a daemon thread that computes": """
+        async def spin():
+            await rust.turns(3, None)
+            compute()
+        threading.Thread(target=lambda: asyncio.run(spin()), daemon=True).start()
+        await computing()
+    """,
+    "block_on in daemon threads": """
+        waits = threading.Event(), threading.Event()
+        threading.Thread(target=rust.block_on, args=(waits[0].set,), daemon=True).start()
+        threading.Thread(target=rust.block_on_busy, args=(waits[1].set,), daemon=True).start()
+        threading.Thread(target=rust.block_on_call, args=(compute,), daemon=True).start()
+        for wait in waits:
+            wait.wait()
+        await computing()
+    """,
 }
 
 # How it ends, and with which status.
@@ -58,6 +89,15 @@ ENDS = {
 PROGRAM = """
 import os, signal
 kept = []
+is_computing = threading.Event()
+
+def compute():
+    is_computing.set()
+    while True:
+        sum(range(1000))
+
+async def computing():
+    await asyncio.get_running_loop().run_in_executor(None, is_computing.wait)
 
 async def main():
     {body}
@@ -83,20 +123,40 @@ def ending(source):
     return (process.returncode, out, without_frames(err)), time.monotonic() - begin
 
 
+def lateness(in_flight, statement, kind, without_rust, reference):
+    """Runs a program, which has to end as the one without us does: how much later it ended than that."""
+    ended, seconds = ending(source(in_flight, statement, kind))
+    assert ended == without_rust
+    return seconds - reference
+
+
+@pytest.fixture(scope="module")
+def late(pytestconfig):
+    """How much later than without us the programs ended. The worst is told at the end."""
+    late = {}
+    yield late
+    reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
+    if late and reporter:
+        worst = max(late, key=late.get)
+        reporter.write_line(f"\nthe latest exit: {late[worst]:.2f} s later than without Rust ({', '.join(worst)})")
+
+
 @pytest.mark.parametrize("kind", START)
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("in_flight", IN_FLIGHT)
-def test_a_program_ends_as_it_does_without_rust(pytestconfig, in_flight, end, kind):
+def test_a_program_ends_as_it_does_without_rust(pytestconfig, late, in_flight, end, kind):
     """https://github.com/PyO3/pyo3-async-runtimes/issues/40"""
     exits = pytestconfig.getoption("exits") // (len(START) * len(ENDS) * len(IN_FLIGHT))
     statement, status = ENDS[end]
     without_rust, reference = ending(source("", statement, kind))
     assert without_rust[0] == status
-    # The bound of the shutdown is 0.2 s. A busy machine makes some ends late, but not ten of them.
-    in_time, ends = False, 0
-    while ends < max(exits, 1) or not in_time and ends < 10:
-        ended, seconds = ending(source(IN_FLIGHT[in_flight], statement, kind))
-        assert ended == without_rust
-        in_time |= seconds < reference + 0.5
-        ends += 1
-    assert in_time
+    for _ in range(max(exits, 1)):
+        program = IN_FLIGHT[in_flight], statement, kind
+        seconds = lateness(*program, without_rust, reference)
+        if seconds > 0.5:
+            # The bound of our part is 0.4 s, but a busy machine may have kept this one, or been quicker with the other: both
+            # once more.
+            without_rust, reference = ending(source("", statement, kind))
+            seconds = lateness(*program, without_rust, reference)
+        assert seconds <= 0.5
+        late[in_flight, end, kind] = max(seconds, late.get((in_flight, end, kind), seconds))

@@ -76,12 +76,21 @@ def test_a_hundred_forks_inside_a_running_loop_with_a_hundred_futures_in_flight(
         """
         async def main():
             for _ in range(100):
+                gates = [rust.Gate() for _ in range(100)]
+                futures = [gate.wait() for gate in gates]
+                ends = [asyncio.get_running_loop().create_future() for _ in range(100)]
+                tasks = [rust.into_future(end).wait() for end in ends]
                 naps = [rust.nap(0.00001 * number) for number in range(100)]
-                tasks = [rust.into_future(asyncio.sleep(0, number)).wait() for number in range(100)]
                 await rust.turns(1, None)
+                in_flight = rust.metrics()
+                assert in_flight["rust_futures"] >= 200 and in_flight["python_tasks"] == 100, in_flight
                 child = run_in_child(use)
-                await asyncio.gather(*naps)
+                for number in range(100):
+                    assert gates[number].open(number)
+                    ends[number].set_result(number)
+                assert await asyncio.gather(*futures) == list(range(100))
                 assert await asyncio.gather(*tasks) == list(range(100))
+                await asyncio.gather(*naps)
                 wait_for(child)
             print("done")
         """,
@@ -207,8 +216,151 @@ def test_the_child_shares_no_eventfd_of_a_mailbox():
             rust.workers()
             before = eventfds()
             await rust.turns(1, None)
-            wait_for(in_child(check, eventfds() - before))
+            mailbox = eventfds() - before
+            if os.path.exists("/proc/self/fdinfo") and os.environ.get("PYO3_ASYNCIO_DOORBELL") != "call_soon_threadsafe":
+                assert len(mailbox) == 1, mailbox
+            wait_for(in_child(check, mailbox))
             await rust.turns(1, None)
+            print("done")
+        """
+    )
+
+
+@pytest.mark.parametrize("kind", START)
+def test_a_child_does_not_count_what_is_in_flight_in_the_parent(kind):
+    quiet(
+        """
+        def in_flight():
+            return [rust.metrics()[direction] for direction in ("rust_futures", "python_tasks")]
+
+        async def count():
+            assert in_flight() == [0, 0], in_flight()
+            gate, end = rust.Gate(), asyncio.get_running_loop().create_future()
+            future, task = gate.wait(), rust.into_future(end)
+            await rust.turns(1, None)
+            assert in_flight()[1] == 1 and in_flight()[0] in (1, 2), in_flight()
+            end.set_result(None), gate.open(None)
+            await asyncio.gather(future, task.wait())
+
+        def child(inherited):
+            # What is dropped here was never counted here.
+            inherited.clear()
+            gc.collect()
+            asyncio.run(count())
+
+        async def main():
+            futures = [rust.never() for _ in range(10)]
+            here = [rust.local_nap(3600, lambda: None) for _ in range(10)]
+            inherited = [rust.into_future(asyncio.sleep(3600)) for _ in range(10)]
+            await rust.turns(1, None)
+            wait_for(in_child(child, inherited))
+            assert in_flight()[0] >= 20 and in_flight()[1] == 10, in_flight()
+            print("done")
+        """,
+        kind,
+    )
+
+
+ENDS_NORMALLY = {
+    "that has not used Rust": """
+        asyncio.run(use())
+        child = os.fork()
+        if not child:
+            sys.exit(3)
+    """,
+    "that has used Rust": """
+        asyncio.run(use())
+        child = os.fork()
+        if not child:
+            asyncio.run(use())
+            sys.exit(3)
+    """,
+    "that leaves futures behind": """
+        kept = []
+
+        async def leave():
+            kept.append([rust.never() for _ in range(100)])
+            kept.append([rust.into_future(asyncio.sleep(3600)) for _ in range(100)])
+            await use()
+
+        asyncio.run(use())
+        child = os.fork()
+        if not child:
+            asyncio.run(leave())
+            sys.exit(3)
+    """,
+    "of a loop that runs": """
+        async def forks():
+            global kept
+            kept = [rust.never() for _ in range(100)]
+            await use()
+            return os.fork()
+
+        child = asyncio.run(forks())
+        if not child:
+            asyncio.run(use())
+            sys.exit(3)
+    """,
+}
+
+
+@pytest.mark.parametrize("way", ENDS_NORMALLY)
+def test_a_child_ends_with_its_own_status_and_in_silence(way):
+    quiet(
+        ENDS_NORMALLY[way]
+        + """
+        async def main():
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+            print("done")
+        """
+    )
+
+
+def test_a_child_of_a_process_that_is_in_block_on_works():
+    quiet(
+        """
+        def fork():
+            wait_for(run_in_child(use))
+
+        async def main():
+            waits = threading.Event()
+            threading.Thread(target=rust.block_on, args=(waits.set,), daemon=True).start()
+            waits.wait()
+            for _ in range(10):
+                rust.block_on_call(fork)
+            print("done")
+        """
+    )
+
+
+def test_a_fork_waits_for_a_poll_of_block_on():
+    quiet(
+        """
+        async def main():
+            counted = [0]
+
+            def count():
+                for _ in range(100):
+                    counted[0] += 1
+                counts.set()
+                return counted[0]
+
+            def count_for_ever():
+                while not stop.is_set():
+                    rust.block_on_call(count)
+
+            stop, counts = threading.Event(), threading.Event()
+            counter = threading.Thread(target=count_for_ever)
+            counter.start()
+            counts.wait()
+
+            def whole():
+                assert counted[0] % 100 == 0, counted
+
+            for _ in range(100):
+                wait_for(in_child(whole))
+            stop.set()
+            counter.join()
             print("done")
         """
     )

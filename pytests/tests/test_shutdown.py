@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import textwrap
 import threading
 
 import pytest
@@ -190,3 +191,103 @@ def test_another_builder_is_taken_after_a_shutdown_and_kept():
         )
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def ended_late(body):
+    """Runs a program in which `late` is called at the exit, after the bridge has ended: it was registered before its first use."""
+    ended = finished(program("@atexit.register\ndef at_exit():\n    late()\n" + textwrap.dedent(body), "asyncio"))
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def test_what_is_called_after_the_exit_began_can_use_rust():
+    assert ended_late(
+        """
+        def late():
+            assert rust.block_on_turns(3, "waited") == "waited"
+            print(asyncio.run(use()))
+
+        async def use():
+            await rust.nap(0.0001)
+            return await rust.into_future(asyncio.sleep(0, await rust.turns(3, "awaited"))).wait()
+
+        async def main():
+            await use()
+        """
+    ) == (0, "awaited\n", "")
+
+
+def test_who_waits_for_an_old_future_after_the_exit_began_hears_what_became_of_it():
+    assert ended_late(
+        """
+        loop = asyncio.new_event_loop()
+
+        async def begin():
+            global old, task
+            old, task = rust.never(), rust.into_future(asyncio.sleep(3600)).wait()
+            await rust.turns(1, None)
+
+        async def wait(future):
+            try:
+                await future
+            except rust.RuntimeStopped:
+                print("stopped")
+
+        def late():
+            loop.run_until_complete(wait(old))
+            loop.run_until_complete(wait(task))
+            for task_left in asyncio.all_tasks(loop):
+                task_left.cancel()
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.close()
+
+        loop.run_until_complete(begin())
+
+        async def main():
+            pass
+        """
+    ) == (0, "stopped\nstopped\n", "")
+
+
+def test_a_waker_that_panics_as_the_gate_opens_keeps_no_other_from_being_woken():
+    status, out, err = ended_late(
+        """
+        def late():
+            raises.poll(lambda: 1 / 0)
+            for polled in others:
+                polled.poll(lambda: print("woken"))
+            print(asyncio.run(use()))
+
+        async def use():
+            return await rust.turns(3, "used")
+
+        async def main():
+            global raises, others
+            raises, others = rust.Polled(), [rust.Polled() for _ in range(3)]
+        """
+    )
+    assert (status, out) == (0, "woken\nwoken\nwoken\nused\n")
+    assert "on purpose: in a waker" in err
+
+
+def test_a_thread_that_was_made_to_stay_goes_on_if_the_process_does():
+    """It has a lock that is waited for: the process is late, and does not hang."""
+    assert ended_late(
+        """
+        lock, is_computing = threading.Lock(), threading.Event()
+
+        def compute():
+            with lock:
+                is_computing.set()
+                while True:
+                    sum(range(1000))
+
+        def late():
+            with lock:
+                print("has the lock")
+
+        async def main():
+            await rust.turns(1, None)
+            rust.call_in_blocking_thread(compute)
+            await asyncio.get_running_loop().run_in_executor(None, is_computing.wait)
+        """
+    ) == (0, "has the lock\n", "")

@@ -57,17 +57,23 @@ pub(crate) fn exception_that_calls<'py>(
     import_type(py)?.call1((base.name()?, (&base,), members))
 }
 
-/// Has another thread make and raise an exception of this class where its next piece of Python begins.
+/// Gives a function that has another thread make and raise an exception of this class, where its next piece of Python begins.
 ///
 /// # Errors
 ///
 /// `ImportError` if this Python has no `ctypes`.
-pub(crate) fn throw_into_thread(ident: usize, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+pub(crate) fn throw_into_threads(
+    exception: Bound<'_, PyAny>,
+) -> PyResult<impl Fn(usize) -> PyResult<()>> {
     let ctypes = exception.py().import("ctypes")?;
-    let api = ctypes.getattr("pythonapi")?;
-    api.getattr("PyThreadState_SetAsyncExc")?.call1((
-        ctypes.getattr("c_ulong")?.call1((ident,))?,
-        ctypes.getattr("py_object")?.call1((exception,))?,
-    ))?;
-    Ok(())
+    let throw = ctypes
+        .getattr("pythonapi")?
+        .getattr("PyThreadState_SetAsyncExc")?;
+    let to_ident = ctypes.getattr("c_ulong")?;
+    let exception = ctypes.getattr("py_object")?.call1((exception,))?;
+    Ok(move |ident| {
+        throw
+            .call1((to_ident.call1((ident,))?, &exception))
+            .map(drop)
+    })
 }

@@ -106,7 +106,9 @@ impl Gate {
         let words = self.0.iter().enumerate();
         let inside = words.filter(|(index, word)| word.others(own, *index) > 0);
         let names = inside.map(|(_, word)| word.name.load(StaticOrdering::Relaxed));
-        names.filter(|&name| name != 0 && name != own.name).collect()
+        names
+            .filter(|&name| name != 0 && name != own.name)
+            .collect()
     }
 
     pub(super) fn start_over(&self, own: &Place) {

@@ -22,8 +22,8 @@ use pyo3::prelude::*;
 use crate::primitive::lock_std;
 use crate::{asyncio, gate};
 
-/// How long it may take until all of them stay.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How much later a process may end for their sake: on a quiet machine they stay after some milliseconds.
+const PATIENCE: Duration = Duration::from_millis(200);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The threads that stay.
@@ -31,28 +31,33 @@ static HERE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
 /// Has every thread stay that the interpreter's end would end. `stay` is called in each.
 pub(super) fn keep_all(py: Python<'_>, stay: &Bound<'_, PyAny>) -> PyResult<()> {
+    if lost(py)?.is_empty() {
+        return Ok(());
+    }
+    let throw = match asyncio::throw_into_threads(asyncio::exception_that_calls(stay)?) {
+        // A Python without ctypes: there is no other way.
+        Err(error) if error.is_instance_of::<PyImportError>(py) => return Ok(()),
+        throw => throw?,
+    };
     let deadline = Instant::now() + PATIENCE;
-    let mut exception = None;
-    loop {
-        let mut threads = asyncio::threads_not_of_python(py)?;
-        threads.extend(gate::inside());
-        threads.retain(|thread| !lock_std(&HERE).contains(thread));
-        if threads.is_empty() || Instant::now() >= deadline {
-            return Ok(());
+    while Instant::now() < deadline {
+        let threads = lost(py)?;
+        if threads.is_empty() {
+            break;
         }
-        let exception = match &exception {
-            Some(exception) => exception,
-            None => exception.insert(asyncio::exception_that_calls(stay)?),
-        };
-        for thread in threads {
-            match asyncio::throw_into_thread(thread, exception) {
-                // A Python without ctypes: there is no other way.
-                Err(error) if error.is_instance_of::<PyImportError>(py) => return Ok(()),
-                thrown => thrown?,
-            }
-        }
+        threads.into_iter().try_for_each(&throw)?;
         py.detach(|| thread::sleep(LOOK_AGAIN));
     }
+    Ok(())
+}
+
+/// The threads that the interpreter's end would end, as things are.
+fn lost(py: Python<'_>) -> PyResult<Vec<usize>> {
+    let mut threads = asyncio::threads_not_of_python(py)?;
+    threads.extend(gate::inside());
+    let here = lock_std(&HERE);
+    threads.retain(|thread| !here.contains(thread));
+    Ok(threads)
 }
 
 /// Stays, until the gate opens.

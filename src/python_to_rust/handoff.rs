@@ -20,7 +20,7 @@
 
 use std::task::{Poll, Waker};
 
-use crate::error::quietly;
+use crate::error::{Quiet, quietly};
 use crate::primitive::{Mutex, MutexGuard, lock};
 
 pub(super) struct Handoff<T, R>(Mutex<State<T, R>>);
@@ -95,7 +95,7 @@ impl<T, R> Handoff<T, R> {
             Ok(outcome) => Poll::Ready(outcome.expect(POLLED_AGAIN)),
             Err(state) => {
                 drop(state);
-                drop(previous);
+                drop(previous.map(Quiet::new));
                 Poll::Pending
             }
         }
@@ -155,7 +155,7 @@ impl<T, R> Handoff<T, R> {
             return GivenUp::Nothing;
         }
         state.interest = Interest::Nothing;
-        let waker = state.waker.take();
+        let waker = state.waker.take().map(Quiet::new);
         let given_up = match state.stage {
             Stage::Running(_) => GivenUp::Task,
             Stage::Posted => GivenUp::Nothing,

@@ -55,7 +55,7 @@ struct Crossing {
     handoff: Handoff<Py<PyAny>, Outcome>,
     anchor: Mutex<Option<Anchor>>,
     span: trace::Crossing,
-    _in_flight: PythonToRust,
+    in_flight: PythonToRust,
 }
 
 /// Starts a Python awaitable as a task on the loop and in the context of `locals` and gives a Rust future of its result.
@@ -94,7 +94,7 @@ pub fn into_future_with_locals(
         handoff: Handoff::new(),
         anchor: Mutex::new(None),
         span: trace::Crossing::python_to_rust(mailbox.address(), || asyncio::name_of(&awaitable)),
-        _in_flight: PythonToRust::start(),
+        in_flight: PythonToRust::start(),
     });
     let posted = crossing.span.post();
     let start = Start {
@@ -177,6 +177,14 @@ impl Drop for PyTask {
 impl fmt::Debug for PyTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PyTask").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Crossing {
+    fn drop(&mut self) {
+        if self.mailbox.is_inherited() {
+            self.in_flight.disown();
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use pyo3::prelude::*;
 
 use super::future::RustFuture;
 use crate::asyncio;
+use crate::error::{Quiet, quietly};
 use crate::primitive::{Mutex, lock};
 
 /// How a coroutine that was made with one hears that Python cancels it: it may then clean up, and await while it does.
@@ -187,7 +188,8 @@ impl<C> Slot<C> {
         drop(handing);
         drop(previous);
         if let Some(waker) = waker {
-            waker.wake();
+            // The user's code: its panic is not for Python, which only cancels.
+            quietly(|| waker.wake());
         }
         true
     }
@@ -195,7 +197,10 @@ impl<C> Slot<C> {
     fn close(&self) {
         let mut handing = lock(&self.0);
         handing.closed = true;
-        let left = (handing.cancellation.take(), handing.waker.take());
+        let left = (
+            handing.cancellation.take(),
+            handing.waker.take().map(Quiet::new),
+        );
         drop(handing);
         drop(left);
     }
@@ -210,7 +215,7 @@ impl<C> Slot<C> {
         let previous = handing.waker.replace(waker);
         let cancellation = handing.cancellation.take();
         drop(handing);
-        drop(previous);
+        drop(previous.map(Quiet::new));
         cancellation.map_or(Poll::Pending, Poll::Ready)
     }
 }

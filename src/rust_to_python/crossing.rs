@@ -141,6 +141,9 @@ pin_project! {
             let Some(shared) = this.shared.take() else {
                 return;
             };
+            if shared.mailbox.is_inherited() {
+                this.in_flight.disown();
+            }
             // One that the gate refuses is dropped all the same: its runtime is ending, and waits for that.
             let _step = gate::step();
             quietly(|| this.future.as_mut().drop_future());
@@ -199,7 +202,7 @@ where
         let mut this = self.project();
         let Some(step) = gate::step() else {
             let waker = cx.waker().clone();
-            gate::when_open(|| waker.wake());
+            gate::when_open(|| quietly(|| waker.wake()));
             return Poll::Pending;
         };
         let Some(shared) = this.shared.as_ref() else {

@@ -1,6 +1,6 @@
 //! A panic of the user's code is one error, for the one who awaits; everybody else goes on.
 
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,9 @@ use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 use pyo3_asyncio::err::{LoopClosed, RustPanic, into_py_err};
-use pyo3_asyncio::tokio::{local_future_into_py, run, run_until_complete};
+use pyo3_asyncio::tokio::{
+    into_cancellable_coroutine, local_future_into_py, run, run_until_complete,
+};
 use tokio::sync::oneshot;
 
 /// A value, or a part of a future, whose drop panics; and that can be converted.
@@ -169,6 +171,32 @@ matrix! {
             let error = cx.py.detach(|| await_in_plain_thread(task)).unwrap_err();
             assert!(error.is_instance_of::<LoopClosed>(cx.py), "{error}");
         }
+    }
+
+    fn a_waker_that_panics_does_not_come_out_of_the_cancel_that_wakes_it(cx: &Cx<'_>) {
+        let (polled, is_polled) = oneshot::channel();
+        let (open, gate) = oneshot::channel::<()>();
+        let coroutine = into_cancellable_coroutine(cx.py, |mut cancel| async move {
+            let waker = Waker::from(Arc::new(PanickingWaker));
+            let mut cancelled = Box::pin(cancel.cancelled());
+            poll_fn(|_| {
+                let polled = cancelled.as_mut().poll(&mut Context::from_waker(&waker));
+                assert!(polled.is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            drop(cancelled);
+            let _ = polled.send(());
+            let _ = gate.await;
+            PyResult::<()>::Err(cancel.cancelled().await)
+        })?;
+        let task = cx.event_loop.call_method1("create_task", (coroutine,))?;
+        cx.block_on(async { is_polled.await.map_err(|_| PyRuntimeError::new_err("it is polled")) })?;
+        assert!(task.call_method0("cancel")?.is_truthy()?);
+        cx.catch_up()?;
+        open.send(()).expect("the future waits");
+        let error = cx.run(&task).unwrap_err();
+        assert!(error.is_instance(cx.py, &cx.py.import("asyncio")?.getattr("CancelledError")?), "{error}");
     }
 
     fn a_python_task_that_a_panic_of_rusts_ends_brings_that_panic(cx: &Cx<'_>) {
