@@ -85,15 +85,16 @@ pub(crate) struct Polled {
 
 #[pymethods]
 impl Polled {
+    /// On a loop that does not run, where no burst of starts is gathered.
     #[new]
-    fn new(py: Python<'_>) -> PyResult<Self> {
+    fn new(event_loop: Bound<'_, PyAny>) -> PyResult<Self> {
         let never = recorded(Arc::default(), pending::<PyResult<()>>());
-        let future = generic::future_into_py::<ByHand, _, _>(py, never)?.unbind();
+        let future = generic::future_into_py_with_loop::<ByHand, _, _>(event_loop, never)?;
         let spawned = SPAWNED.lock().expect("nobody panics with it").take();
         let spawned = spawned.ok_or_else(|| PyRuntimeError::new_err("it is not spawned yet"))?;
         Ok(Self {
             spawned: Mutex::new(spawned),
-            future,
+            future: future.unbind(),
         })
     }
 

@@ -260,9 +260,11 @@ def test_a_waker_that_panics_as_the_gate_opens_keeps_no_other_from_being_woken()
         async def use():
             return await rust.turns(3, "used")
 
+        loop = asyncio.new_event_loop()
+        raises, others = rust.Polled(loop), [rust.Polled(loop) for _ in range(3)]
+
         async def main():
-            global raises, others
-            raises, others = rust.Polled(), [rust.Polled() for _ in range(3)]
+            pass
         """
     )
     assert (status, out) == (0, "woken\nwoken\nwoken\nused\n")
