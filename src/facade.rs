@@ -356,6 +356,9 @@ macro_rules! facade {
         /// Ctrl-C, in the main thread and unless the program handles it itself, drops the future, waits until it is
         /// dropped, and ends with `KeyboardInterrupt`. A second Ctrl-C does not wait.
         ///
+        /// The interpreter is taken as it is. Only the attribute `main` also sees to it that the packages of the virtual
+        /// environment that `VIRTUAL_ENV` names are found where `python3` on the `PATH` is another's.
+        ///
         /// # Errors
         ///
         /// The future's own error, [`RustPanic`](crate::err::RustPanic) if it panics, and `RuntimeError` in a thread that

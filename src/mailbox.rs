@@ -13,7 +13,7 @@
 //!    it could take a live object for garbage: objects are anchored and released by attached threads only.
 //! 5. *Closing*: a handle of the loop owns the `Drain` object (the reader's, or a timer's for the helper's bell). The loop
 //!    drops it in `close()`, or when it is collected. A weak reference to the loop is the second signal, for a loop
-//!    that leaks its handles. Closing drops the queued jobs, tells the anchored, and gives the descriptor back.
+//!    that leaks its handles, and would leave its address to another; one that cannot be referenced weakly is refused. Closing drops the queued jobs, tells the anchored, and gives the descriptor back.
 //! 6. Locks are released before a job runs, before anything of the user's is dropped and before Python is called.
 
 mod blocked;
@@ -29,6 +29,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
@@ -244,7 +245,15 @@ impl Mailbox {
     /// Asks to be told when the loop object dies.
     fn watch(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         let signal = Py::new(event_loop.py(), LoopGone(self.clone()))?;
-        let watch = asyncio::weakref(event_loop, signal.into_any())?;
+        let watch = asyncio::weakref(event_loop, signal.into_any()).map_err(|error| {
+            if !error.is_instance_of::<PyTypeError>(event_loop.py()) {
+                return error;
+            }
+            PyTypeError::new_err(format!(
+                "the event loop {event_loop:?} cannot be referenced weakly, so that nothing would tell of its end for sure: \
+                 give its class a `__weakref__` slot"
+            ))
+        })?;
         *lock_std(&self.0.watch) = Some(watch.unbind());
         Ok(())
     }

@@ -68,3 +68,56 @@ def test_a_burst_is_one_wake_up(loop, run, rust, since):
     assert burst["mailbox_wait"] > datetime.timedelta(0)
     assert rust.metrics()["largest_burst"] >= 49
     assert rust.metrics()["longest_mailbox_wait"] > datetime.timedelta(0)
+
+
+def test_a_turn_of_the_drain_is_bounded_and_the_loop_s_other_work_comes_in_between(loop, run, rust):
+    """The loop stands still until everything is there."""
+
+    async def main():
+        ticks, seen = 0, []
+
+        def tick():
+            nonlocal ticks
+            ticks += 1
+            if len(seen) < len(gates):
+                loop.call_soon(tick)
+
+        gates = [rust.Gate() for _ in range(1000)]
+        futures = [gate.wait() for gate in gates]
+        for future in futures:
+            future.add_done_callback(lambda future: seen.append(ticks))
+        await rust.turns(1, None)
+        for gate in gates:
+            gate.open(None)
+            gate.wait_until_dropped()
+        tick()
+        await asyncio.wait(futures)
+        return seen
+
+    seen = run(main())
+    assert len(seen) == 1000
+    assert seen[0] < seen[-1]
+    assert rust.metrics()["largest_burst"] <= 128
+
+
+def test_the_loop_s_other_callbacks_run_between_the_turns_of_a_long_ping_pong(loop, run, rust, since):
+    """However long the drain and the worker stay awake for each other."""
+
+    async def main():
+        ticks, is_over = 0, False
+
+        def tick():
+            nonlocal ticks
+            ticks += 1
+            if not is_over:
+                loop.call_soon(tick)
+
+        tick()
+        for _ in range(1000):
+            await rust.turns(1, None)
+        is_over = True
+        return ticks
+
+    ticks = run(main())
+    assert since()["jobs"] >= 1000
+    assert ticks >= 1000 // 128

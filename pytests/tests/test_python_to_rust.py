@@ -226,18 +226,55 @@ def test_cancelling_the_rust_future_that_awaits_cancels_the_python_task(run, rus
 
 def test_giving_up_in_rust_cancels_the_python_task(run, rust):
     async def main():
-        observed = Observed()
-
-        async def started():
-            await observed.run()
-
-        future = rust.await_for_turns(started(), 10_000)
-        assert await future is None
-        if observed.started.is_set():
-            await observed.ended.wait()
-            assert observed.how == "cancelled"
+        turns, observed = 1, Observed()
+        # Rust gives up before the task has started, or after.
+        while not observed.started.is_set():
+            turns, observed = 2 * turns, Observed()
+            assert await rust.await_for_turns(observed.run(), turns) is None
+        await observed.ended.wait()
+        assert observed.how == "cancelled"
 
     run(main())
+
+
+@pytest.mark.parametrize("leave", ["drop", "detach"])
+def test_an_error_that_rust_has_asked_for_when_it_leaves_the_task_is_reported(run, rust, complaints, leave):
+    """Another thread could leave the task just when its outcome is taken. Here that happens on cue."""
+
+    class Left(asyncio.Future):
+        def result(self):
+            getattr(task, leave)()
+            return super().result()
+
+    async def main():
+        nonlocal task
+        told, error = asyncio.Event(), LookupError("lost between the two")
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: (complaints.append(context), told.set()))
+        future = Left()
+        task = rust.into_future(future)
+        await rust.turns(1, None)
+        future.set_exception(error)
+        await told.wait()
+        return error
+
+    task = None
+    error = run(main())
+    complaint = complaints.pop()
+    assert complaint["message"] == "Task exception was never retrieved"
+    assert complaint["exception"] is error
+
+
+def test_the_error_of_an_awaitable_that_cannot_be_started_is_reported_if_it_was_detached(run, rust, new_loop, complaints):
+    async def main():
+        told = asyncio.Event()
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: (complaints.append(context), told.set()))
+        rust.into_future(other.create_future()).detach()
+        await told.wait()
+
+    other = new_loop()
+    run(main())
+    other.close()
+    assert isinstance(complaints.pop()["exception"], ValueError)
 
 
 def test_the_python_task_may_clean_up_before_it_ends(run, rust):
@@ -703,3 +740,27 @@ def test_a_task_factory_is_used(loop, run, rust):
 
     assert run(main()) == "value"
     assert "value_after_a_turn" in made
+
+
+class NotWeaklyReferenced:
+    """A loop as an extension type may be one."""
+
+    __slots__ = ("loop",)
+
+    def __init__(self, loop):
+        self.loop = loop
+
+    def __getattr__(self, name):
+        return getattr(self.loop, name)
+
+
+def test_a_loop_that_cannot_be_referenced_weakly_is_an_error_each_time(run, loop, rust):
+    async def main():
+        unfit = NotWeaklyReferenced(loop)
+        for _ in range(2):
+            with pytest.raises(TypeError, match="NotWeaklyReferenced.*__weakref__"):
+                rust.Gate().wait(unfit)
+            with pytest.raises(TypeError, match="NotWeaklyReferenced.*__weakref__"):
+                rust.into_future(value_after_a_turn(1), unfit)
+
+    run(main())

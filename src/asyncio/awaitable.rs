@@ -95,16 +95,6 @@ fn create_task<'py>(
     context.call_method1(intern!(py, "run"), (create_task, coroutine))
 }
 
-/// Ends an awaitable that will not be awaited: a coroutine is closed, so that Python does not warn of it, and a task or a
-/// future is cancelled, as it is when a task that awaits it is. Other objects have nothing to end.
-pub(crate) fn give_up_unstarted(awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
-    if is_future(awaitable)? {
-        cancel_once(awaitable)
-    } else {
-        close_unstarted(awaitable)
-    }
-}
-
 /// Lets a task die that is not done and whose loop is closed, without asyncio's "Task was destroyed but it is pending!"
 /// (`gather` does likewise) and, if there was no time for its first step, without the warning of a coroutine.
 pub(crate) fn let_die_pending(task: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -133,7 +123,7 @@ pub(crate) fn close_unstarted(awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-fn is_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+pub(crate) fn is_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     import_isfuture(object.py())?.call1((object,))?.is_truthy()
 }
 
@@ -159,20 +149,6 @@ pub(crate) fn cancel(future: &Bound<'_, PyAny>) -> PyResult<()> {
     future
         .call_method0(intern!(future.py(), "cancel"))
         .map(drop)
-}
-
-/// Cancels a task that this function has not cancelled before.
-///
-/// A second `cancel()` would strike the clean-up that the first one has set off: when a Rust future is dropped while its
-/// loop is being ended, both want the task cancelled.
-pub(crate) fn cancel_once(task: &Bound<'_, PyAny>) -> PyResult<()> {
-    let mark = intern!(task.py(), "_pyo3_asyncio_cancelled");
-    if task.getattr_opt(mark)?.is_some() {
-        return Ok(());
-    }
-    // Tasks have a `__dict__`. What has none is a future, which has no clean-up either.
-    let _ = task.setattr(mark, true);
-    cancel(task)
 }
 
 /// `future.add_done_callback(callback)`

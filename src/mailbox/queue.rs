@@ -284,6 +284,24 @@ mod loom_models {
     }
 
     #[test]
+    fn loom_a_job_for_a_drain_that_waits_awake_costs_no_ring() {
+        model(|| {
+            let bell = Arc::new(OneShot::default());
+            let queue = Arc::new(Queue::new(Arc::clone(&bell)));
+            let push = |job| queue.push(job).expect("nobody closes the queue");
+            push(1);
+            assert_eq!(queue.take(), Some(1));
+            assert_eq!(queue.take(), None);
+            push(2);
+            assert_eq!(bell.0.load(Relaxed), 1, "the drain is awake");
+            assert_eq!(queue.take(), Some(2));
+            assert_eq!(queue.pop(), None);
+            push(3);
+            assert_eq!(bell.0.load(Relaxed), 2, "the drain is asleep");
+        });
+    }
+
+    #[test]
     fn loom_close_leaves_no_job_behind() {
         model(|| {
             let queue = Arc::new(Queue::new(Arc::new(Audible::default())));

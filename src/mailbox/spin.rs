@@ -58,15 +58,20 @@ impl Spinner {
         static SEVERAL_PROCESSORS: LazyLock<bool> = LazyLock::new(|| {
             thread::available_parallelism().is_ok_and(|count| count > NonZero::<usize>::MIN)
         });
-        if !*SEVERAL_PROCESSORS {
-            return None;
-        }
+        (*SEVERAL_PROCESSORS && self.may_pay()).then(|| self.look())
+    }
+
+    fn look(&self) -> Watch {
+        Watch(self.arrivals.load(Ordering::Acquire))
+    }
+
+    /// Whether this opportunity is not one to let pass.
+    fn may_pay(&self) -> bool {
         let pause = self.pause.load(Ordering::Relaxed);
         if pause > 0 {
             self.pause.store(pause - 1, Ordering::Relaxed);
-            return None;
         }
-        Some(Watch(self.arrivals.load(Ordering::Acquire)))
+        pause == 0
     }
 
     /// Whether anything has arrived since `watch`, which it waits for. Not to be called attached.
@@ -109,5 +114,96 @@ impl Spinner {
         self.credit.store(0, Ordering::Relaxed);
         self.last_pause.store(pause, Ordering::Relaxed);
         self.pause.store(pause, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many opportunities are let pass before the next one is taken.
+    fn pause(spinner: &Spinner) -> u32 {
+        (0..).find(|_| spinner.may_pay()).expect("it ends")
+    }
+
+    fn rich() -> Spinner {
+        let spinner = Spinner::default();
+        for _ in 0..2 * MOST_CREDIT {
+            spinner.reward();
+        }
+        spinner
+    }
+
+    #[test]
+    fn each_answer_that_does_not_come_costs_what_several_have_earned() {
+        let spinner = rich();
+        for _ in 0..MOST_CREDIT / PRICE {
+            spinner.punish();
+            assert_eq!(pause(&spinner), 0);
+        }
+        spinner.punish();
+        assert_eq!(pause(&spinner), 1);
+    }
+
+    #[test]
+    fn without_credit_a_growing_number_of_opportunities_is_let_pass_up_to_a_limit() {
+        let spinner = Spinner::default();
+        let pauses = (0..10).map(|_| {
+            spinner.punish();
+            pause(&spinner)
+        });
+        assert!(pauses.eq([
+            1,
+            3,
+            7,
+            15,
+            31,
+            63,
+            127,
+            LONGEST_PAUSE,
+            LONGEST_PAUSE,
+            LONGEST_PAUSE
+        ]));
+    }
+
+    #[test]
+    fn an_answer_that_comes_forgets_the_pauses() {
+        let spinner = Spinner::default();
+        for _ in 0..10 {
+            spinner.punish();
+        }
+        spinner.reward();
+        spinner.punish();
+        assert_eq!(pause(&spinner), 1);
+    }
+
+    #[test]
+    fn giving_up_costs_all_credit() {
+        let spinner = rich();
+        spinner.give_up();
+        assert_eq!(pause(&spinner), 1);
+        spinner.punish();
+        assert_eq!(pause(&spinner), 3);
+    }
+
+    #[test]
+    fn what_arrives_between_looking_and_spinning_is_an_answer_and_what_came_before_is_none() {
+        let spinner = Spinner::default();
+        spinner.arrive();
+        let watch = spinner.look();
+        assert!(!spinner.spin(watch));
+        spinner.arrive();
+        assert!(spinner.spin(watch));
+    }
+
+    #[test]
+    fn who_spins_hears_of_an_arrival_in_another_thread() {
+        let spinner = Spinner::default();
+        thread::scope(|threads| {
+            let watch = spinner.look();
+            threads.spawn(|| spinner.arrive());
+            // One spin may end too early.
+            while !spinner.spin(watch) {}
+        });
     }
 }

@@ -15,7 +15,8 @@
 //!    exactly one of the two is told to.
 //! 5. A task goes in and out only in `started`, `take_task` and `finish`, which are called on attached threads: the garbage
 //!    collector looks at it in between, and must not miss in one phase of a collection what it saw in another.
-//! 6. An outcome that is there and that nobody will take comes out of `give_up` and `detach`: an error must not be lost.
+//! 6. An outcome goes to exactly one: it is taken by `poll`, or comes out of `give_up` or `detach` if it was there by then, or
+//!    out of `finish` if it came later. An error must not be lost.
 //! 7. Wakers, tasks and outcomes are dropped, and wakers woken, without the lock.
 
 use std::task::{Poll, Waker};
@@ -130,13 +131,14 @@ impl<T, R> Handoff<T, R> {
         }
     }
 
-    /// The outcome is there. On an attached thread, if a task runs.
-    pub(super) fn finish(&self, outcome: R) {
+    /// The outcome is there. On an attached thread, if a task runs. Gives it back if nobody will take it.
+    #[must_use = "an outcome that comes back may be an error"]
+    pub(super) fn finish(&self, outcome: R) -> Option<R> {
         let mut state = lock(&self.0);
-        let next = match (&state.stage, state.interest) {
-            (Stage::Done(_) | Stage::Over, _) => return,
-            (_, Interest::Outcome) => Stage::Done(outcome),
-            (_, Interest::Progress | Interest::Nothing) => Stage::Over,
+        let (next, refused) = match (&state.stage, state.interest) {
+            (Stage::Done(_) | Stage::Over, _) => return Some(outcome),
+            (_, Interest::Outcome) => (Stage::Done(outcome), None),
+            (_, Interest::Progress | Interest::Nothing) => (Stage::Over, Some(outcome)),
         };
         let stage = std::mem::replace(&mut state.stage, next);
         let waker = state.waker.take();
@@ -146,6 +148,7 @@ impl<T, R> Handoff<T, R> {
             // The user's code: its panic must not keep the loop from telling others.
             quietly(|| waker.wake());
         }
+        refused
     }
 
     /// The Rust future is gone.
@@ -210,6 +213,16 @@ mod loom_models {
     use super::*;
     use crate::primitive::models::{counting_waker, model, thread};
 
+    /// Does something to a handoff, whose task runs, in another thread.
+    fn in_a_thread(
+        handoff: &Arc<Handoff<(), u8>>,
+        act: fn(&Handoff<(), u8>) -> Option<u8>,
+    ) -> thread::JoinHandle<Option<u8>> {
+        assert!(!handoff.started(()));
+        let handoff = Arc::clone(handoff);
+        thread::spawn(move || act(&handoff))
+    }
+
     #[test]
     fn loom_an_outcome_is_seen_or_wakes_the_poller() {
         model(|| {
@@ -219,8 +232,8 @@ mod loom_models {
                 let handoff = Arc::clone(&handoff);
                 thread::spawn(move || {
                     assert!(!handoff.started(()));
-                    handoff.finish(1);
-                    handoff.finish(2);
+                    assert_eq!(handoff.finish(1), None);
+                    assert_eq!(handoff.finish(2), Some(2));
                 })
             };
             let polled = handoff.poll(&waker);
@@ -244,7 +257,7 @@ mod loom_models {
             assert!(handoff.poll(&old).is_pending());
             let finisher = {
                 let handoff = Arc::clone(&handoff);
-                thread::spawn(move || handoff.finish(1))
+                thread::spawn(move || assert_eq!(handoff.finish(1), None))
             };
             let polled = handoff.poll(&new);
             finisher.join().unwrap();
@@ -270,18 +283,34 @@ mod loom_models {
     }
 
     #[test]
-    fn loom_an_outcome_that_nobody_takes_comes_out_or_is_dropped() {
+    fn loom_an_outcome_is_taken_or_comes_out_once() {
         model(|| {
-            let outcome = Arc::new(());
-            let handoff = Arc::new(Handoff::<(), Arc<()>>::new());
-            assert!(!handoff.started(()));
-            let finisher = {
-                let (handoff, outcome) = (Arc::clone(&handoff), Arc::clone(&outcome));
-                thread::spawn(move || handoff.finish(outcome))
+            let (waker, _) = counting_waker();
+            let handoff = Arc::new(Handoff::<(), u8>::new());
+            let finisher = in_a_thread(&handoff, |handoff| handoff.finish(1));
+            let taken = match handoff.poll(&waker) {
+                Poll::Ready(outcome) => Some(outcome),
+                Poll::Pending => None,
             };
-            drop(handoff.give_up());
-            finisher.join().unwrap();
-            assert_eq!(Arc::strong_count(&outcome), 1);
+            let given_up = match handoff.give_up() {
+                GivenUp::Outcome(outcome) => Some(outcome),
+                GivenUp::Task | GivenUp::Nothing => None,
+            };
+            let refused = finisher.join().unwrap();
+            let outcomes = [taken, given_up, refused];
+            assert_eq!(Vec::from_iter(outcomes.iter().flatten()), [&1]);
+        });
+    }
+
+    #[test]
+    fn loom_an_outcome_of_a_detached_task_comes_out_once() {
+        model(|| {
+            let handoff = Arc::new(Handoff::<(), u8>::new());
+            let finisher = in_a_thread(&handoff, |handoff| handoff.finish(1));
+            let detached = handoff.detach();
+            assert!(matches!(handoff.give_up(), GivenUp::Nothing));
+            let outcomes = [detached, finisher.join().unwrap()];
+            assert_eq!(Vec::from_iter(outcomes.iter().flatten()), [&1]);
         });
     }
 }

@@ -23,6 +23,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::handoff::{GivenUp, Handoff, Interest};
+use crate::asyncio::{LastMoment, Moment};
 use crate::error::{LoopClosed, catch, rust_panic};
 use crate::locals::TaskLocals;
 use crate::mailbox::{Anchor, Anchored, Mailbox};
@@ -54,6 +55,8 @@ struct Crossing {
     mailbox: Mailbox,
     handoff: Handoff<Py<PyAny>, Outcome>,
     anchor: Mutex<Option<Anchor>>,
+    made: Moment,
+    dropped: LastMoment,
     span: trace::Crossing,
     in_flight: PythonToRust,
 }
@@ -93,6 +96,8 @@ pub fn into_future_with_locals(
         mailbox: mailbox.clone(),
         handoff: Handoff::new(),
         anchor: Mutex::new(None),
+        made: Moment::now(),
+        dropped: LastMoment::now(),
         span: trace::Crossing::python_to_rust(mailbox.address(), || asyncio::name_of(&awaitable)),
         in_flight: PythonToRust::start(),
     });
@@ -166,6 +171,7 @@ impl Drop for PyTask {
         if self.crossing.mailbox.is_inherited() {
             return;
         }
+        self.crossing.dropped.set(Moment::now());
         match self.crossing.handoff.give_up() {
             GivenUp::Nothing => {}
             GivenUp::Task => self.crossing.cancel(),
@@ -189,26 +195,43 @@ impl Drop for Crossing {
 }
 
 impl Crossing {
-    /// Brings the outcome, on the loop's thread.
-    fn finish(&self, outcome: Outcome) {
+    /// Brings the outcome, on the loop's thread. Gives it back if nobody wants it.
+    #[must_use = "an outcome that comes back may be an error"]
+    fn finish(&self, outcome: Outcome) -> Option<Outcome> {
         let anchor = self.take_anchor();
         if let Some(anchor) = anchor {
             self.mailbox.release(anchor);
         }
-        self.handoff.finish(outcome);
+        let refused = self.handoff.finish(outcome);
         self.mailbox.owe_rust();
+        refused
     }
 
     /// Cancels the running task, on its loop.
     fn cancel(self: &Arc<Self>) {
         let crossing = Arc::clone(self);
         let cancel = move |py: Python<'_>| match crossing.handoff.take_task() {
-            Some(task) => asyncio::cancel_once(task.bind(py)),
+            Some(task) => crossing.cancel_task(task.bind(py)),
             None => Ok(()),
         };
         // A closed loop has nothing to cancel.
         let refused = self.mailbox.post(Box::new(cancel)).err();
         drop(refused);
+    }
+
+    fn cancel_task(&self, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.mailbox.keep_loop_busy();
+        asyncio::cancel_for_drop(task, self.made, self.dropped.get())
+    }
+
+    /// Ends an awaitable that will not be awaited: a coroutine is closed, so that Python does not warn of it, and a task or a
+    /// future is cancelled, as it is when a task that awaits it is. Other objects have nothing to end.
+    fn give_up_unstarted(&self, awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
+        if asyncio::is_future(awaitable)? {
+            self.cancel_task(awaitable)
+        } else {
+            asyncio::close_unstarted(awaitable)
+        }
     }
 
     /// Tells the loop's exception handler of an error that nobody on the Rust side has taken.
@@ -245,7 +268,8 @@ impl Anchored for Crossing {
         self.take_anchor();
         let is_detached = self.handoff.interest() == Interest::Progress;
         let task = self.handoff.with_task(|task| task.clone_ref(py));
-        self.handoff.finish(Err(loop_closed()));
+        // Who does not want an outcome need not hear of this one either.
+        drop(self.handoff.finish(Err(loop_closed())));
         if let (Some(task), false) = (task, is_detached) {
             // Whoever awaits it is told: asyncio need not print it.
             let quiet = asyncio::let_die_pending(task.bind(py));
@@ -283,26 +307,29 @@ impl Start {
         };
         let awaitable = awaitable.bind(py);
         if self.crossing.handoff.interest() == Interest::Nothing {
-            return asyncio::give_up_unstarted(awaitable);
+            return self.crossing.give_up_unstarted(awaitable);
         }
         let event_loop = self.event_loop.bind(py);
         let start = || asyncio::start_task(event_loop, awaitable, self.context.bind(py));
         match catch(start).unwrap_or_else(|panic| Err(rust_panic(py, panic))) {
             Ok((task, interrupted)) => {
                 if let Err(error) = self.started(&task) {
-                    // Whatever it is: the Rust side must not wait for a callback that was not registered.
-                    self.crossing.finish(Err(error.clone_ref(py)));
+                    // Whatever it is: the Rust side must not wait for a callback that was not registered. The loop is told
+                    // too, whoever else wants it.
+                    drop(self.crossing.finish(Err(error.clone_ref(py))));
                     return Err(error);
                 }
                 interrupted.map_or(Ok(()), Err)
             }
             Err(error) if asyncio::ends_the_loop(py, &error) => {
                 // It may have struck when the task was there already: the coroutine is left alone.
-                self.crossing.finish(Err(error.clone_ref(py)));
+                drop(self.crossing.finish(Err(error.clone_ref(py))));
                 Err(error)
             }
             Err(error) => {
-                self.crossing.finish(Err(error));
+                if let Some(outcome) = self.crossing.finish(Err(error)) {
+                    self.crossing.report(outcome);
+                }
                 asyncio::close_unstarted(awaitable)
             }
         }
@@ -320,7 +347,7 @@ impl Start {
         *lock_std(&crossing.anchor) = crossing.mailbox.anchor(anchored);
         asyncio::add_done_callback(task, Bound::new(task.py(), completion)?.as_any())?;
         if crossing.handoff.started(task.clone().unbind()) {
-            asyncio::cancel_once(task)?;
+            crossing.cancel_task(task)?;
         }
         Ok(())
     }
@@ -337,7 +364,7 @@ impl Drop for Start {
                 error.write_unraisable(py, Some(awaitable.bind(py)));
             }
         });
-        self.crossing.finish(Err(loop_closed()));
+        drop(self.crossing.finish(Err(loop_closed())));
     }
 }
 
@@ -360,7 +387,11 @@ impl Completion {
             return;
         }
         if self.0.handoff.interest() == Interest::Outcome {
-            self.0.finish(asyncio::result(task).map(Bound::unbind));
+            let outcome = asyncio::result(task).map(Bound::unbind);
+            // Whoever left meanwhile did so when asyncio had already taken note that the outcome is seen.
+            if let Some(outcome) = self.0.finish(outcome) {
+                self.0.report(outcome);
+            }
         } else if let Some(anchor) = self.0.take_anchor() {
             // Nobody looks at the outcome: asyncio keeps its own account of that.
             self.0.mailbox.release(anchor);

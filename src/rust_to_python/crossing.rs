@@ -1,6 +1,6 @@
 //! The Rust half of a crossing: a task that polls the user's future and, when it is done, posts its result.
 //!
-//! The way of a result: `poll` → the user's future is dropped → [`Settle`] is posted to the mailbox → the loop's thread
+//! The way of a result: `poll` → the user's future is dropped → a job is posted to the mailbox → the loop's thread
 //! converts the result and settles the Python future. A worker never attaches to the interpreter here.
 
 use std::any::TypeId;

@@ -284,6 +284,38 @@ async def stubborn(started, ended):
         cx.wait_for(has_ended)?;
     }
 
+    fn a_task_that_swallowed_a_cancel_is_cancelled_by_the_next_rust_future_that_is_dropped(cx: &Cx<'_>) {
+        let python = cx.module(
+            c"
+import asyncio
+
+async def stubborn(started, swallowed, cleaned_up):
+    started()
+    try:
+        await asyncio.get_running_loop().create_future()
+    except asyncio.CancelledError:
+        swallowed()
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        cleaned_up()
+",
+        )?;
+        let (started, has_started) = cx.signal()?;
+        let (swallowed, has_swallowed) = cx.signal()?;
+        let (cleaned_up, has_cleaned_up) = cx.signal()?;
+        let coroutine = python.call_method1("stubborn", (started, swallowed, cleaned_up))?;
+        let task = cx.event_loop.call_method1("create_task", (coroutine,))?;
+        let first = cx.start(task.clone())?;
+        cx.wait_for(has_started)?;
+        drop(first);
+        cx.wait_for(has_swallowed)?;
+        let second = cx.start(task)?;
+        cx.catch_up()?;
+        drop(second);
+        cx.wait_for(has_cleaned_up)?;
+    }
+
     fn an_error_while_a_dropped_task_cleans_up_reaches_the_exception_handler(cx: &Cx<'_>) {
         let python = cx.module(
             c"

@@ -12,9 +12,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyWeakrefMethods, PyWeakrefReference};
 use pyo3_asyncio::TaskLocals;
 use pyo3_asyncio::err::{LoopClosed, RustPanic};
+use pyo3_asyncio::generic::Runtime as _;
 use tokio::sync::oneshot;
 
-use super::counters::Tracked;
+use super::counters::{PATIENCE, Tracked};
+use crate::rt;
 use crate::rt::{
     future_into_py, future_into_py_with_locals, future_into_py_with_loop, get_current_loop,
     into_future, run, sleep,
@@ -122,6 +124,16 @@ async def all_of(futures):
         cx.run(&future)?;
         let counts = cx.counters.counts();
         assert_eq!(counts.dropped, counts.made);
+    }
+
+    fn a_result_is_posted_while_another_thread_holds_the_interpreter(cx: &Cx<'_>) {
+        let future = cx.spawn(async { Ok(42) })?;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        // On a runtime with one thread, this comes after the result was posted.
+        rt::Runtime::spawn(async move { sender.send(()).expect("the test listens") });
+        // Attached, on purpose: a runtime that had to attach would not come to it.
+        receiver.recv_timeout(PATIENCE).expect("the runtime goes on");
+        assert_eq!(cx.run(&future)?.extract::<i32>()?, 42);
     }
 
     fn an_error_comes_out_as_the_same_object(cx: &Cx<'_>) {

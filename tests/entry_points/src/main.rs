@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         "runs on multi_thread" => runs_on::multi_thread::main(),
         "runs on current_thread" => runs_on::current_thread::main(),
         "runs on uvloop" => runs_on::uvloop::main(),
+        "looks for a package" => runs_on::packages::main(),
         "waits in Rust" => waits::in_rust::main(),
         "waits in Python" => waits::in_python::main(),
         "waits on current_thread" => waits::on_current_thread::main(),

@@ -44,3 +44,20 @@ pub(crate) mod uvloop {
         print_runtime_and_loop()
     }
 }
+
+pub(crate) mod packages {
+    use super::*;
+
+    /// Prints the version of Python, and whether it finds the package that a test has laid out.
+    #[pyo3_asyncio::tokio::main]
+    pub(crate) async fn main() -> PyResult<()> {
+        Python::attach(|py| {
+            let version = py.version_info();
+            let package = py.import("pyo3_asyncio_marker");
+            let found = package.and_then(|package| package.getattr("NAME"));
+            let found = found.map_or_else(|error| error.to_string(), |name| name.to_string());
+            println!("{}.{} {found}", version.major, version.minor);
+            Ok(())
+        })
+    }
+}

@@ -1,6 +1,8 @@
 //! Starts the programs, interrupts those that wait, and looks at what they print and how they end.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 fn start(program: &str) -> Child {
@@ -93,6 +95,29 @@ fn the_attribute_chooses_the_runtime_and_its_threads() {
         stdout(&end_of("runs on current_thread")),
         "CurrentThread 1 asyncio\n"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_main_sees_the_packages_of_the_active_virtual_environment() {
+    let printed = |environment: &Path| {
+        let output = Command::new(env!("CARGO_BIN_EXE_entry-points"))
+            .arg("looks for a package")
+            .env("VIRTUAL_ENV", environment)
+            // Where an embedded interpreter finds its environment by itself.
+            .env("PATH", environment.join("nothing"))
+            .output();
+        stdout(&output.expect("the program can be started"))
+    };
+    let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("second-environment");
+    let before = printed(&environment.join("missing"));
+    assert!(before.contains("No module named"), "{before}");
+    let version = before.split(' ').next().expect("it prints the version");
+    let packages = environment.join(format!("lib/python{version}/site-packages"));
+    fs::create_dir_all(&packages).expect("it can be made");
+    let marker = packages.join("pyo3_asyncio_marker.py");
+    fs::write(marker, "NAME = 'marked'\n").expect("it can be written");
+    assert_eq!(printed(&environment), format!("{version} marked\n"));
 }
 
 #[cfg(unix)]

@@ -1,0 +1,10 @@
+//! The entry points on tokio's current-thread runtime.
+
+#[path = "behaviour/entry_points.rs"]
+mod behaviour;
+
+use tokio::runtime::Builder;
+
+fn flavor() -> Builder {
+    Builder::new_current_thread()
+}
