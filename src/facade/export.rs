@@ -99,7 +99,7 @@ where
     W: Way,
     // The compiler shows the line of the bound that is not met, so what to do about it stands there.
     F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
-    T: for<'py> IntoPyObject<'py> + Send + 'static,
+    T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
     Ok(Coroutine {
         object: W::coroutine::<R, F, T>(py, options, future)?,
@@ -118,7 +118,7 @@ where
     W: Way,
     // The compiler shows the line of the bound that is not met, so what to do about it stands there.
     F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
-    T: for<'py> IntoPyObject<'py> + Send + 'static,
+    T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
     Ok(Coroutine {
         object: W::cancellable_coroutine::<R, F, T>(py, options, make)?,
