@@ -12,6 +12,9 @@ mod attributes;
 mod exporting;
 #[cfg(feature = "attributes")]
 #[allow(missing_docs, reason = "not public API")]
+mod arguments;
+#[cfg(feature = "attributes")]
+#[allow(missing_docs, reason = "not public API")]
 mod export;
 #[cfg(feature = "attributes")]
 #[allow(missing_docs, reason = "not public API")]

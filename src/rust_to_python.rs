@@ -14,6 +14,7 @@ mod coroutine;
 mod crossing;
 mod future;
 mod leader;
+mod lent;
 mod link;
 mod local;
 mod shared;
@@ -21,4 +22,6 @@ mod start;
 
 pub use cancel::CancelHandle;
 pub(crate) use crossing::{future_into_py, local_future_into_py};
+#[cfg(feature = "attributes")]
+pub(crate) use start::into_borrowing_coroutine;
 pub(crate) use start::{Making, eager_future_into_py, into_cancellable_coroutine, into_coroutine};

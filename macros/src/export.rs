@@ -128,7 +128,7 @@ impl Export<'_> {
         let (py, slf, held) = (local("py"), local("slf"), local("held"));
         let runtime = runtime.ty();
         let python_name = self.python_name();
-        let options = self.coroutine_options(private);
+        let options = self.coroutine_options(parameters, private);
         let name = &self.signature.ident;
         let receiver = parameters.receiver.as_ref();
         // What is wrong with an object is shown at the receiver, and what cannot be awaited from Python, such as a future that
@@ -172,7 +172,13 @@ impl Export<'_> {
         }
     }
 
-    fn coroutine_options(&self, private: &TokenStream) -> TokenStream {
+    fn coroutine_options(&self, parameters: &Parameters, private: &TokenStream) -> TokenStream {
+        let (py, arguments) = (local("py"), local("arguments"));
+        let slf = parameters.receiver.as_ref().map(|_| local("slf"));
+        let rest = parameters.rest.iter().filter(|it| !it.is_cancel_handle);
+        let held = slf
+            .into_iter()
+            .chain(rest.map(|it| it.name.to_token_stream()));
         let name = self.python_name();
         let eager_start = self.options.eager_start;
         let class = match self.is_method {
@@ -185,6 +191,11 @@ impl Export<'_> {
             #private::CoroutineOptions {
                 names: || (#name, #class),
                 eager_start: #eager_start,
+                arguments: {
+                    let mut #arguments = #private::Arguments::new();
+                    #(#private::argument(&#held).show(#py, &mut #arguments);)*
+                    #arguments
+                },
             }
         }
     }

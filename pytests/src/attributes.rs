@@ -77,6 +77,18 @@ macro_rules! exported {
                 (module, args, kwargs)
             }
 
+            /// How many of its arguments are objects.
+            #[pyo3_asyncio::$runtime::pyfunction]
+            pub(crate) async fn count_given(
+                number: usize,
+                object: Py<PyAny>,
+                other: Option<Py<PyAny>>,
+                third: Option<Py<PyAny>>,
+            ) -> usize {
+                let objects = [Some(object), other, third];
+                number + objects.into_iter().flatten().count()
+            }
+
             fn length(object: &Bound<'_, PyAny>) -> PyResult<usize> {
                 object.len()
             }
@@ -122,6 +134,21 @@ macro_rules! exported {
                         Err(cancelled)
                     }
                 }
+            }
+
+            #[pyo3_asyncio::$runtime::pyfunction(eager_start)]
+            pub(crate) async fn eager_pass_through(gate: Py<Gate>) -> PyResult<Answer> {
+                gate.get().future()?.await
+            }
+
+            #[pyo3_asyncio::$runtime::pyfunction(eager_start)]
+            pub(crate) async fn eager_pass_or_clean_up(
+                #[pyo3(cancel_handle)] cancel: CancelHandle,
+                gate: Py<Gate>,
+                clean: Py<Gate>,
+                log: Py<PyList>,
+            ) -> PyResult<Answer> {
+                pass_or_clean_up(cancel, gate, clean, log).await
             }
 
             fn thread_name() -> String {
@@ -180,6 +207,10 @@ macro_rules! exported {
                 #[pyo3(name = "greet", signature = (greeting="hello".to_owned()), eager_start)]
                 async fn greet_by_name(&self, greeting: String) -> String {
                     format!("{greeting}, {} on {}", self.name, thread_name())
+                }
+
+                async fn compare(slf: Py<Self>, other: Py<PyAny>) -> bool {
+                    slf.is(&other)
                 }
 
                 async fn itself(slf: Py<Self>) -> Py<Self> {
@@ -294,9 +325,25 @@ macro_rules! exported {
                 }
 
                 #[pyo3(eager_start)]
+                async fn compare_now(&self, other: Py<PyAny>) -> PyResult<bool> {
+                    Python::attach(|py| other.bind(py).eq(self.count))
+                }
+
+                #[pyo3(eager_start)]
                 async fn add_now(&mut self) -> usize {
                     self.count += 1;
                     self.count
+                }
+
+                /// Counts once the gate is open, and calls the function in its last poll.
+                async fn add_and_call(
+                    &mut self,
+                    gate: Py<Gate>,
+                    function: Py<PyAny>,
+                ) -> PyResult<Py<PyAny>> {
+                    gate.get().future()?.await?;
+                    self.count += 1;
+                    Python::attach(|py| function.call0(py))
                 }
 
                 /// Counts the cancellations, until the gate is open.
@@ -333,7 +380,8 @@ macro_rules! exported {
             pub(crate) mod exported {
                 #[pymodule_export]
                 use super::{
-                    Counter, Empty, Shared, UpTo, add, add_twice, eager_polling_thread, everything,
+                    Counter, Empty, Shared, UpTo, add, add_twice, count_given,
+                    eager_pass_or_clean_up, eager_pass_through, eager_polling_thread, everything,
                     inline, length_of, nothing, nothing_or_error, pass_or_clean_up, pass_through,
                     polling_thread, private_name, reject, reply, surroundings, this_thread,
                 };

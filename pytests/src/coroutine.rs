@@ -1,11 +1,12 @@
 //! Rust futures as coroutines, and with a first poll on the caller's thread.
 
 use std::future::{Future, pending, poll_fn};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;
+use pyo3_asyncio::CancelHandle;
 use pyo3_asyncio::generic::{self, Runtime};
 use smol::future::yield_now;
 
@@ -72,27 +73,30 @@ pub(crate) fn eager_await(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound
     bridge::eager_future_into_py(py, recorded(Arc::default(), future))
 }
 
-/// A future that wakes itself so many times within its first poll, on this thread or on another, and is ready in the next
+/// A future that wakes itself so many times within one of its polls, on this thread or on another, and is ready in the next
 /// one. It returns the number of its polls.
 #[pyfunction]
 pub(crate) fn eager_wakes(
     py: Python<'_>,
+    poll: usize,
     wakes: usize,
     from_another_thread: bool,
 ) -> PyResult<Bound<'_, PyAny>> {
     let mut polls = 0;
     let future = poll_fn(move |cx| {
         polls += 1;
-        if polls > 1 {
+        if polls > poll {
             return Poll::Ready(Ok(polls));
         }
-        let waker = cx.waker().clone();
-        let wake = move || (0..wakes).for_each(|_| waker.wake_by_ref());
-        if from_another_thread {
-            let woken = std::thread::spawn(wake).join();
-            woken.expect("waking does not panic");
-        } else {
-            wake();
+        if polls == poll {
+            let waker = cx.waker().clone();
+            let wake = move || (0..wakes).for_each(|_| waker.wake_by_ref());
+            if from_another_thread {
+                let woken = std::thread::spawn(wake).join();
+                woken.expect("waking does not panic");
+            } else {
+                wake();
+            }
         }
         Poll::Pending
     });
@@ -129,6 +133,61 @@ pub(crate) fn deaf<'py>(py: Python<'py>, gate: &Bound<'py, Gate>) -> PyResult<Bo
         drop(cancel);
         future
     })
+}
+
+/// A coroutine that keeps its cancel handle, asks for nothing, and ends as the gate does.
+#[pyfunction]
+pub(crate) fn never_asks<'py>(
+    py: Python<'py>,
+    gate: &Bound<'py, Gate>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let future = gate.get().future()?;
+    bridge::into_cancellable_coroutine(py, |cancel| async move {
+        let _cancel = cancel;
+        future.await
+    })
+}
+
+/// A coroutine that drops its cancel handle when the first gate is opened, and then waits for the second.
+#[pyfunction]
+pub(crate) fn goes_deaf<'py>(
+    py: Python<'py>,
+    first: &Bound<'py, Gate>,
+    second: &Bound<'py, Gate>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (first, second) = (first.get().future()?, second.get().future()?);
+    bridge::into_cancellable_coroutine(py, |cancel| async move {
+        first.await?;
+        drop(cancel);
+        second.await
+    })
+}
+
+/// A cancel handle in other hands than its coroutine's.
+#[pyclass(frozen)]
+struct Handle(Mutex<Option<CancelHandle>>);
+
+#[pymethods]
+impl Handle {
+    fn drop(&self) {
+        self.0.lock().expect("nobody panics with it").take();
+    }
+}
+
+/// A coroutine that waits for the gate, and its cancel handle.
+#[pyfunction]
+pub(crate) fn gives_its_handle_away<'py>(
+    py: Python<'py>,
+    gate: &Bound<'py, Gate>,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let future = gate.get().future()?;
+    let mut handle = None;
+    let coroutine = bridge::into_cancellable_coroutine(py, |cancel| {
+        handle = Some(cancel);
+        future
+    })?;
+    let handle = Bound::new(py, Handle(Mutex::new(handle)))?;
+    Ok((coroutine, handle.into_any()))
 }
 
 /// A coroutine that waits for the gate, and says then whether it was cancelled meanwhile, without having waited for that.

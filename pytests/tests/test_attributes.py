@@ -6,9 +6,19 @@ import contextvars
 import gc
 import inspect
 import os
+import threading
+import time
 import weakref
 
 import pytest
+
+
+def throw(coroutine):
+    with pytest.raises(LookupError):
+        coroutine.throw(LookupError)
+
+
+ENDS = {"closed": lambda coroutine: coroutine.close(), "thrown into": throw, "dropped": lambda coroutine: None}
 
 
 @pytest.fixture
@@ -65,6 +75,14 @@ def test_a_function_has_the_name_and_the_text_signature_that_it_was_given(export
     assert exported.public_name.__name__ == "public_name"
     assert exported.public_name.__text_signature__ == "(whatever)"
     assert not hasattr(rust, "private_name")
+
+
+def test_it_is_not_said_to_be_a_coroutine_function(exported, run):
+    """Where it differs from an `async def`: a built-in function has no attribute that could say so."""
+    for function in (exported.add, exported.Shared.double, exported.Shared("x").greet):
+        assert not inspect.iscoroutinefunction(function)
+        with pytest.raises(AttributeError):
+            function._is_coroutine_marker = object()
 
 
 def test_nothing_is_none(exported, run):
@@ -173,6 +191,88 @@ def test_an_eager_function_is_first_polled_by_the_thread_that_awaits(exported, r
     run(main())
 
 
+def eager(exported, rust, cancellable):
+    """A coroutine whose first poll is its task's, and the gate that it waits for."""
+    gate, clean = rust.Gate(), rust.Gate()
+    clean.open(None)
+    if cancellable:
+        return exported.eager_pass_or_clean_up(gate, clean, []), gate
+    return exported.eager_pass_through(gate), gate
+
+
+both_ways = pytest.mark.parametrize("cancellable", [False, True])
+
+
+@both_ways
+def test_an_eager_function_that_is_not_ready_goes_on_on_the_runtime(exported, rust, run, cancellable):
+    async def main():
+        coroutine, gate = eager(exported, rust, cancellable)
+        assert gate.polls == 0
+        task = asyncio.ensure_future(coroutine)
+        await asyncio.sleep(0)
+        assert gate.polls >= 1 and inspect.getcoroutinestate(coroutine) == inspect.CORO_SUSPENDED
+        gate.open("through")
+        assert await task == "through"
+
+    run(main())
+
+
+@both_ways
+def test_cancelling_an_eager_function_that_is_not_ready_drops_it(exported, rust, run, cancellable):
+    async def main():
+        coroutine, gate = eager(exported, rust, cancellable)
+        task = asyncio.ensure_future(coroutine)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        gate.wait_until_dropped()
+
+    run(main())
+
+
+@both_ways
+@pytest.mark.parametrize("end", ENDS)
+def test_ending_an_eager_function_that_is_not_ready_drops_it(exported, rust, run, end, cancellable):
+    async def main():
+        coroutine, gate = eager(exported, rust, cancellable)
+        coroutine.send(None)
+        ENDS[end](coroutine)
+        del coroutine
+        gate.wait_until_dropped()
+
+    run(main())
+
+
+@both_ways
+def test_a_panic_of_the_second_poll_is_the_eager_functions(exported, rust, run, capfd, cancellable):
+    async def main():
+        coroutine, gate = eager(exported, rust, cancellable)
+        task = asyncio.ensure_future(coroutine)
+        await asyncio.sleep(0)
+        gate.panic("in a later poll")
+        with pytest.raises(rust.RustPanic, match="in a later poll"):
+            await task
+        gate.wait_until_dropped()
+
+    run(main())
+    assert "panicked at" in capfd.readouterr().err
+
+
+def test_an_eager_function_cleans_up_when_it_is_cancelled(exported, rust, run):
+    async def main():
+        gate, clean, log = rust.Gate(), rust.Gate(), []
+        task = asyncio.ensure_future(exported.eager_pass_or_clean_up(gate, clean, log))
+        await asyncio.sleep(0)
+        task.cancel("enough")
+        clean.open(None)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [error.args for error in log] == [("enough",)]
+
+    run(main())
+
+
 def test_plain_methods_constructors_getters_and_constants_are_as_pyo3_makes_them(exported):
     shared = exported.Shared("name")
     assert (shared.plain(), shared.calls, exported.Shared.ANSWER) == ("name", 0, 42)
@@ -206,6 +306,65 @@ def test_a_coroutine_keeps_its_object_alive_and_lets_go_of_it(exported, rust, ru
         assert gone() is None
 
     run(main())
+
+
+class Holder:
+    """What holds a coroutine that holds it."""
+
+
+CYCLES = {
+    "function": lambda exported, holder: exported.public_name(holder),
+    "one of many": lambda exported, holder: exported.count_given(1, holder, holder, None),
+    "method": lambda exported, holder: exported.Shared("x").compare(holder),
+    "borrowing method": lambda exported, holder: exported.Counter().add_and_call(holder.gate, holder),
+    "eager method": lambda exported, holder: exported.Counter().compare_now(holder),
+}
+
+
+@pytest.mark.parametrize("made", CYCLES)
+def test_a_coroutine_in_a_cycle_through_an_argument_is_collected_as_never_awaited(exported, rust, made):
+    def make():
+        holder = Holder()
+        holder.gate = rust.Gate()
+        holder.coroutine = CYCLES[made](exported, holder)
+        return weakref.ref(holder)
+
+    gone = make()
+    assert gone() is not None
+    with pytest.warns(RuntimeWarning, match="^coroutine '.*' was never awaited$"):
+        gc.collect()
+    assert gone() is None
+
+
+def test_a_coroutine_in_a_cycle_with_its_object_is_collected(exported):
+    def make():
+        class Sub(exported.Shared):
+            pass
+
+        shared = Sub("x")
+        shared.coroutine = shared.greet()
+        return weakref.ref(shared)
+
+    gone = make()
+    with pytest.warns(RuntimeWarning, match="^coroutine 'Shared.greet' was never awaited$"):
+        gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("made", CYCLES)
+def test_the_arguments_of_a_coroutine_that_somebody_has_are_no_garbage(exported, rust, made):
+    holder = Holder()
+    holder.gate = rust.Gate()
+    holder.itself = holder
+    gone = weakref.ref(holder)
+    coroutine = CYCLES[made](exported, holder)
+    del holder
+    for _ in range(3):
+        gc.collect()
+    assert gone().itself is gone()
+    coroutine.close()
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_method_can_take_and_return_the_object_itself(exported, run):
@@ -317,6 +476,118 @@ def test_a_cancelled_task_has_given_the_object_back_when_python_goes_on(exported
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert await counter.add_now() == expected
+
+    run(main())
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_cancellation_in_the_last_poll_of_a_borrowing_method_is_not_lost(exported, rust, run, raises):
+    async def main():
+        counter, gate, accepted = exported.Counter(), rust.Gate(), []
+
+        def call():
+            accepted.append(task.cancel())
+            if raises:
+                raise LookupError
+            return "value"
+
+        task = asyncio.ensure_future(counter.add_and_call(gate, call))
+        while not gate.polls:
+            await asyncio.sleep(0)
+        gate.open(None)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert accepted == [True] and task.cancelled()
+        assert await counter.add_now() == 2
+
+    run(main())
+
+
+@pytest.mark.parametrize("method", ["add", "read", "count_cancellations"])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_suspended_coroutine_that_is_ended_has_given_the_object_back(exported, rust, run, end, method):
+    async def main():
+        counter = exported.Counter()
+        for expected in range(1, 201):
+            coroutine = getattr(counter, method)(rust.Gate())
+            coroutine.send(None)
+            # At once, it is about to be polled or in its poll; later on, it is at rest.
+            for _ in range(expected % 4):
+                await asyncio.sleep(0)
+            ENDS[end](coroutine)
+            del coroutine
+            assert await counter.add_now() == expected
+
+    run(main())
+
+
+def test_who_ends_a_coroutine_waits_for_the_poll_that_is_under_way(exported, rust, run):
+    async def main():
+        counter, gate, polled, let_go = exported.Counter(), rust.Gate(), threading.Event(), threading.Event()
+        coroutine = counter.add_and_call(gate, lambda: (polled.set(), let_go.wait()))
+        coroutine.send(None)
+        gate.open(None)
+
+        def let_it_go():
+            while inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
+                time.sleep(0)
+            let_go.set()
+
+        other = threading.Thread(target=let_it_go)
+        other.start()
+        polled.wait()
+        coroutine.close()
+        assert await counter.add_now() == 2
+        other.join()
+
+    run(main())
+
+
+def test_a_poll_that_ends_its_own_coroutine_does_not_wait_for_itself(exported, rust, run):
+    async def main():
+        counter, gate, closed = exported.Counter(), rust.Gate(), threading.Event()
+        coroutine = counter.add_and_call(gate, lambda: (coroutine.close(), closed.set()))
+        coroutine.send(None)
+        gate.open(None)
+        closed.wait()
+
+        def is_given_back():
+            try:
+                return counter.count == 1
+            except RuntimeError:
+                return False
+
+        while not is_given_back():
+            await asyncio.sleep(0)
+        assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
+
+    run(main())
+
+
+def test_a_generator_that_is_ended_in_a_borrowing_method_has_the_object_back(exported, rust, run):
+    async def main():
+        counter = exported.Counter()
+
+        async def generator(gate):
+            try:
+                while True:
+                    yield await counter.add(gate)
+            finally:
+                counter.count = 5
+                ended.append(await counter.add_now())
+
+        for polled in (False, True) * 50:
+            ended, gate = [], rust.Gate()
+            suspended = generator(gate)
+            step = suspended.asend(None)
+            step.send(None)
+            while polled and not gate.polls:
+                await asyncio.sleep(0)
+            with pytest.raises(GeneratorExit):
+                # `aclose()` is refused while the generator is in a step.
+                step.throw(GeneratorExit)
+            await suspended.aclose()
+            assert ended == [6]
 
     run(main())
 

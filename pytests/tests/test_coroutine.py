@@ -54,6 +54,24 @@ def test_it_is_a_coroutine_and_nothing_else(rust):
     coroutine.close()
 
 
+def test_next_makes_a_step(run, rust):
+    """Where it differs: an `async def` has no `__next__`, by which tasks make the steps of this one."""
+
+    done = rust.eager_turns(0, "value")
+
+    async def step():
+        with pytest.raises(StopIteration) as caught:
+            next(done)
+        gate = rust.Gate()
+        coroutine = gate.coroutine()
+        assert next(coroutine) is coroutine.cr_await
+        coroutine.close()
+        gate.wait_until_dropped()
+        return caught.value.value
+
+    assert run(step()) == "value"
+
+
 def test_it_has_the_name_of_its_function_or_another(rust):
     coroutine = rust.lazy_turns(0, None)
     assert (coroutine.__name__, coroutine.__qualname__) == ("lazy_turns", "lazy_turns")

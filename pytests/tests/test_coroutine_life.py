@@ -43,6 +43,26 @@ def test_who_awaits_is_the_current_task_in_its_own_context_before_and_after(run,
     run(main())
 
 
+def test_no_call_soon_lies_between_the_drain_and_the_next_step(loop, run, rust, monkeypatch):
+    calls, call_soon = [], loop.call_soon
+
+    def counting(*args, **kwargs):
+        calls.append(args)
+        return call_soon(*args, **kwargs)
+
+    async def main():
+        await rust.lazy_turns(1, None)
+        monkeypatch.setattr(loop, "call_soon", counting)
+        await asyncio.sleep(0)
+        assert len(calls) == 1
+        for turns in range(100):
+            assert await rust.lazy_turns(turns % 3, turns) == turns
+        # In debug mode the loop times the wake-ups.
+        assert len(calls) == 1 + (100 if loop.get_debug() else 0)
+
+    run(main())
+
+
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("where", ["Rust", "the next step"])
 def test_an_interrupt_passes_out_of_the_loop_which_goes_on_afterwards(loop, run, rust, kind, where):

@@ -103,11 +103,23 @@ def test_a_cancellation_that_it_ends_with_cancels_the_future(run, rust):
     run(main())
 
 
-@pytest.mark.parametrize("from_another_thread", [False, True])
-@pytest.mark.parametrize("wakes", [0, 1, 2, 100])
-def test_a_wake_up_within_the_first_poll_is_not_lost(run, rust, wakes, from_another_thread):
+def test_the_second_poll_comes_by_itself(run, rust):
+    """So the waker of the first has nothing to do: whoever it was to tell of is seen then."""
+
     async def main():
-        assert await rust.eager_wakes(wakes, from_another_thread) == 2
+        assert await rust.eager_wakes(1, 0, False) == 2
+
+    run(main())
+
+
+@pytest.mark.parametrize("from_another_thread", [False, True])
+@pytest.mark.parametrize("wakes", [1, 2, 100])
+@pytest.mark.parametrize("poll", [1, 2])
+def test_a_wake_up_within_a_poll_is_not_lost(run, rust, poll, wakes, from_another_thread):
+    """Nothing but the wake-up brings about the third poll."""
+
+    async def main():
+        assert await rust.eager_wakes(poll, wakes, from_another_thread) == poll + 1
 
     run(main())
 

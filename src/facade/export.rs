@@ -6,7 +6,9 @@
 //!    once, before it gets to the `async fn`.
 //! 2. The call polls that block up to there: whether the borrow can be had is known, and said, at the call. The
 //!    coroutine gets the rest of the block.
-//! 3. A cancellation is handed to the future, which ends with it: Python goes on once the borrow is given back.
+//! 3. A cancellation is handed to the future, which ends with it: Python goes on once the borrow is given back. One that
+//!    comes while the future is polled for the last time is what it ends with all the same, whatever it would have returned.
+//! 4. Who ends the coroutine otherwise takes the future back from the runtime, with the borrow (`rust_to_python/lent.rs`).
 //!
 //! An object of a `frozen` class is not borrowed, and needs none of this.
 
@@ -22,9 +24,12 @@ use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::{False, True};
 use pyo3::{PyClass, PyClassGuard, PyClassGuardMut};
 
+use super::arguments::Arguments;
 use crate::CancelHandle;
 use crate::runtime::Runtime;
-use crate::rust_to_python::{Making, into_cancellable_coroutine, into_coroutine};
+use crate::rust_to_python::{
+    Making, into_borrowing_coroutine, into_cancellable_coroutine, into_coroutine,
+};
 
 pub use pyo3;
 
@@ -33,12 +38,13 @@ pub struct CoroutineOptions {
     /// What it is called in Python, and the class that it is a method of.
     pub names: fn() -> (&'static str, Option<&'static str>),
     pub eager_start: bool,
+    pub arguments: Arguments,
 }
 
 impl CoroutineOptions {
     #[track_caller]
-    fn making(&self) -> Making {
-        let making = Making::named(self.names);
+    fn making(self) -> Making {
+        let making = Making::named(self.names).of_arguments(self.arguments);
         if self.eager_start {
             making.eager()
         } else {
@@ -93,10 +99,10 @@ where
     W: Way,
     // The compiler shows the line of the bound that is not met, so what to do about it stands there.
     F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
-    T: for<'py> IntoPyObject<'py> + Send + 'static,
+    T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
     Ok(Coroutine {
-        object: W::coroutine::<R, F, T>(py, &options, future)?,
+        object: W::coroutine::<R, F, T>(py, options, future)?,
         returns: PhantomData,
     })
 }
@@ -112,28 +118,32 @@ where
     W: Way,
     // The compiler shows the line of the bound that is not met, so what to do about it stands there.
     F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
-    T: for<'py> IntoPyObject<'py> + Send + 'static,
+    T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
-    let make = |cancel| W::ready(make(cancel));
     Ok(Coroutine {
-        object: into_cancellable_coroutine::<R, _, T>(py, options.making(), make)?,
+        object: W::cancellable_coroutine::<R, F, T>(py, options, make)?,
         returns: PhantomData,
     })
 }
 
 /// What comes between the call and the coroutine.
 pub trait Way {
-    type Ready<F: Future + Send + 'static>: Future<Output = F::Output> + Send + 'static;
-
-    fn ready<F, T>(future: F) -> PyResult<Self::Ready<F>>
-    where
-        F: Future<Output = PyResult<T>> + Send + 'static;
-
     #[track_caller]
     fn coroutine<'py, R, F, T>(
         py: Python<'py>,
-        options: &CoroutineOptions,
+        options: CoroutineOptions,
         future: F,
+    ) -> PyResult<Bound<'py, PyAny>>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'a> IntoPyObject<'a> + Send + 'static;
+
+    #[track_caller]
+    fn cancellable_coroutine<'py, R, F, T>(
+        py: Python<'py>,
+        options: CoroutineOptions,
+        make: impl FnOnce(CancelHandle) -> F,
     ) -> PyResult<Bound<'py, PyAny>>
     where
         R: Runtime,
@@ -146,19 +156,10 @@ pub trait Way {
 pub struct Owning;
 
 impl Way for Owning {
-    type Ready<F: Future + Send + 'static> = F;
-
-    fn ready<F, T>(future: F) -> PyResult<F>
-    where
-        F: Future<Output = PyResult<T>> + Send + 'static,
-    {
-        Ok(future)
-    }
-
     #[track_caller]
     fn coroutine<'py, R, F, T>(
         py: Python<'py>,
-        options: &CoroutineOptions,
+        options: CoroutineOptions,
         future: F,
     ) -> PyResult<Bound<'py, PyAny>>
     where
@@ -168,18 +169,31 @@ impl Way for Owning {
     {
         into_coroutine::<R, F, T>(py, options.making(), future)
     }
+
+    #[track_caller]
+    fn cancellable_coroutine<'py, R, F, T>(
+        py: Python<'py>,
+        options: CoroutineOptions,
+        make: impl FnOnce(CancelHandle) -> F,
+    ) -> PyResult<Bound<'py, PyAny>>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'a> IntoPyObject<'a> + Send + 'static,
+    {
+        into_cancellable_coroutine::<R, F, T>(py, options.making(), |cancel| Ok(make(cancel)))
+    }
 }
 
 /// The way of a future that borrows its receiver for as long as it lives.
 #[derive(Debug)]
 pub struct Borrowing;
 
-impl Way for Borrowing {
-    type Ready<F: Future + Send + 'static> = Pin<Box<F>>;
-
-    fn ready<F, T>(future: F) -> PyResult<Pin<Box<F>>>
+impl Borrowing {
+    /// Takes the borrow.
+    fn borrow<F, T>(future: F) -> PyResult<Pin<Box<F>>>
     where
-        F: Future<Output = PyResult<T>> + Send + 'static,
+        F: Future<Output = PyResult<T>>,
     {
         let mut future = Box::pin(future);
         match future
@@ -191,11 +205,13 @@ impl Way for Borrowing {
             Poll::Ready(Ok(_)) => unreachable!("it waits once it has its receiver"),
         }
     }
+}
 
+impl Way for Borrowing {
     #[track_caller]
     fn coroutine<'py, R, F, T>(
         py: Python<'py>,
-        options: &CoroutineOptions,
+        options: CoroutineOptions,
         future: F,
     ) -> PyResult<Bound<'py, PyAny>>
     where
@@ -203,12 +219,33 @@ impl Way for Borrowing {
         F: Future<Output = PyResult<T>> + Send + 'static,
         T: for<'a> IntoPyObject<'a> + Send + 'static,
     {
-        let mut future = Self::ready(future)?;
-        into_cancellable_coroutine::<R, _, T>(py, options.making(), |mut cancel| {
-            Ok(poll_fn(move |cx| match pin!(cancel.cancelled()).poll(cx) {
-                Poll::Ready(cancelled) => Poll::Ready(Err(cancelled)),
-                Poll::Pending => future.as_mut().poll(cx),
+        let mut future = Self::borrow(future)?;
+        into_borrowing_coroutine::<R, _, T>(py, options.making(), |mut cancel| {
+            Ok(poll_fn(move |cx| {
+                if let Poll::Ready(cancelled) = pin!(cancel.cancelled()).poll(cx) {
+                    return Poll::Ready(Err(cancelled));
+                }
+                let polled = future.as_mut().poll(cx);
+                let left = polled.is_ready().then(|| cancel.take_and_close());
+                left.flatten()
+                    .map_or(polled, |cancelled| Poll::Ready(Err(cancelled)))
             }))
+        })
+    }
+
+    #[track_caller]
+    fn cancellable_coroutine<'py, R, F, T>(
+        py: Python<'py>,
+        options: CoroutineOptions,
+        make: impl FnOnce(CancelHandle) -> F,
+    ) -> PyResult<Bound<'py, PyAny>>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'a> IntoPyObject<'a> + Send + 'static,
+    {
+        into_borrowing_coroutine::<R, _, T>(py, options.making(), |cancel| {
+            Self::borrow(make(cancel))
         })
     }
 }

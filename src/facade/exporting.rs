@@ -20,6 +20,11 @@ macro_rules! exporting {
         /// `#[pyo3(cancel_handle)]` is not Python's: it is a [`CancelHandle`](crate::CancelHandle), and cancelling the task
         /// tells the future so instead of dropping it.
         ///
+        /// Before the first step, Python's garbage collector sees the arguments that are `Py<…>` or `Option<Py<…>>`, and the object
+        /// of a method. It sees nothing of what the future holds later, or within another type: a cycle through that lasts until
+        /// the future is done, or the coroutine closed. `inspect.iscoroutinefunction` says no of the function, as of all that are
+        /// not Python's own; `inspect.iscoroutine` says yes of the coroutine.
+        ///
         /// An inline `#[pymodule]` knows its functions by the name of their attribute: import this one as `pyfunction` there.
         ///
         /// # Errors
@@ -68,7 +73,8 @@ macro_rules! exporting {
         /// | none, with `#[staticmethod]` | nothing |
         ///
         /// A call that cannot have its borrow, as another coroutine has it, is a `RuntimeError`. The borrow is given back
-        /// before Python goes on, also when the task was cancelled. A `frozen` class is the better choice where methods run
+        /// before Python goes on, also when the task was cancelled, or the coroutine was closed, thrown into or dropped: that waits
+        /// for a poll that is under way, for a quarter of a second at most. A `frozen` class is the better choice where methods run
         /// side by side: it keeps what changes in a lock or a channel of its own.
         ///
         /// `__aenter__`, `__aexit__`, `__anext__` and `__call__` may be `async fn`. An `__anext__` that returns `None` ends the

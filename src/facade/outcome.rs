@@ -1,4 +1,6 @@
 //! What an exported `async fn` comes to, by its type: a value, nothing, a `Result` of either, or the next item.
+//!
+//! The compiler shows the line of a bound that is not met, so what to do about it stands there.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -31,7 +33,7 @@ impl Outcome<()> {
 impl<E> Outcome<Result<(), E>> {
     pub fn into_result(&self, output: Result<(), E>) -> PyResult<Nothing>
     where
-        PyErr: From<E>,
+        PyErr: From<E>, // Python raises it: write an `impl From<…> for PyErr`, or return a `PyResult`
     {
         output.map(|()| Nothing).map_err(PyErr::from)
     }
@@ -48,7 +50,7 @@ impl<T> Deref for Outcome<T> {
 impl<T, E> Fallible<Result<T, E>> {
     pub fn into_result(&self, output: Result<T, E>) -> PyResult<T>
     where
-        PyErr: From<E>,
+        PyErr: From<E>, // Python raises it: write an `impl From<…> for PyErr`, or return a `PyResult`
     {
         output.map_err(PyErr::from)
     }

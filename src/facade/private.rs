@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use pyo3::prelude::*;
 
+pub use super::arguments::*;
 pub use super::export::*;
 pub use super::outcome::*;
 

@@ -21,8 +21,11 @@
 //! - The interpreter asks for Python's very type. So a `types.coroutine` cannot `yield from` the coroutine, but can from its
 //!   `__await__()`; and `__await__()` has to refuse a second awaiter, where `await` itself does.
 //! - Its end cancels the future that it waits for, while a future of asyncio's stays pending.
-//! - The garbage collector does not see what the Rust future holds: a cycle through that lasts until the future is done, or the
-//!   coroutine closed.
+//! - The garbage collector does not see what the Rust future holds, but for the arguments of an exported function (`Py<…>` and
+//!   `Option<Py<…>>`) before the first step: a cycle through that lasts until the future is done, or the coroutine closed.
+//! - It has a `__next__`, by which tasks make their steps: `next(coroutine)` works, as `coroutine.send(None)`.
+//! - `inspect.iscoroutinefunction` says no of an exported function: what `inspect.markcoroutinefunction` (Python 3.12) sets is an
+//!   attribute, and a built-in function has none of its own.
 //! - The warning of one that was never awaited does not say where it was made: Python tracks that of its own only.
 
 mod introspection;
@@ -38,7 +41,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use super::awaiting::{check_throw, returned, thrown};
-use super::cancel::hand_over;
+use super::cancel::{discard, forsake, hand_over};
 use super::future::RustFuture;
 use super::shared::can_be_raised;
 use crate::asyncio;
@@ -51,6 +54,9 @@ use wrapper::RustCoroutineWrapper;
 /// What the first step of a coroutine does.
 pub(super) trait Start: Send {
     fn start(self: Box<Self>, py: Python<'_>) -> PyResult<Started>;
+
+    /// What it holds twice: in the Rust future, where the collector cannot look, and beside it.
+    fn arguments(&self) -> &[Py<PyAny>];
 }
 
 pub(super) enum Started {
@@ -162,7 +168,7 @@ impl RustCoroutine {
         }
         match self.finish() {
             Ok(State::Created(start)) => quietly(|| drop(start)),
-            Ok(State::Suspended(future)) => future.get().forsake(),
+            Ok(State::Suspended(future)) => forsake(future.bind(py)),
             // Nothing runs it: an object in the middle of a step is referred to.
             _ => {}
         }
@@ -197,7 +203,7 @@ fn wait(py: Python<'_>, future: Py<RustFuture>) -> PyResult<Step> {
         Ok(true) => Ok(Step::Yield(future)),
         Ok(false) => future.get().outcome(py).map(Step::Return),
         Err(error) => {
-            future.get().discard(py)?;
+            discard(future.bind(py))?;
             Err(error)
         }
     }
@@ -256,8 +262,8 @@ impl RustCoroutine {
         let step = match state {
             State::Suspended(future) => match hand_over(future.bind(py), &error) {
                 Ok(true) => wait(py, future),
-                Ok(false) => future.get().discard(py).and(Err(error)),
-                Err(failed) => future.get().discard(py).and(Err(failed)),
+                Ok(false) => discard(future.bind(py)).and(Err(error)),
+                Err(failed) => discard(future.bind(py)).and(Err(failed)),
             },
             State::Created(start) => {
                 quietly(|| drop(start));
@@ -275,7 +281,7 @@ impl RustCoroutine {
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         match self.finish()? {
             State::Created(start) => quietly(|| drop(start)),
-            State::Suspended(future) => future.get().discard(py)?,
+            State::Suspended(future) => discard(future.bind(py))?,
             State::Running | State::Finished => {}
         }
         Ok(())
@@ -349,6 +355,11 @@ impl RustCoroutine {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match &self.inner().state {
+            State::Created(start) => start.arguments().iter().try_for_each(|object| {
+                // Once for the Rust future's reference: with that, all that there are add up.
+                visit.call(object)?;
+                visit.call(object)
+            }),
             State::Suspended(future) => visit.call(future),
             _ => Ok(()),
         }

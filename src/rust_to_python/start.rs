@@ -20,6 +20,7 @@ use super::cancel::{CancelHandle, CancelSlot};
 use super::coroutine::{Names, RustCoroutine, Start, Started, names_of};
 use super::crossing::{Crossed, Failure, convert, spawn};
 use super::future::RustFuture;
+use super::lent::lend;
 use super::shared::{Shared, can_be_raised};
 use crate::error::{catch, quietly, watch_panics};
 use crate::locals::{Entered, TaskLocals, get_running_locals, leave};
@@ -28,10 +29,11 @@ use crate::process;
 use crate::runtime::Runtime;
 
 /// How a coroutine is made.
-#[derive(Clone, Copy)]
 pub(crate) struct Making {
     names: Names,
     eager_start: bool,
+    /// Python objects that the future owns until its first poll, once for each time that they are in here.
+    arguments: Vec<Py<PyAny>>,
     /// Where its user made it.
     at: &'static Location<'static>,
 }
@@ -48,8 +50,17 @@ impl Making {
         Self {
             names,
             eager_start: false,
+            arguments: Vec::new(),
             at: Location::caller(),
         }
+    }
+
+    #[cfg_attr(
+        not(feature = "attributes"),
+        allow(dead_code, reason = "it is for what the attributes export")
+    )]
+    pub(crate) fn of_arguments(self, arguments: Vec<Py<PyAny>>) -> Self {
+        Self { arguments, ..self }
     }
 
     pub(crate) fn eager(self) -> Self {
@@ -86,7 +97,30 @@ where
     T: Crossed,
 {
     let (handle, slot) = CancelHandle::new();
-    make::<R, F, T>(py, making, future(handle)?, Some(slot))
+    let future = slot.around(future(handle)?);
+    make::<R, _, T>(py, making, future, Some(slot))
+}
+
+/// The same of a future that borrows a Python object: however the coroutine ends, it is dropped before Python goes on.
+#[cfg_attr(
+    not(feature = "attributes"),
+    allow(dead_code, reason = "it is for what the attributes export")
+)]
+pub(crate) fn into_borrowing_coroutine<R, F, T>(
+    py: Python<'_>,
+    making: Making,
+    future: impl FnOnce(CancelHandle) -> PyResult<F>,
+) -> PyResult<Bound<'_, PyAny>>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Unpin + Send + 'static,
+    T: Crossed,
+{
+    let (handle, slot) = CancelHandle::new();
+    let (future, lent) = lend::<R, F>(future(handle)?);
+    let slot = slot.lent(lent);
+    let future = slot.around(future);
+    make::<R, _, T>(py, making, future, Some(slot))
 }
 
 fn make<R, F, T>(
@@ -104,12 +138,14 @@ where
         Box::new(Eager::<R, F> {
             future: Box::pin(future),
             cancel,
+            arguments: making.arguments,
             runtime: PhantomData,
         })
     } else {
         Box::new(Lazy::<R, F> {
             future,
             cancel,
+            arguments: making.arguments,
             runtime: PhantomData,
         })
     };
@@ -190,6 +226,7 @@ where
 struct Lazy<R, F> {
     future: F,
     cancel: Option<CancelSlot>,
+    arguments: Vec<Py<PyAny>>,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -204,12 +241,17 @@ where
         let future = spawn::<R, F, T>(py, locals, self.future, self.cancel)?;
         Ok(Started::Waiting(future.unbind()))
     }
+
+    fn arguments(&self) -> &[Py<PyAny>] {
+        &self.arguments
+    }
 }
 
 /// Begins on the thread that makes the first step.
 struct Eager<R, F> {
     future: Pin<Box<F>>,
     cancel: Option<CancelSlot>,
+    arguments: Vec<Py<PyAny>>,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -231,5 +273,9 @@ where
                 Ok(Started::Waiting(future.unbind()))
             }
         }
+    }
+
+    fn arguments(&self) -> &[Py<PyAny>] {
+        &self.arguments
     }
 }

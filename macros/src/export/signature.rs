@@ -172,6 +172,9 @@ fn borrow_in(tokens: TokenStream) -> Option<String> {
                 Some(TokenTree::Ident(name)) if name != "static" => Some(format!("'{name}")),
                 _ => None,
             },
+            TokenTree::Ident(name) if name == "Cow" && hides_lifetime(tokens.clone()) => {
+                Some(name.to_string())
+            }
             TokenTree::Ident(name) => {
                 let borrows = [
                     "Python",
@@ -194,6 +197,12 @@ fn borrow_in(tokens: TokenStream) -> Option<String> {
         }
     }
     None
+}
+
+/// Whether the arguments of a type that has a lifetime begin with something else. A `'static` may have been taken out.
+fn hides_lifetime(mut arguments: impl Iterator<Item = TokenTree>) -> bool {
+    let mut next_is = |marks: &[char]| matches!(arguments.next(), Some(TokenTree::Punct(mark)) if marks.contains(&mark.as_char()));
+    next_is(&['<']) && !next_is(&['\'', ','])
 }
 
 /// What the `async fn` comes to.
