@@ -26,7 +26,7 @@ pub(crate) struct Python {
     pub(crate) executable: PathBuf,
     /// `CPython`
     implementation: String,
-    /// `3.11.7`
+    /// `3.11.7`, `3.11.7d` for a debug build.
     pub(crate) version: String,
     /// Equal for a Python and the virtual environments made with it, different for any other.
     pub(crate) build: String,
@@ -154,7 +154,7 @@ mod tests {
     const ANSWER: &str = "\
 implementation CPython
 version 3.11.7
-build /opt/python 3.11 3.11.7 (main, Dec  4 2023) [GCC 12.2.0]
+build /opt/python 3.11 3.11.7 3.11.7 (main, Dec  4 2023) [GCC 12.2.0]
 executable /opt/python 3.11/bin/python3.11
 ensurepip True
 pip False
@@ -171,6 +171,7 @@ library python3.11";
     fn versions_are_compared_as_numbers() {
         assert_eq!(Version::parse("3.13.0rc1"), Some(Version(3, 13)));
         assert_eq!(Version::parse("3.9.18+"), Some(Version(3, 9)));
+        assert_eq!(Version::parse("3.11.2d"), Some(Version(3, 11)));
         assert!(Version::parse("3.10.2") > Version::parse("3.9.18"));
         assert!(Version::parse("2.7.18") < Some(OLDEST));
         assert_eq!(Version::parse("Python"), None);
