@@ -10,8 +10,9 @@ import sysconfig
 
 def has(module):
     try:
-        __import__(module)
-        return True
+        from importlib.util import find_spec
+
+        return find_spec(module) is not None
     except ImportError:
         return False
 
@@ -38,6 +39,7 @@ print("build", prefix, version, " ".join(sys.version.split()))
 print("executable", os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable))
 print("ensurepip", has("ensurepip"))
 print("pip", has("pip"))
+print("testsuite", has("test.test_asyncio"))
 print("shared", bool(shared))
 print("libdir", os.path.join(prefix, "libs") if windows else sysconfig.get_config_var("LIBDIR"))
 print("library", "python{0}".format(tag))
