@@ -191,6 +191,10 @@ def warm():
         loop.close()
     # Some tests need tokio on whichever runtime the others run.
     rust.workers()
+    # What lives by now, all of pytest and of the tests themselves, lives to the end. Every test collects three times: it need
+    # not look through that again.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

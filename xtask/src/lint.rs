@@ -21,16 +21,38 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     })
 }
 
+/// What somebody may build the crate with: one runtime, and what goes with each. The name of a step is its features.
+const FEATURES: [&str; 12] = [
+    "tokio-runtime",
+    "tokio-runtime,attributes",
+    "tokio-runtime,testing",
+    "tokio-runtime,tracing",
+    "async-std-runtime",
+    "async-std-runtime,attributes",
+    "async-std-runtime,testing",
+    "async-std-runtime,tracing",
+    "smol-runtime",
+    "smol-runtime,attributes",
+    "smol-runtime,testing",
+    "smol-runtime,tracing",
+];
+
 fn steps<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
-    vec![
+    let bare = "clippy --package pyo3-asyncio --no-default-features";
+    let one_runtime = FEATURES.map(|features| {
+        let command = format!("{bare} --features {features} -- --deny warnings");
+        Step::new(features, venv.cargo(&command))
+    });
+    let mut steps = vec![
         Step::new("rustfmt", venv.cargo("fmt --all --check")),
         Step::new(
             "clippy",
+            // It knows `rust-version`, and which functions of std are younger.
             venv.cargo("clippy --workspace --all-targets --all-features -- --deny warnings"),
         ),
         Step::new(
             "clippy-bare",
-            venv.cargo("clippy --package pyo3-asyncio --no-default-features -- --deny warnings"),
+            venv.cargo(&format!("{bare} -- --deny warnings")),
         ),
         // The benchmark is a workspace of its own.
         Step::new(
@@ -49,7 +71,9 @@ fn steps<'sh>(venv: &Venv<'sh>) -> Vec<Step<'sh>> {
             venv.cargo("doc --workspace --no-deps --all-features"),
         )
         .with("RUSTDOCFLAGS", "--deny warnings"),
-    ]
+    ];
+    steps.extend(one_runtime);
+    steps
 }
 
 fn require_component(sh: &Shell, command: &str, component: &str) -> Result<()> {

@@ -9,6 +9,7 @@ mod demo;
 mod hand_over;
 mod lint;
 mod memory;
+mod needs;
 mod options;
 mod programs;
 mod python;

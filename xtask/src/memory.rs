@@ -4,6 +4,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     Result,
+    needs::Need,
     options::Options,
     steps::{self, Step},
     venv::Venv,
@@ -35,7 +36,7 @@ pub(crate) fn valgrind(sh: &Shell, options: &Options) -> Result<()> {
     // Python's own allocator would hide the ends of objects.
     let step = Step::new("valgrind", tests).with("PYTHONMALLOC", "malloc");
     steps::run(vec![step], &[], || {
-        venv.check_that_it_can_be_embedded()?;
+        venv.require(&[Need::Library])?;
         venv.make(&[])?;
         venv.add_uvloop();
         venv.print_environment();

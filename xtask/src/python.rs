@@ -26,12 +26,14 @@ pub(crate) struct Python {
     pub(crate) executable: PathBuf,
     /// `CPython`
     implementation: String,
-    /// `3.11.7`
+    /// `3.11.7`, `3.11.7d` for a debug build.
     pub(crate) version: String,
     /// Equal for a Python and the virtual environments made with it, different for any other.
     pub(crate) build: String,
     pub(crate) has_ensurepip: bool,
     pub(crate) has_pip: bool,
+    /// It came with CPython's own tests of asyncio.
+    pub(crate) has_testsuite: bool,
     /// It has a shared libpython.
     pub(crate) is_shared: bool,
     /// Where its libpython is.
@@ -68,7 +70,7 @@ impl Python {
         Self::parse(&answer).ok_or_else(|| "is not a Python".into())
     }
 
-    fn parse(answer: &str) -> Option<Self> {
+    pub(crate) fn parse(answer: &str) -> Option<Self> {
         let facts: HashMap<&str, &str> = answer
             .lines()
             .filter_map(|line| line.split_once(' '))
@@ -82,6 +84,7 @@ impl Python {
             build: fact("build")?.to_owned(),
             has_ensurepip: holds("ensurepip")?,
             has_pip: holds("pip")?,
+            has_testsuite: holds("testsuite")?,
             is_shared: holds("shared")?,
             libdir: fact("libdir")?.into(),
             library: fact("library")?.to_owned(),
@@ -148,16 +151,17 @@ fn absolute(program: String) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const ANSWER: &str = "\
+    pub(crate) const ANSWER: &str = "\
 implementation CPython
 version 3.11.7
-build /opt/python 3.11 3.11.7 (main, Dec  4 2023) [GCC 12.2.0]
+build /opt/python 3.11 3.11.7 3.11.7 (main, Dec  4 2023) [GCC 12.2.0]
 executable /opt/python 3.11/bin/python3.11
 ensurepip True
 pip False
+testsuite True
 shared True
 libdir /opt/python 3.11/lib
 library python3.11";
@@ -171,6 +175,7 @@ library python3.11";
     fn versions_are_compared_as_numbers() {
         assert_eq!(Version::parse("3.13.0rc1"), Some(Version(3, 13)));
         assert_eq!(Version::parse("3.9.18+"), Some(Version(3, 9)));
+        assert_eq!(Version::parse("3.11.2d"), Some(Version(3, 11)));
         assert!(Version::parse("3.10.2") > Version::parse("3.9.18"));
         assert!(Version::parse("2.7.18") < Some(OLDEST));
         assert_eq!(Version::parse("Python"), None);

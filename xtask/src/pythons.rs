@@ -63,7 +63,7 @@ fn entries(sh: &Shell, directory: &Path) -> Vec<PathBuf> {
     sh.read_dir(directory).unwrap_or_default()
 }
 
-/// `python3`, `python3.11`, `python3.13t`, `python.exe`
+/// `python3`, `python3.11`, `python3.13t`, `python.exe`, and a debug build: `python3.11d`, Debian's `python3.11-dbg`
 fn is_python(program: &Path) -> bool {
     let Some(name) = program.file_name().and_then(|name| name.to_str()) else {
         return false;
@@ -76,7 +76,8 @@ fn is_python(program: &Path) -> bool {
     };
     let minor = version.strip_prefix('.').unwrap_or(version);
     minor
-        .trim_end_matches('t')
+        .trim_end_matches("-dbg")
+        .trim_end_matches(['t', 'd'])
         .chars()
         .all(|digit| digit.is_ascii_digit())
 }
@@ -87,13 +88,23 @@ mod tests {
 
     #[test]
     fn a_python_is_known_by_its_name() {
-        for name in ["python3", "python3.9", "python3.13t", "python.exe"] {
+        for name in [
+            "python3",
+            "python3.9",
+            "python3.13t",
+            "python3.11d",
+            "python3.11-dbg",
+            "python3.13td",
+            "python.exe",
+        ] {
             assert!(is_python(&Path::new("/usr/bin").join(name)), "{name}");
         }
         for name in [
             "python3-config",
             "python2.7",
             "python3.11-config",
+            "python3.11-dbg-config",
+            "python3.11d-config",
             "pythonw.exe",
             "ipython3",
         ] {

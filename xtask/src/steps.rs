@@ -1,9 +1,6 @@
 //! A list of commands that are all run, however many of them fail.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use xshell::Cmd;
 
@@ -41,7 +38,12 @@ impl<'sh> Step<'sh> {
         self.name
     }
 
-    /// Steps with the same set-up share one run of it.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> String {
+        self.line.text()
+    }
+
+    /// Steps in a row with the same set-up share one run of it: another one may undo it.
     pub(crate) fn after(mut self, setup: Cmd<'sh>) -> Self {
         self.setup = Some(Line::new(setup));
         self
@@ -136,14 +138,14 @@ impl Outcome {
 }
 
 pub(crate) fn run_all(steps: Vec<Step<'_>>) -> Vec<Outcome> {
-    let mut set_up = HashMap::new();
+    let mut last = (String::new(), None);
     let run_one = |step: Step<'_>| {
         let start = Instant::now();
         let not_ready = step.setup.and_then(|setup| {
-            set_up
-                .entry(setup.text())
-                .or_insert_with(|| setup.run(step.name))
-                .clone()
+            if last.0 != setup.text() {
+                last = (setup.text(), setup.run(step.name));
+            }
+            last.1.clone()
         });
         Outcome {
             name: step.name,
@@ -238,6 +240,17 @@ mod tests {
             error.to_string(),
             "2 of 2 steps failed: python, python-debug"
         );
+    }
+
+    #[test]
+    fn a_set_up_is_run_again_where_another_one_came_between() {
+        let sh = Shell::new().unwrap();
+        let directory = sh.create_temp_dir().unwrap();
+        let log = directory.path().join("log");
+        let touch = |name| cmd!(sh, "sh -c").arg(format!("echo {name} >> {}", log.display()));
+        let step = |setup| Step::new("step", cmd!(sh, "true")).after(touch(setup));
+        run_all(vec![step("one"), step("one"), step("other"), step("one")]);
+        assert_eq!(sh.read_file(&log).unwrap(), "one\nother\none\n");
     }
 
     #[test]

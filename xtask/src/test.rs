@@ -4,6 +4,7 @@ use xshell::Shell;
 
 use crate::{
     Result,
+    needs::Need,
     options::Options,
     pythons,
     steps::{self, Step},
@@ -17,13 +18,21 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
         return run_on_all(sh, &options.rest);
     }
     let venv = Venv::choose(sh, options.python.as_deref())?;
-    steps::run(steps(&venv, Extent::DEFAULT), &options.rest, || {
-        venv.check_that_it_can_be_embedded()?;
-        venv.make(REQUIREMENTS)?;
-        venv.add_uvloop();
-        venv.print_environment();
-        Ok(())
-    })
+    if is_answered_by_the_list(&venv, Extent::DEFAULT, &options.rest)? {
+        return Ok(());
+    }
+    venv.require(&Need::ALL)?;
+    run_on(&venv, Extent::DEFAULT, &options.rest).map(drop)
+}
+
+/// Lists the steps if that is asked for. An error for a name that none of them has.
+fn is_answered_by_the_list(venv: &Venv<'_>, extent: Extent, names: &[String]) -> Result<bool> {
+    let steps = steps(venv, extent);
+    if steps::asks_for_list(names) {
+        steps::list(&steps);
+        return Ok(true);
+    }
+    steps::select(steps, names).map(|_| false)
 }
 
 /// What of the tests is run.
@@ -37,6 +46,8 @@ struct Extent {
     installs: bool,
     /// There is a uvloop for this Python.
     uvloop: bool,
+    /// CPython's own tests of asyncio are there.
+    testsuite: bool,
 }
 
 impl Extent {
@@ -45,11 +56,12 @@ impl Extent {
         embeds: true,
         installs: true,
         uvloop: true,
+        testsuite: true,
     };
 
-    /// What a Python cannot be tested for, as a clause that follows others.
-    fn lack(self) -> &'static str {
-        match (self.embeds, self.installs) {
+    /// What a Python cannot be tested for, as clauses that follow others.
+    fn lack(self) -> String {
+        let mut lack = match (self.embeds, self.installs) {
             (true, true) => "",
             (true, false) => {
                 ", has no `ensurepip` to install packages with: only the Rust tests run, without uvloop"
@@ -61,6 +73,11 @@ impl Extent {
                 ", has neither a shared library to link with nor `ensurepip`: nothing can be tested"
             }
         }
+        .to_owned();
+        if self.installs && !self.testsuite {
+            lack += ", came without CPython's own tests: they are not run on our futures";
+        }
+        lack
     }
 }
 
@@ -69,9 +86,10 @@ fn run_on_all(sh: &Shell, names: &[String]) -> Result<()> {
         let venv = Venv::of(sh, python);
         let extent = Extent {
             all_pythons: true,
-            embeds: venv.check_that_it_can_be_embedded().is_ok(),
-            installs: venv.is_active(),
-            uvloop: venv.is_active(),
+            embeds: venv.has(Need::Library),
+            installs: venv.has(Need::Ensurepip),
+            uvloop: venv.has(Need::Ensurepip),
+            testsuite: venv.has(Need::Testsuite),
         };
         (venv, extent)
     });
@@ -87,12 +105,10 @@ fn run_on_all(sh: &Shell, names: &[String]) -> Result<()> {
         all_pythons: true,
         ..Extent::DEFAULT
     };
-    if steps::asks_for_list(names) {
-        steps::list(&steps(venv, all));
+    // A name that no step has is a mistake, unlike one of a step that this or that Python lacks.
+    if is_answered_by_the_list(venv, all, names)? {
         return Ok(());
     }
-    // A name that no step has is a mistake, unlike one of a step that this or that Python lacks.
-    steps::select(steps(venv, all), names)?;
     let verdicts = pythons.iter().map(|(venv, extent)| {
         println!("\n##### {}", venv.base());
         run_on(venv, *extent, names)
@@ -113,7 +129,7 @@ fn run_on_all(sh: &Shell, names: &[String]) -> Result<()> {
     Err(format!("tests failed on Python {}", failed.join(", ")).into())
 }
 
-/// Runs what can be run on one of many Pythons, and says how it went.
+/// Runs what can be run on a Python, and says how it went.
 fn run_on(venv: &Venv<'_>, mut extent: Extent, names: &[String]) -> Result<String> {
     if extent.installs {
         venv.make(REQUIREMENTS)?;
@@ -135,7 +151,6 @@ fn steps<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
     }
     if extent.installs {
         steps.extend(python(venv, extent));
-        steps.extend(programs(venv));
     }
     steps.extend(examples(venv, extent));
     steps
@@ -145,15 +160,15 @@ fn steps<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
 fn rust<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
     // Each runtime is one test binary, `on_…`, with every behaviour on both loops and with both doorbells.
     let mut workspace = "test --workspace --all-features --no-fail-fast".to_owned();
-    // One binary is enough to see that the ABI does not matter. Doc tests are examples of the API, which is the same.
+    // One binary is enough to see that the ABI does not matter. Doc tests are examples of the API, which is the same; the
+    // load is that of `python-abi3`.
     let mut abi3 =
         "test --package pyo3-asyncio --lib --test on_tokio --test entry_points --all-features \
-                    --features pyo3/abi3-py39 --no-fail-fast"
+                    --features pyo3/abi3-py39 --no-fail-fast -- --skip behaviour::load"
             .to_owned();
     if !extent.uvloop {
-        for line in [&mut workspace, &mut abi3] {
-            line.push_str(" -- --skip uvloop");
-        }
+        workspace.push_str(" -- --skip uvloop");
+        abi3.push_str(" --skip uvloop");
     }
     let mut steps = vec![
         Step::new("rust", venv.cargo(&workspace)),
@@ -173,18 +188,16 @@ const STUBS: &str = "target/stubs";
 /// The tests that stand on Python's side.
 fn python<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
     // A process of the tests covers one doorbell and one runtime.
-    let pytests = |name, doorbell, runtime| {
-        let arguments = [
-            "-m",
-            "pytest",
-            "pytests",
-            "--doorbell",
-            doorbell,
-            "--runtime",
-            runtime,
-        ];
-        Step::new(name, venv.python(arguments)).after(venv.maturin("pytests", &[]))
+    let run = |name, doorbell, runtime| {
+        let arguments = ["--doorbell", doorbell, "--runtime", runtime];
+        let mut command = venv.python(["-m", "pytest", "pytests"]).args(arguments);
+        if !extent.testsuite {
+            command = command.arg("--ignore=pytests/tests/test_cpython_futures.py");
+        }
+        Step::new(name, command)
     };
+    let pytests =
+        |name, doorbell, runtime| run(name, doorbell, runtime).after(venv.maturin("pytests", &[]));
     let (reader, helper) = ("add_reader", "call_soon_threadsafe");
     let mut steps = vec![
         pytests("python", reader, "tokio"),
@@ -204,7 +217,12 @@ fn python<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
             pytests("python-doorbell-async-std", helper, "async_std"),
             pytests("python-doorbell-smol", helper, "smol"),
         ]);
-    } else {
+    }
+    steps.extend(programs(venv));
+    // The extension module as it is given to others, for every Python at once.
+    let abi3 = venv.maturin("pytests", &["--features", "pyo3/abi3-py39"]);
+    steps.push(run("python-abi3", reader, "tokio").after(abi3));
+    if !extent.all_pythons {
         // What a type checker reads depends on no Python.
         let stubs = ["-m", "mypy", "--warn-unused-ignores", "pytests/stubs"];
         let stubs = Step::new("stubs", venv.python(stubs)).with("MYPYPATH", STUBS);
@@ -284,6 +302,31 @@ mod tests {
         assert_eq!(left_out, [&"loom", &"stubs"]);
         let doorbell = all.iter().filter(|name| name.contains("doorbell"));
         assert_eq!(doorbell.count(), 4);
+    }
+
+    #[test]
+    fn what_is_not_there_for_a_python_leaves_out_its_tests_alone() {
+        let sh = Shell::new().unwrap();
+        let venv = Venv::of(&sh, Python::find(&sh, None).unwrap());
+        let lines =
+            |extent| -> Vec<String> { steps(&venv, extent).iter().map(Step::text).collect() };
+        let bare = Extent {
+            uvloop: false,
+            testsuite: false,
+            ..Extent::DEFAULT
+        };
+        let without = [
+            " -- --skip uvloop",
+            " --skip uvloop",
+            " --ignore=pytests/tests/test_cpython_futures.py",
+        ];
+        let (all, bare) = (lines(Extent::DEFAULT), lines(bare));
+        for (line, bare) in all.iter().zip(&bare) {
+            let left_out = bare.strip_prefix(line.as_str()).unwrap();
+            let runs_tests = line.contains("pytest pytests")
+                || line.contains("cargo test") && !line.contains("loom");
+            assert_eq!(without.contains(&left_out), runs_tests, "{bare}");
+        }
     }
 
     #[test]

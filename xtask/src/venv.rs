@@ -9,7 +9,7 @@ use std::{
 
 use xshell::{Cmd, Shell, cmd};
 
-use crate::{Result, python::Python, root};
+use crate::{Result, needs::Need, python::Python, root};
 
 /// maturin tells PyO3 that it builds an extension module since 1.9.4.
 pub(crate) const MATURIN: &str = "maturin>=1.9.4,<2";
@@ -80,19 +80,12 @@ impl<'sh> Venv<'sh> {
     }
 
     fn create(&self) -> Result<()> {
+        self.require(&[Need::Ensurepip])?;
         let Python {
             executable,
             version,
             ..
         } = &self.base;
-        if !self.base.has_ensurepip {
-            return Err(format!(
-                "`{}` cannot make a virtual environment with pip, its module `ensurepip` is missing: install that \
-                 (Debian: `apt install python3-venv`), or name another Python with `--python PATH`",
-                executable.display()
-            )
-            .into());
-        }
         let directory = &self.directory;
         println!("making {} with Python {version}", self.shown());
         cmd!(self.sh, "{executable} -m venv --clear {directory}")
@@ -197,45 +190,47 @@ impl<'sh> Venv<'sh> {
         variables
     }
 
-    /// An error that says what to install if no program can be linked with this Python.
-    pub(crate) fn check_that_it_can_be_embedded(&self) -> Result<()> {
+    /// An error that says what to install for each that the Python lacks.
+    pub(crate) fn require(&self, needs: &[Need]) -> Result<()> {
+        let lacking = needs.iter().filter(|need| !self.has(**need));
+        let lacking: Vec<_> = lacking.map(|need| need.lacking(&self.base)).collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        Err(lacking.join("\nerror: ").into())
+    }
+
+    pub(crate) fn has(&self, need: Need) -> bool {
+        match need {
+            Need::Library => self.base.is_shared && self.links(),
+            Need::Ensurepip => self.base.has_ensurepip,
+            Need::Testsuite => self.base.has_testsuite,
+        }
+    }
+
+    /// Whether a program can be linked with the Python: that is only found out by doing it.
+    fn links(&self) -> bool {
         let Python {
             libdir, library, ..
         } = &self.base;
-        let directory = self.sh.create_temp_dir()?;
-        let program = directory.path().join("program");
-        let links = || {
-            cmd!(self.sh, "rustc --edition 2024 --crate-name program -L")
-                .arg(libdir)
-                .args(["-l", library, "-o"])
-                .arg(program)
-                .arg("-")
-                .stdin("fn main() {}")
-                .quiet()
-                .ignore_stdout()
-                .ignore_stderr()
-                .run()
-                .is_ok()
+        let Ok(directory) = self.sh.create_temp_dir() else {
+            return false;
         };
-        if self.base.is_shared && links() {
-            return Ok(());
-        }
-        Err(format!(
-            "cannot link with the shared library `{library}` of `{}`: install it (Debian: `apt install python3-dev`; \
-             Fedora: `dnf install python3-devel`; pyenv: `PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install`), or \
-             name another Python with `--python PATH`",
-            self.base.executable.display()
-        )
-        .into())
+        cmd!(self.sh, "rustc --edition 2024 --crate-name program -L")
+            .arg(libdir)
+            .args(["-l", library, "-o"])
+            .arg(directory.path().join("program"))
+            .arg("-")
+            .stdin("fn main() {}")
+            .quiet()
+            .ignore_stdout()
+            .ignore_stderr()
+            .run()
+            .is_ok()
     }
 
     pub(crate) fn base(&self) -> &Python {
         &self.base
-    }
-
-    /// Whether packages can be installed.
-    pub(crate) fn is_active(&self) -> bool {
-        self.active
     }
 
     /// The directory as one would type it at the root.
