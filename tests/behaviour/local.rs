@@ -59,7 +59,8 @@ fn no_locals_are_left(cx: &super::harness::Cx<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// The thread of a drop, and whether the locals of the dropped task were in place.
+/// The thread of a drop, and whether the locals of the dropped task were in place. Nothing is noted outside of the runtime's
+/// context, where the runtime's timers panic.
 #[derive(Clone, Default)]
 struct Note(Arc<Mutex<Option<(ThreadId, bool)>>>);
 
@@ -76,6 +77,7 @@ struct NotesInDrop {
 
 impl Drop for NotesInDrop {
     fn drop(&mut self) {
+        drop(sleep(Duration::ZERO));
         let in_place = Python::attach(|py| {
             get_current_locals(py).is_ok_and(|locals| locals.context(py).is(&self.context))
         });
@@ -84,8 +86,11 @@ impl Drop for NotesInDrop {
     }
 }
 
-/// Starts a future for ever, and notes its drop.
-fn for_ever<'py>(cx: &super::harness::Cx<'py>) -> PyResult<(Bound<'py, PyAny>, Note)> {
+/// Starts a future that waits for `gate`, and notes its drop.
+fn noting<'py>(
+    cx: &super::harness::Cx<'py>,
+    gate: impl Future<Output = ()> + Send + 'static,
+) -> PyResult<(Bound<'py, PyAny>, Note)> {
     let note = Note::default();
     let notes = note.clone();
     let future = cx.spawn_local(|| async {
@@ -93,7 +98,8 @@ fn for_ever<'py>(cx: &super::harness::Cx<'py>) -> PyResult<(Bound<'py, PyAny>, N
             note: notes,
             context: context(),
         });
-        pending::<PyResult<()>>().await
+        gate.await;
+        Ok(())
     })?;
     cx.catch_up()?;
     assert_eq!(note.read(), None);
@@ -192,7 +198,7 @@ async def all_of(futures):
     }
 
     fn cancelling_drops_it_on_its_thread_with_its_locals(cx: &Cx<'_>) {
-        let (future, note) = for_ever(cx)?;
+        let (future, note) = noting(cx, pending())?;
         assert!(future.call_method0("cancel")?.is_truthy()?);
         cx.run(&future).unwrap_err();
         while note.read().is_none() {
@@ -229,10 +235,26 @@ async def all_of(futures):
     }
 
     fn a_loop_that_closes_drops_it_on_its_thread_with_its_locals(cx: &Cx<'_>) {
-        let (_future, note) = for_ever(cx)?;
+        let (_future, note) = noting(cx, pending())?;
         cx.event_loop.call_method0("close")?;
         assert_eq!(note.read(), Some((thread::current().id(), true)));
         assert!(get_current_loop(cx.py).is_err());
+    }
+
+    fn on_another_thread_the_loop_raises_for_it_and_leaves_it_undropped(cx: &Cx<'_>) {
+        let (open, gate) = oneshot::channel();
+        let (future, note) = noting(cx, async { gate.await.expect("the gate is opened") })?;
+        open.send(()).expect("the future waits for it");
+        let (event_loop, future) = (cx.event_loop.clone().unbind(), future.unbind());
+        let moved = thread::spawn(move || Python::attach(|py| {
+            event_loop.call_method1(py, "run_until_complete", (future,))
+        }));
+        let error = cx.py.detach(|| moved.join().expect("the thread does not panic")).unwrap_err();
+        assert!(error.is_instance_of::<PyRuntimeError>(cx.py), "{error}");
+        assert!(error.to_string().contains("another thread"), "{error}");
+        assert_eq!(note.read(), None);
+        cx.event_loop.call_method0("close")?;
+        assert_eq!(note.read(), Some((thread::current().id(), true)));
     }
 
     fn when_python_drops_its_future_it_goes_on(cx: &Cx<'_>) {
