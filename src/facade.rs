@@ -249,6 +249,8 @@ macro_rules! facade {
         /// On the thread of the event loop that the Python future belongs to, the loop polls it, inside the runtime's
         /// context and attached to the interpreter: it may hold a `Py<…>`, an `Rc` or a lock across an `await`, and use the
         /// runtime's timers and sockets. It shares the loop's thread, so what it computes between two awaits delays the loop.
+        /// That is so, too, where the loop runs inside of a local executor. If another thread goes on with the loop, the Python
+        /// future raises a `RuntimeError`, and the Rust future stays where it is.
         ///
         #[doc = $local]
         ///
@@ -420,6 +422,9 @@ macro_rules! facade {
         /// Python on the loop of this very thread is a `RuntimeError`, as it would never end. A task that the future spawns and
         /// then waits for has nobody to tell it so: what it awaits on that loop does wait for ever, until Ctrl-C.
         ///
+        /// With `panic = "abort"` in the profile, tokio cannot be asked whether it polls futures on a thread: every thread that is
+        /// inside of a tokio runtime is refused then, those of `spawn_blocking` included.
+        ///
         /// # Example
         ///
         /// ```
@@ -515,7 +520,8 @@ pub mod tokio {
         "tokio",
         "",
         "tokio::time::sleep",
-        "On another thread, inside of a `tokio::task::LocalSet`, tokio's `spawn_local` runs it."
+        "On another thread, inside of a `tokio::task::LocalSet`, tokio's `spawn_local` runs it. With `panic = \"abort\"` it \
+         does not: tokio tells whether there is one by a panic only."
     );
 
     use std::time::Duration;

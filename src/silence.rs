@@ -10,14 +10,19 @@ thread_local! {
     static SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls a function whose panic is not reported.
+/// Calls a function whose panic is not reported: `None` is its answer.
+///
+/// It is the answer of a program, too, that would end with the question: there nothing is called.
 #[cfg(feature = "tokio-runtime")]
-pub(crate) fn silently<R>(function: impl FnOnce() -> R) -> std::thread::Result<R> {
+pub(crate) fn silently<R>(function: impl FnOnce() -> R) -> Option<R> {
+    if cfg!(panic = "abort") {
+        return None;
+    }
     let outer = SILENT.replace(true);
     // The answer is all that is looked at.
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(function));
     SILENT.set(outer);
-    result
+    result.ok()
 }
 
 /// Whether a panic of this thread, now, is an answer.

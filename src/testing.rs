@@ -82,7 +82,7 @@
 //! ```
 //!
 //! `cargo test --test test_example -- --help` shows the arguments. They are those of cargo's harness, without its unstable
-//! ones and with one filter instead of several.
+//! ones and with one filter instead of several. `--nocapture` is taken and changes nothing, as nothing is captured.
 
 pub(crate) mod case;
 mod harness;

@@ -10,8 +10,7 @@ async fn rust_sleep() {
 #[pyfunction]
 fn call_rust_sleep(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     pyo3_asyncio::async_std::future_into_py(py, async move {
-        let future = rust_sleep();
-        future.await;
+        rust_sleep().await;
         Ok(Python::attach(|py| py.None()))
     })
 }

@@ -3,6 +3,7 @@
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 /// A native module of `examples`, under the name that it is imported by, in a directory of its test's own.
@@ -55,16 +56,20 @@ impl Module {
     }
 }
 
-/// Runs a program of `python` with each of the modules, and asserts that it ends well and says nothing.
+/// How long each program sleeps.
+const SLEEP: Duration = Duration::from_secs(1);
+
+/// Runs a program of `python` with each of the modules, and asserts that it sleeps, ends well and says nothing.
 #[track_caller]
-fn assert_imported_in_silence(modules: &[Module], program: &str, arguments: &[&str]) {
+fn assert_sleeps_in_silence(modules: &[Module], program: &str, arguments: &[&str]) {
     let started = modules
         .iter()
-        .map(|module| module.start(program, arguments));
+        .map(|module| (Instant::now(), module.start(program, arguments)));
     // All of them sleep at once.
     let started: Vec<_> = started.collect();
-    for (module, child) in modules.iter().zip(started) {
+    for (module, (begin, child)) in modules.iter().zip(started) {
         let output = child.wait_with_output().expect("the program ends");
+        let took = begin.elapsed();
         let printed = [output.stdout, output.stderr].concat();
         let printed = String::from_utf8_lossy(&printed);
         let example = module.example;
@@ -73,6 +78,7 @@ fn assert_imported_in_silence(modules: &[Module], program: &str, arguments: &[&s
             "{program} with {example}: {printed}"
         );
         assert_eq!(printed, "", "{program} with {example}");
+        assert!(took >= SLEEP, "{program} with {example} took {took:?}");
     }
 }
 
@@ -112,33 +118,33 @@ const MY_MODS: [Module; 3] = [
 
 #[test]
 fn a_coroutine_awaits_a_native_module() {
-    assert_imported_in_silence(&SLEEPING, "native_module.py", &[]);
+    assert_sleeps_in_silence(&SLEEPING, "native_module.py", &[]);
 }
 
 #[test]
 fn a_coroutine_awaits_a_rust_future() {
-    assert_imported_in_silence(&AWAITING_RUST, "awaiting_rust.py", &[]);
+    assert_sleeps_in_silence(&AWAITING_RUST, "awaiting_rust.py", &[]);
 }
 
 /// The guide: "You might be surprised to find out that this throws an error".
 #[test]
 fn asyncio_run_takes_what_a_native_function_gives() {
-    assert_imported_in_silence(&SLEEPING, "asyncio_run.py", &[]);
+    assert_sleeps_in_silence(&SLEEPING, "asyncio_run.py", &[]);
 }
 
 #[test]
 fn a_rust_future_awaits_python_and_other_rust_futures() {
-    assert_imported_in_silence(&MY_MODS, "sleep.py", &[]);
+    assert_sleeps_in_silence(&MY_MODS, "sleep.py", &[]);
 }
 
 #[cfg(unix)]
 #[test]
 fn a_native_module_is_awaited_on_uvloop() {
-    assert_imported_in_silence(&SLEEPING, "uvloop_extension.py", &[]);
+    assert_sleeps_in_silence(&SLEEPING, "uvloop_extension.py", &[]);
 }
 
 #[cfg(unix)]
 #[test]
 fn a_rust_future_awaits_python_on_uvloop() {
-    assert_imported_in_silence(&MY_MODS, "sleep.py", &["uvloop"]);
+    assert_sleeps_in_silence(&MY_MODS, "sleep.py", &["uvloop"]);
 }

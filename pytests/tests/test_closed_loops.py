@@ -9,7 +9,6 @@ import asyncio
 import collections
 import gc
 import os
-import threading
 
 import pytest
 from conftest import descriptors, eventually, threads
@@ -101,47 +100,3 @@ def test_nothing_is_left_of_a_loop_that_closes_with_everything_in_flight(rust, n
     assert not [name for name, count in more.items() if count >= loops], more
     # What grows with the number of loops would grow by more than this.
     assert resident() - before[3] < 8 * 2**20 + 2**10 * loops, (before[3], resident())
-
-
-def test_a_task_that_had_no_time_for_its_first_step_ends_with_its_loop(rust, new_loop):
-    loop, kept = new_loop(), []
-
-    def stop_before_the_first_step(loop, coroutine, **how):
-        loop.stop()
-        return asyncio.Task(coroutine, loop=loop, **how)
-
-    loop.set_task_factory(stop_before_the_first_step)
-    loop.call_soon(lambda: kept.append(rust.into_future(asyncio.sleep(3600))))
-    loop.run_forever()
-    loop.close()
-    with pytest.raises(rust.LoopClosed):
-        kept.pop().block()
-
-
-def test_a_rust_thread_that_waits_for_python_hears_of_the_end_while_it_waits(rust, new_loop):
-    loop = new_loop()
-
-    async def hand_over():
-        started = asyncio.Event()
-
-        async def sleep():
-            started.set()
-            await asyncio.sleep(3600)
-
-        task = rust.into_future(sleep())
-        await started.wait()
-        return task
-
-    task = loop.run_until_complete(hand_over())
-    heard = []
-
-    def wait():
-        with pytest.raises(rust.LoopClosed):
-            task.block()
-        heard.append(True)
-
-    waiter = threading.Thread(target=wait)
-    waiter.start()
-    loop.close()
-    waiter.join()
-    assert heard == [True]

@@ -46,7 +46,7 @@ impl super::Runtime for Tokio {
     fn may_block() -> bool {
         // Tokio answers by a panic, and rightly: inside of `spawn_blocking` and `block_in_place` one may.
         Handle::try_current().map_or(true, |handle| {
-            silently(|| handle.block_on(async {})).is_ok()
+            silently(|| handle.block_on(async {})).is_some()
         })
     }
 

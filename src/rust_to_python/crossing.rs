@@ -113,7 +113,7 @@ where
     let event_loop = locals.event_loop(py);
     let (crossing, python) = Crossing::new(py, locals, future, None)?;
     if runs_here(&event_loop)? {
-        spawn_on_loop::<R, _>(Mailbox::of(&event_loop)?, crossing);
+        spawn_on_loop::<R, _>(&python.get().shared, crossing);
     } else if let Err(mut crossing) = R::spawn_local(crossing) {
         crossing.shared = None;
         return Err(PyRuntimeError::new_err(

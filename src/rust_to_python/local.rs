@@ -8,16 +8,17 @@
 //!    polls then: so what wakes during a poll is followed by another.
 //! 3. A `Local` is anchored in the mailbox until the future is done. When the loop closes, the future is dropped then and
 //!    there, whoever may be about to wake it.
-//! 4. The future is dropped on its own thread or not at all. A loop that is closed by another thread leaks it, as there is
-//!    no other thread that may touch it.
+//! 4. The future is dropped on its own thread or not at all. Where another thread runs the loop by now, a wake settles the
+//!    Python future with an error and leaves the future where it is: it is dropped when the loop closes on its own thread,
+//!    and leaks if another one closes the loop.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 
@@ -25,12 +26,13 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
+use super::shared::Shared;
 use crate::gate;
 use crate::mailbox::{Anchor, Anchored, Mailbox};
 use crate::runtime::Runtime;
 
-/// Starts `future` on this thread, which runs the mailbox's event loop.
-pub(super) fn spawn_on_loop<R, F>(mailbox: Mailbox, future: F)
+/// Starts `future`, which brings the outcome of `shared`, on this thread, which runs the event loop.
+pub(super) fn spawn_on_loop<R, F>(shared: &Arc<Shared>, future: F)
 where
     R: Runtime,
     F: Future<Output = ()> + 'static,
@@ -39,7 +41,8 @@ where
     let local = Arc::new(Local::<R> {
         number: NUMBERS.fetch_add(1, Ordering::Relaxed),
         home: thread::current().id(),
-        mailbox,
+        mailbox: shared.mailbox.clone(),
+        shared: Arc::downgrade(shared),
         posted: AtomicBool::new(false),
         runtime: PhantomData,
     });
@@ -86,6 +89,8 @@ struct Local<R> {
     number: u64,
     home: ThreadId,
     mailbox: Mailbox,
+    /// The future has it, and with it the event loop, which a waker must not keep.
+    shared: Weak<Shared>,
     /// A job is under way.
     posted: AtomicBool,
     runtime: PhantomData<fn() -> R>,
@@ -98,18 +103,16 @@ impl<R: Runtime> Wake for Local<R> {
         }
         let mailbox = self.mailbox.clone();
         // Refused by a closed loop, which has dropped the future or is about to.
-        let refused = mailbox.post(Box::new(move |_| self.poll())).err();
+        let refused = mailbox.post(Box::new(move |py| self.poll(py))).err();
         drop(refused);
     }
 }
 
 impl<R: Runtime> Local<R> {
-    fn poll(self: Arc<Self>) -> PyResult<()> {
+    fn poll(self: Arc<Self>, py: Python<'_>) -> PyResult<()> {
         self.posted.store(false, Ordering::Release);
         if thread::current().id() != self.home {
-            return Err(PyRuntimeError::new_err(
-                "a future that is not Send was started when another thread ran this event loop: it can go on there only",
-            ));
+            return self.strand(py);
         }
         let number = self.number;
         let future = here(|here| here.get_mut(&number)?.future.take());
@@ -138,6 +141,17 @@ impl<R: Runtime> Local<R> {
         Ok(())
     }
 
+    /// Another thread runs the loop: the future cannot bring its outcome any more.
+    fn strand(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(shared) = self.shared.upgrade() else {
+            return Ok(());
+        };
+        let stranded = PyRuntimeError::new_err(
+            "a future that is not Send was started when another thread ran this event loop: it can go on there only",
+        );
+        shared.settle(py, Err(stranded))
+    }
+
     /// The future, if it lies here, for the last time.
     fn take(&self) -> Option<Placed> {
         here(|here| here.remove(&self.number)).flatten()
@@ -150,7 +164,8 @@ impl<R: Runtime> Anchored for Local<R> {
     }
 
     fn loop_closed(&self, _py: Python<'_>) {
-        let placed = self.take();
-        drop(placed);
+        if let Some(placed) = self.take() {
+            R::enter(|| drop(placed));
+        }
     }
 }

@@ -11,14 +11,15 @@ use std::time::Duration;
 use futures_lite::future::yield_now;
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
 use pyo3_asyncio::TaskLocals;
-use pyo3_asyncio::err::{LoopClosed, RustPanic};
+use pyo3_asyncio::err::{LoopClosed, RuntimeStopped, RustPanic};
 use tokio::sync::oneshot;
 
 use super::counters::Tracked;
 use crate::rt::{
     RUN_LOCALLY, get_current_locals, get_current_loop, into_future, local_future_into_py,
-    local_future_into_py_with_locals, local_future_into_py_with_loop, scope, sleep,
+    local_future_into_py_with_locals, local_future_into_py_with_loop, scope_local, sleep,
 };
 
 /// Holds an `Rc` across every kind of await, and gives how often it was polled on the thread that made it.
@@ -59,7 +60,8 @@ fn no_locals_are_left(cx: &super::harness::Cx<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// The thread of a drop, and whether the locals of the dropped task were in place.
+/// The thread of a drop, and whether the locals of the dropped task were in place. Nothing is noted outside of the runtime's
+/// context, where the runtime's timers panic.
 #[derive(Clone, Default)]
 struct Note(Arc<Mutex<Option<(ThreadId, bool)>>>);
 
@@ -76,6 +78,7 @@ struct NotesInDrop {
 
 impl Drop for NotesInDrop {
     fn drop(&mut self) {
+        drop(sleep(Duration::ZERO));
         let in_place = Python::attach(|py| {
             get_current_locals(py).is_ok_and(|locals| locals.context(py).is(&self.context))
         });
@@ -84,8 +87,11 @@ impl Drop for NotesInDrop {
     }
 }
 
-/// Starts a future for ever, and notes its drop.
-fn for_ever<'py>(cx: &super::harness::Cx<'py>) -> PyResult<(Bound<'py, PyAny>, Note)> {
+/// Starts a future that waits for `gate`, and notes its drop.
+fn noting<'py>(
+    cx: &super::harness::Cx<'py>,
+    gate: impl Future<Output = ()> + Send + 'static,
+) -> PyResult<(Bound<'py, PyAny>, Note)> {
     let note = Note::default();
     let notes = note.clone();
     let future = cx.spawn_local(|| async {
@@ -93,7 +99,8 @@ fn for_ever<'py>(cx: &super::harness::Cx<'py>) -> PyResult<(Bound<'py, PyAny>, N
             note: notes,
             context: context(),
         });
-        pending::<PyResult<()>>().await
+        gate.await;
+        Ok(())
     })?;
     cx.catch_up()?;
     assert_eq!(note.read(), None);
@@ -105,6 +112,42 @@ fn is_refused(py: Python<'_>, refused: PyResult<Bound<'_, PyAny>>) {
     assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
     let advice = "on the thread that runs the event loop";
     assert!(error.to_string().contains(advice), "{error}");
+}
+
+/// Runs a future on a thread of its own, inside of a local executor of the runtime's, while the loop runs. `None` on a runtime
+/// that has none: there a future that is not `Send` is refused.
+fn in_local_executor<F, T>(
+    cx: &super::harness::Cx<'_>,
+    make: impl FnOnce() -> F + Send + 'static,
+) -> PyResult<Option<T>>
+where
+    F: Future<Output = PyResult<T>> + 'static,
+    T: Send + 'static,
+{
+    let Some(run_locally) = RUN_LOCALLY else {
+        let refused = local_future_into_py_with_loop(cx.event_loop.clone(), cx.tracked(stays()));
+        is_refused(cx.py, refused);
+        return Ok(None);
+    };
+    let locals = TaskLocals::new(cx.event_loop.clone()).copy_context(cx.py)?;
+    let (done, is_done) = oneshot::channel();
+    let thread = thread::spawn(move || {
+        run_locally(Box::pin(scope_local(locals, async move {
+            let sent = done.send(make().await);
+            assert!(sent.is_ok(), "the test waits for it");
+        })));
+    });
+    let value = cx.wait_for(is_done)?;
+    cx.py
+        .detach(|| thread.join().expect("the thread does not panic"));
+    value.map(Some)
+}
+
+/// Awaits a Python awaitable.
+async fn awaited(
+    awaitable: impl FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>>,
+) -> PyResult<Py<PyAny>> {
+    Python::attach(|py| into_future(awaitable(py)?))?.await
 }
 
 matrix! {
@@ -192,7 +235,7 @@ async def all_of(futures):
     }
 
     fn cancelling_drops_it_on_its_thread_with_its_locals(cx: &Cx<'_>) {
-        let (future, note) = for_ever(cx)?;
+        let (future, note) = noting(cx, pending())?;
         assert!(future.call_method0("cancel")?.is_truthy()?);
         cx.run(&future).unwrap_err();
         while note.read().is_none() {
@@ -229,10 +272,26 @@ async def all_of(futures):
     }
 
     fn a_loop_that_closes_drops_it_on_its_thread_with_its_locals(cx: &Cx<'_>) {
-        let (_future, note) = for_ever(cx)?;
+        let (_future, note) = noting(cx, pending())?;
         cx.event_loop.call_method0("close")?;
         assert_eq!(note.read(), Some((thread::current().id(), true)));
         assert!(get_current_loop(cx.py).is_err());
+    }
+
+    fn on_another_thread_the_loop_raises_for_it_and_leaves_it_undropped(cx: &Cx<'_>) {
+        let (open, gate) = oneshot::channel();
+        let (future, note) = noting(cx, async { gate.await.expect("the gate is opened") })?;
+        open.send(()).expect("the future waits for it");
+        let (event_loop, future) = (cx.event_loop.clone().unbind(), future.unbind());
+        let moved = thread::spawn(move || Python::attach(|py| {
+            event_loop.call_method1(py, "run_until_complete", (future,))
+        }));
+        let error = cx.py.detach(|| moved.join().expect("the thread does not panic")).unwrap_err();
+        assert!(error.is_instance_of::<PyRuntimeError>(cx.py), "{error}");
+        assert!(error.to_string().contains("another thread"), "{error}");
+        assert_eq!(note.read(), None);
+        cx.event_loop.call_method0("close")?;
+        assert_eq!(note.read(), Some((thread::current().id(), true)));
     }
 
     fn when_python_drops_its_future_it_goes_on(cx: &Cx<'_>) {
@@ -289,29 +348,126 @@ async def all_of(futures):
         }
     }
 
-    fn inside_of_the_runtimes_local_executor_that_polls_it(cx: &Cx<'_>) {
-        let Some(run_locally) = RUN_LOCALLY else {
-            let refused = local_future_into_py_with_loop(cx.event_loop.clone(), cx.tracked(stays()));
-            is_refused(cx.py, refused);
-            return Ok(());
-        };
+    fn scope_local_puts_its_locals_around_each_poll_of_a_future_that_holds_an_rc(cx: &Cx<'_>) {
         let locals = TaskLocals::new(cx.event_loop.clone()).copy_context(cx.py)?;
+        let inner = locals.context(cx.py).unbind();
+        let future = cx.spawn_local(move || async move {
+            let (outer, seen) = (context(), Rc::new(Cell::new(0)));
+            let counts = Rc::clone(&seen);
+            let polls = scope_local(locals, async move {
+                for _ in 0..3 {
+                    assert!(context().is(&inner));
+                    counts.set(counts.get() + 1);
+                    sleep(Duration::from_millis(1)).await;
+                }
+                stays().await
+            });
+            let polls = polls.await?;
+            assert!(context().is(&outer));
+            Ok((seen.get(), polls))
+        })?;
+        assert_eq!(cx.run(&future)?.extract::<(usize, usize)>()?, (3, 4));
+        no_locals_are_left(cx)?;
+    }
+
+    fn inside_of_the_runtimes_local_executor_that_polls_it(cx: &Cx<'_>) {
         let counters = Arc::clone(&cx.counters);
-        let (done, is_done) = oneshot::channel();
-        let thread = thread::spawn(move || {
-            run_locally(Box::pin(scope(locals, async move {
-                let start = |py: Python<'_>| {
-                    into_future(local_future_into_py(py, Tracked::new(&counters, stays()))?)
-                };
-                let value = match Python::attach(start) {
-                    Ok(python) => python.await,
-                    Err(error) => Err(error),
-                };
-                done.send(value).expect("the test waits for it");
-            })));
+        let event_loop = cx.event_loop.clone().unbind();
+        let polls = in_local_executor(cx, move || async move {
+            let tracked = || Tracked::new(&counters, stays());
+            let plain = awaited(|py| local_future_into_py(py, tracked())).await?;
+            let of_loop = awaited(|py| {
+                local_future_into_py_with_loop(event_loop.bind(py).clone(), tracked())
+            });
+            let of_loop = of_loop.await?;
+            let of_locals = awaited(|py| {
+                local_future_into_py_with_locals(py, event_loop.bind(py).into(), tracked())
+            });
+            Ok([plain, of_loop, of_locals.await?])
+        })?;
+        for polls in polls.into_iter().flatten() {
+            assert_eq!(polls.extract::<usize>(cx.py)?, 4);
+        }
+    }
+
+    fn inside_of_the_runtimes_local_executor_cancelling_drops_it_on_its_thread(cx: &Cx<'_>) {
+        let python = cx.module(c"
+import asyncio
+
+async def cancel(future):
+    future.cancel()
+    await asyncio.wait([future])
+    return future.cancelled()
+")?;
+        let cancel = python.getattr("cancel")?.unbind();
+        let counters = Arc::clone(&cx.counters);
+        in_local_executor(cx, || async move {
+            let (note, (polled, is_polled)) = (Note::default(), oneshot::channel());
+            let notes = note.clone();
+            let future = Tracked::new(&counters, async {
+                let _notes = Rc::new(NotesInDrop { note: notes, context: context() });
+                polled.send(()).expect("the test waits for it");
+                pending::<PyResult<()>>().await
+            });
+            let future = Python::attach(|py| local_future_into_py(py, future).map(Bound::unbind))?;
+            is_polled.await.expect("it is polled");
+            assert_eq!(note.read(), None);
+            let cancelled = awaited(|py| cancel.bind(py).call1((future,))).await?;
+            assert!(Python::attach(|py| cancelled.extract::<bool>(py))?);
+            while note.read().is_none() {
+                yield_now().await;
+            }
+            assert_eq!(note.read(), Some((thread::current().id(), true)));
+            Ok(())
+        })?;
+    }
+
+    fn inside_of_the_runtimes_local_executor_its_panic_raises_rust_panic(cx: &Cx<'_>) {
+        let counters = Arc::clone(&cx.counters);
+        in_local_executor(cx, || async move {
+            let future = Tracked::new(&counters, async {
+                yield_now().await;
+                if true {
+                    panic!("on purpose: in a local executor");
+                }
+                Ok(())
+            });
+            let error = awaited(|py| local_future_into_py(py, future)).await.unwrap_err();
+            assert!(Python::attach(|py| error.is_instance_of::<RustPanic>(py)), "{error}");
+            assert!(error.to_string().contains("on purpose: in a local executor"), "{error}");
+            Ok(())
+        })?;
+    }
+
+    fn when_the_runtimes_local_executor_ends_before_it_the_error_says_so(cx: &Cx<'_>) {
+        let counters = Arc::clone(&cx.counters);
+        let future = in_local_executor(cx, || async move {
+            let future = Tracked::new(&counters, pending::<PyResult<()>>());
+            Python::attach(|py| local_future_into_py(py, future).map(Bound::unbind))
+        })?;
+        if let Some(future) = future {
+            let error = cx.run(future.bind(cx.py)).unwrap_err();
+            assert!(error.is_instance_of::<RuntimeStopped>(cx.py), "{error}");
+        }
+    }
+
+    fn where_the_loop_runs_inside_of_a_local_executor_the_loop_polls_it(cx: &Cx<'_>) {
+        let python = cx.module(c"async def main(function):\n    return await function()")?;
+        let counters = Arc::clone(&cx.counters);
+        let function = PyCFunction::new_closure(cx.py, None, None, move |args, _| {
+            local_future_into_py(args.py(), Tracked::new(&counters, stays())).map(Bound::unbind)
+        })?;
+        let main = python.call_method1("main", (function,))?.unbind();
+        let event_loop = cx.event_loop.clone().unbind();
+        // While the loop runs, the local executor stands still.
+        let run = move || Python::attach(|py| {
+            let polls = event_loop.call_method1(py, "run_until_complete", (main,));
+            assert_eq!(polls.and_then(|polls| polls.extract::<usize>(py)).expect("it is polled"), 4);
         });
-        let polls = cx.wait_for(is_done)??;
-        assert_eq!(polls.extract::<usize>(cx.py)?, 4);
+        let thread = thread::spawn(move || match RUN_LOCALLY {
+            Some(run_locally) => run_locally(Box::pin(async { run() })),
+            None => run(),
+        });
         cx.py.detach(|| thread.join().expect("the thread does not panic"));
     }
 

@@ -139,6 +139,9 @@ fn run_on(venv: &Venv<'_>, mut extent: Extent, names: &[String]) -> Result<Strin
     let Ok(steps) = steps::select(steps(venv, extent), names) else {
         return Ok("has none of these steps".to_owned());
     };
+    if steps.is_empty() {
+        return Ok("was not tested: there is no step that it can run".to_owned());
+    }
     let outcomes = steps::run_all(steps);
     steps::report(&outcomes)?;
     Ok(format!("passed all of {} steps", outcomes.len()))

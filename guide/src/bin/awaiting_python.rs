@@ -1,4 +1,4 @@
-//! "Awaiting an Async Python Function in Rust": the function is in `python/example.py`.
+//! "Awaiting an Async Python Function in Rust": the function is in `python/library/example.py`.
 
 use pyo3::prelude::*;
 

@@ -23,7 +23,7 @@ where
     };
     let spawned = silently(|| drop(tokio::task::spawn_local(task)));
     match (spawned, slot.take()) {
-        (Err(_), Some(future)) => Err(future),
+        (None, Some(future)) => Err(future),
         (_, future) => {
             slot.set(future);
             Ok(())
