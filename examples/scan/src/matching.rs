@@ -60,8 +60,14 @@ impl FromPyObject<'_, '_> for Pattern {
 pub(crate) struct SearchedFile {
     path: PathBuf,
     bytes: Vec<u8>,
-    spans: Vec<Range<usize>>,
+    places: Vec<Place>,
     is_utf8: bool,
+}
+
+#[derive(Debug)]
+struct Place {
+    line: usize,
+    span: Range<usize>,
 }
 
 impl SearchedFile {
@@ -73,13 +79,20 @@ impl SearchedFile {
     ) -> io::Result<Self> {
         let bytes = fs::read(&path)?;
         let found = pattern.0.find_iter(&bytes).take_while(|_| is_wanted());
-        let spans = found.map(|found| found.range()).collect();
-        let is_utf8 = std::str::from_utf8(&bytes).is_ok();
+        let mut line = 1;
+        let mut counted = 0;
+        let places = found.map(|found| {
+            let passed = &bytes[counted..found.start()];
+            line += passed.iter().filter(|&&byte| byte == b'\n').count();
+            counted = found.start();
+            let span = found.range();
+            Place { line, span }
+        });
         Ok(Self {
+            places: places.collect(),
+            is_utf8: std::str::from_utf8(&bytes).is_ok(),
             path,
             bytes,
-            spans,
-            is_utf8,
         })
     }
 
@@ -87,42 +100,35 @@ impl SearchedFile {
         self.is_utf8
     }
 
+    /// In their order.
     pub(crate) fn into_matches(self) -> FileMatches {
         FileMatches {
             path: self.path,
             bytes: self.bytes,
-            spans: self.spans.into_iter(),
-            line: 1,
-            counted: 0,
+            places: self.places.into_iter(),
         }
     }
 }
 
-/// The matches in a file, in their order.
+/// The matches in a file.
 #[derive(Debug)]
 pub(crate) struct FileMatches {
     path: PathBuf,
     bytes: Vec<u8>,
-    spans: vec::IntoIter<Range<usize>>,
-    /// The line of the last match, and how far lines were counted for it.
-    line: usize,
-    counted: usize,
+    places: vec::IntoIter<Place>,
 }
 
 impl Iterator for FileMatches {
     type Item = Match;
 
     fn next(&mut self) -> Option<Match> {
-        let Range { start, end } = self.spans.next()?;
-        let passed = &self.bytes[self.counted..start];
-        self.line += passed.iter().filter(|&&byte| byte == b'\n').count();
-        self.counted = start;
+        let Place { line, span } = self.places.next()?;
         Some(Match {
             path: self.path.clone(),
-            line: self.line,
-            start,
-            end,
-            text: String::from_utf8_lossy(line_around(&self.bytes, start)).into_owned(),
+            line,
+            start: span.start,
+            end: span.end,
+            text: String::from_utf8_lossy(line_around(&self.bytes, span.start)).into_owned(),
         })
     }
 }
