@@ -1,12 +1,13 @@
-//! A directory tree is searched by Rust, on tokio, and Python hears of every match.
+//! A directory tree is searched by Rust, on tokio, and Python gets the matches.
 //!
-//! A search is one Rust future: the walk feeds it paths, it has a bounded number of files searched
-//! at once on tokio's blocking threads, and it awaits the async Python function for every match.
-//! So it needs no code for stopping. Whatever ends it early (Python cancels it, a callback raises)
-//! drops the future, and with it the callbacks that it awaits and the walk's channel.
+//! A search is futures and streams, and each thread that works for it has a channel to them. So nothing has to be told to stop.
+//! Whatever ends a search early (`break`, the end of an `async with`, a task that is cancelled, a callback that raises) drops
+//! what waits, and a thread whose channel is closed ends.
 
+mod blocking;
 mod matching;
 mod progress;
+mod scan;
 mod search;
 
 use pyo3::prelude::*;
@@ -15,5 +16,9 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _scan {
     #[pymodule_export]
-    use crate::{matching::Match, progress::Progress, search::search};
+    use crate::{
+        matching::Match,
+        progress::Progress,
+        scan::{Scan, matches_in, scan},
+    };
 }

@@ -1,10 +1,6 @@
 //! One file: its bytes, and the matches in them.
 
-use std::{
-    fs, io,
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, ops::Range, path::PathBuf, vec};
 
 use pyo3::{exceptions::PyValueError, prelude::*};
 use regex::bytes::{Regex, RegexBuilder};
@@ -35,12 +31,27 @@ impl Match {
     }
 }
 
-/// `\w`, `\b`, `\s` and `\d` mean ASCII, as they do in Python's `re` on bytes.
-pub(crate) fn compile(pattern: &str) -> PyResult<Regex> {
-    RegexBuilder::new(pattern)
-        .unicode(false)
-        .build()
-        .map_err(|error| PyValueError::new_err(format!("cannot search for {pattern:?}: {error}")))
+/// A regular expression, in which `\w`, `\b`, `\s` and `\d` mean ASCII, as they do in Python's `re` on bytes.
+#[derive(Debug)]
+pub(crate) struct Pattern(Regex);
+
+impl Pattern {
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// It is compiled where it is an argument: what is wrong with it is raised by the call.
+impl FromPyObject<'_, '_> for Pattern {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let pattern: String = object.extract()?;
+        let regex = RegexBuilder::new(&pattern).unicode(false).build();
+        regex.map(Self).map_err(|error| {
+            PyValueError::new_err(format!("cannot search for {pattern:?}: {error}"))
+        })
+    }
 }
 
 /// A file that has been searched. Where its matches are is known; a [`Match`] is only made when it
@@ -49,21 +60,39 @@ pub(crate) fn compile(pattern: &str) -> PyResult<Regex> {
 pub(crate) struct SearchedFile {
     path: PathBuf,
     bytes: Vec<u8>,
-    spans: Vec<Range<usize>>,
+    places: Vec<Place>,
     is_utf8: bool,
 }
 
+#[derive(Debug)]
+struct Place {
+    line: usize,
+    span: Range<usize>,
+}
+
 impl SearchedFile {
-    /// Reads the file and searches it. Blocks.
-    pub(crate) fn read(path: &Path, regex: &Regex) -> io::Result<Self> {
-        let bytes = fs::read(path)?;
-        let spans = regex.find_iter(&bytes).map(|found| found.range()).collect();
-        let is_utf8 = std::str::from_utf8(&bytes).is_ok();
+    /// Reads the file and searches it. Blocks, and gives up once it is not wanted any more.
+    pub(crate) fn read(
+        path: PathBuf,
+        pattern: &Pattern,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> io::Result<Self> {
+        let bytes = fs::read(&path)?;
+        let found = pattern.0.find_iter(&bytes).take_while(|_| is_wanted());
+        let mut line = 1;
+        let mut counted = 0;
+        let places = found.map(|found| {
+            let passed = &bytes[counted..found.start()];
+            line += passed.iter().filter(|&&byte| byte == b'\n').count();
+            counted = found.start();
+            let span = found.range();
+            Place { line, span }
+        });
         Ok(Self {
-            path: path.to_owned(),
+            places: places.collect(),
+            is_utf8: std::str::from_utf8(&bytes).is_ok(),
+            path,
             bytes,
-            spans,
-            is_utf8,
         })
     }
 
@@ -71,36 +100,49 @@ impl SearchedFile {
         self.is_utf8
     }
 
-    pub(crate) fn matches(&self) -> impl Iterator<Item = Match> {
-        let mut line = 1;
-        let mut counted = 0;
-        self.spans.iter().map(move |span| {
-            line += self.bytes[counted..span.start]
-                .iter()
-                .filter(|&&byte| byte == b'\n')
-                .count();
-            counted = span.start;
-            Match {
-                path: self.path.clone(),
-                line,
-                start: span.start,
-                end: span.end,
-                text: String::from_utf8_lossy(self.line_around(span.start)).into_owned(),
-            }
+    /// In their order.
+    pub(crate) fn into_matches(self) -> FileMatches {
+        FileMatches {
+            path: self.path,
+            bytes: self.bytes,
+            places: self.places.into_iter(),
+        }
+    }
+}
+
+/// The matches in a file.
+#[derive(Debug)]
+pub(crate) struct FileMatches {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    places: vec::IntoIter<Place>,
+}
+
+impl Iterator for FileMatches {
+    type Item = Match;
+
+    fn next(&mut self) -> Option<Match> {
+        let Place { line, span } = self.places.next()?;
+        Some(Match {
+            path: self.path.clone(),
+            line,
+            start: span.start,
+            end: span.end,
+            text: String::from_utf8_lossy(line_around(&self.bytes, span.start)).into_owned(),
         })
     }
+}
 
-    fn line_around(&self, position: usize) -> &[u8] {
-        let (before, after) = self.bytes.split_at(position);
-        let start = before
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |newline| newline + 1);
-        let end = after
-            .iter()
-            .position(|&byte| byte == b'\n')
-            .map_or(self.bytes.len(), |newline| position + newline);
-        let line = &self.bytes[start..end];
-        line.strip_suffix(b"\r").unwrap_or(line)
-    }
+fn line_around(bytes: &[u8], position: usize) -> &[u8] {
+    let (before, after) = bytes.split_at(position);
+    let start = before
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |newline| newline + 1);
+    let end = after
+        .iter()
+        .position(|&byte| byte == b'\n')
+        .map_or(bytes.len(), |newline| position + newline);
+    let line = &bytes[start..end];
+    line.strip_suffix(b"\r").unwrap_or(line)
 }

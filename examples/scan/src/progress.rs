@@ -11,7 +11,7 @@ use std::{
 use pyo3::prelude::*;
 
 /// How far a search has come. It may be read at any time, from any thread.
-#[pyclass(frozen, module = "scan")]
+#[pyclass(frozen, weakref, module = "scan")]
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     files_found: AtomicUsize,
@@ -47,11 +47,6 @@ impl Progress {
 /// What Python reads.
 #[pymethods]
 impl Progress {
-    #[new]
-    fn new() -> Self {
-        Self::default()
-    }
-
     /// The files that the walk has come to; the number of all once the walk is over.
     #[getter]
     fn files_found(&self) -> usize {
@@ -64,7 +59,7 @@ impl Progress {
         self.files_done.load(Relaxed)
     }
 
-    /// The matches that the callback is through with.
+    /// The matches that were given, or that the callback is through with.
     #[getter]
     fn matches(&self) -> usize {
         self.matches.load(Relaxed)

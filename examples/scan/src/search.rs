@@ -1,19 +1,20 @@
-//! The search: a walk, a bounded number of files at once, and a Python function awaited for every match.
+//! The search: a walk, a bounded number of files at once, and what becomes of their matches.
 
-use std::{collections::HashSet, ffi::OsString, path::PathBuf, sync::Arc};
+use std::{collections::HashSet, ffi::OsString, fs, path::PathBuf, sync::Arc};
 
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use pyo3::{
-    exceptions::{PyRuntimeError, PyValueError},
-    prelude::*,
+use futures_util::{
+    Stream, StreamExt, TryStreamExt,
+    future::{AbortRegistration, Abortable, ready},
+    stream::{self, BoxStream},
 };
-use pyo3_asyncio::tokio::{future_into_py, into_future};
-use regex::bytes::Regex;
+use pyo3::{exceptions::PyRuntimeError, prelude::*};
+use pyo3_asyncio::tokio::into_future;
 use tokio::{sync::mpsc, task::spawn_blocking};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::{
-    matching::{Match, SearchedFile, compile},
+    blocking::{on_thread, os_error, reason},
+    matching::{FileMatches, Match, Pattern, SearchedFile},
     progress::Progress,
 };
 
@@ -21,67 +22,62 @@ use crate::{
 /// a progress bar wants, and no further, for a tree may have more paths than fit into memory.
 const PATHS_AHEAD: usize = 4096;
 
-/// Searches the files below `root` for `pattern`, and awaits `on_match` for every match.
-#[pyfunction]
-#[pyo3(signature = (root, pattern, on_match, *, suffix="", skip=HashSet::new(), concurrency=16, progress=None))]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "in Python all but three are keywords with a default"
-)]
-pub(crate) fn search<'py>(
-    py: Python<'py>,
-    root: PathBuf,
-    pattern: &str,
-    on_match: Py<PyAny>,
-    suffix: &str,
-    skip: HashSet<OsString>,
-    concurrency: usize,
-    progress: Option<Py<Progress>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    if concurrency == 0 {
-        return Err(PyValueError::new_err(
-            "concurrency is 0: at least one file has to be searched at a time",
-        ));
-    }
-    let regex = compile(pattern)?;
-    // Python's own errors for a root that cannot be listed, with the path in them.
-    py.import("os")?
-        .call_method1("scandir", (&root,))?
-        .call_method0("close")?;
-    let progress = match progress {
-        Some(progress) => progress,
-        None => Py::new(py, Progress::default())?,
-    };
-    let result = progress.clone_ref(py);
-    let search = Arc::new(Search {
-        root,
-        regex,
-        on_match,
-        suffix: suffix.to_owned(),
-        skip,
-        progress,
-    });
-    future_into_py(py, async move {
-        search.run(concurrency).await?;
-        Ok(result)
-    })
-}
-
-/// What the walk, the blocking threads and the future share.
-struct Search {
-    root: PathBuf,
-    regex: Regex,
-    on_match: Py<PyAny>,
-    suffix: String,
-    skip: HashSet<OsString>,
-    progress: Py<Progress>,
+/// What is searched for, and where. The walk, the blocking threads and the futures share it.
+pub(crate) struct Search {
+    pub(crate) root: PathBuf,
+    pub(crate) pattern: Pattern,
+    pub(crate) suffix: String,
+    pub(crate) skip: HashSet<OsString>,
+    pub(crate) concurrency: usize,
+    pub(crate) progress: Py<Progress>,
 }
 
 impl Search {
-    async fn run(self: &Arc<Self>, concurrency: usize) -> PyResult<()> {
+    /// Errors as Python does if the root cannot be listed.
+    pub(crate) async fn check_root(&self) -> PyResult<()> {
+        let root = self.root.clone();
+        let listed = on_thread(move |_| fs::read_dir(root)).await;
+        listed
+            .map(drop)
+            .map_err(|error| os_error(&error, &self.root))
+    }
+
+    /// Begins to search. While nobody asks for the next match, no file is begun.
+    pub(crate) async fn matches(
+        self: &Arc<Self>,
+        registration: AbortRegistration,
+    ) -> PyResult<Matches> {
+        self.check_root().await?;
+        let search = Arc::clone(self);
+        let files = self
+            .files()
+            .map(move |path| Arc::clone(&search).search_file(path))
+            .buffer_unordered(self.concurrency)
+            .filter_map(ready);
+        Ok(Matches {
+            search: Arc::clone(self),
+            files: Abortable::new(files.boxed(), registration),
+            file: None,
+        })
+    }
+
+    /// Awaits `on_match` for every match: in their order for those of one file, side by side for those of different files.
+    pub(crate) async fn each(self: &Arc<Self>, on_match: &Py<PyAny>) -> PyResult<()> {
+        self.check_root().await?;
+        let each_in_file = async |path| {
+            let Some(file) = Arc::clone(self).search_file(path).await else {
+                return Ok(());
+            };
+            for found in file.into_matches() {
+                call(on_match, found).await?;
+                self.progress.get().match_handled();
+            }
+            self.progress.get().file_done();
+            Ok(())
+        };
         self.files()
             .map(Ok)
-            .try_for_each_concurrent(concurrency, |path| self.search_file(path))
+            .try_for_each_concurrent(self.concurrency, each_in_file)
             .await
     }
 
@@ -102,9 +98,7 @@ impl Search {
                     Ok(_) => {}
                     Err(error) => {
                         let path = error.path().unwrap_or(&search.root).to_owned();
-                        let reason = error
-                            .io_error()
-                            .map_or_else(|| error.to_string(), ToString::to_string);
+                        let reason = error.io_error().map_or_else(|| error.to_string(), reason);
                         search.progress.get().file_unreadable(path, reason);
                     }
                 }
@@ -126,38 +120,56 @@ impl Search {
         entry.file_type().is_file() && name.ends_with(self.suffix.as_bytes())
     }
 
-    async fn search_file(self: &Arc<Self>, path: PathBuf) -> PyResult<()> {
-        let progress = self.progress.get();
-        let searched = spawn_blocking({
-            let search = Arc::clone(self);
-            let path = path.clone();
-            move || SearchedFile::read(&path, &search.regex)
+    /// Searches a file, on a blocking thread. None if it cannot be read.
+    async fn search_file(self: Arc<Self>, path: PathBuf) -> Option<SearchedFile> {
+        let searched = on_thread({
+            let (search, path) = (Arc::clone(&self), path.clone());
+            move |is_wanted| SearchedFile::read(path, &search.pattern, is_wanted)
         });
-        match searched
-            .await
-            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?
-        {
+        let progress = self.progress.get();
+        match searched.await {
             Ok(file) => {
-                for found in file.matches() {
-                    self.handle(found).await?;
-                }
                 if !file.is_utf8() {
                     progress.file_undecodable(path);
                 }
+                Some(file)
             }
-            Err(error) => progress.file_unreadable(path, error.to_string()),
+            Err(error) => {
+                progress.file_unreadable(path, reason(&error));
+                progress.file_done();
+                None
+            }
         }
-        progress.file_done();
-        Ok(())
     }
+}
 
-    /// Calls the Python function and awaits what it returns.
-    async fn handle(&self, found: Match) -> PyResult<()> {
-        // Not `attach`, which panics where there is no interpreter: Ctrl-C can end Python while this runs.
-        let handled = Python::try_attach(|py| into_future(self.on_match.bind(py).call1((found,))?))
-            .unwrap_or_else(|| Err(PyRuntimeError::new_err("Python has ended")))?;
-        handled.await?;
-        self.progress.get().match_handled();
-        Ok(())
+/// Calls the Python function and awaits what it returns.
+async fn call(on_match: &Py<PyAny>, found: Match) -> PyResult<()> {
+    // Not `attach`, which panics where there is no interpreter: Ctrl-C can end Python while this runs.
+    let handled = Python::try_attach(|py| into_future(on_match.bind(py).call1((found,))?))
+        .unwrap_or_else(|| Err(PyRuntimeError::new_err("Python has ended")))?;
+    handled.await.map(drop)
+}
+
+/// The matches one after another, those of a file together.
+pub(crate) struct Matches {
+    search: Arc<Search>,
+    files: Abortable<BoxStream<'static, SearchedFile>>,
+    file: Option<FileMatches>,
+}
+
+impl Matches {
+    pub(crate) async fn next(&mut self) -> Option<Match> {
+        let progress = self.search.progress.get();
+        loop {
+            if let Some(found) = self.file.as_mut().and_then(Iterator::next) {
+                progress.match_handled();
+                return Some(found);
+            }
+            if self.file.take().is_some() {
+                progress.file_done();
+            }
+            self.file = Some(self.files.next().await?.into_matches());
+        }
     }
 }

@@ -1,5 +1,5 @@
-"""A directory tree is searched for a regular expression by Rust, on tokio, and an async function hears of every match."""
+"""A directory tree is searched for a regular expression by Rust, on tokio, and async Python gets the matches."""
 
-from ._scan import Match, Progress, search
+from ._scan import Match, Progress, Scan, matches_in, scan
 
-__all__ = ["Match", "Progress", "search"]
+__all__ = ["Match", "Progress", "Scan", "matches_in", "scan"]

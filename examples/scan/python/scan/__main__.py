@@ -1,4 +1,4 @@
-"""Searches the standard library of the Python that runs it, in Rust and then in Python, and compares."""
+"""Searches the standard library of the Python that runs it, twice in Rust and then in Python, and compares."""
 
 import argparse
 import asyncio
@@ -72,16 +72,31 @@ async def program(arguments):
     out = Console(highlight=False, markup=False, soft_wrap=True)
     out.print(f"searching {arguments.root} for {arguments.pattern}")
     # Rust goes first: if the files have to come from the disk, it is Rust that waits for them.
-    rust = await measure("Rust on tokio", scan.search, scan.Progress(), arguments)
-    threads = await measure("Python's threads", scan.threads.search, scan.threads.Progress(), arguments)
-
+    outcomes = [
+        await measure("Rust, async for", scan.scan, by_iterating, arguments),
+        await measure("Rust, callbacks", scan.scan, by_callbacks, arguments),
+        await measure("Python's threads", scan.threads.Scan, by_callbacks, arguments),
+    ]
+    found = outcomes[0].matches
     if arguments.all:
-        for match in rust.matches:
+        for match in found:
             out.print(f"{match.path}:{match.line}: {match.text}")
     else:
-        out.print(table(rust.matches, Path(arguments.root)))
-    report(rust, threads, out)
-    return 0 if same(rust, threads) else 1
+        out.print(table(found, Path(arguments.root)))
+    report(outcomes, out)
+    return 0 if same(outcomes) else 1
+
+
+async def by_iterating(scanning, matches):
+    async for match in scanning:
+        matches.append(match)
+
+
+async def by_callbacks(scanning, matches):
+    async def on_match(match):
+        matches.append(match)
+
+    await scanning.each(on_match)
 
 
 @dataclass
@@ -92,30 +107,24 @@ class Outcome:
     seconds: float = 0.0
 
 
-async def measure(title, search, progress, arguments):
-    outcome = Outcome(title, progress)
-
-    async def on_match(match):
-        outcome.matches.append(match)
-
-    async with progress_bar(title, progress, arguments.progress):
-        started = time.perf_counter()
-        try:
-            searching = search(
-                arguments.root, arguments.pattern, on_match, suffix=arguments.suffix, skip=SKIP, progress=progress
-            )
-        except (OSError, ValueError) as error:
-            print(f"scan: {error}", file=sys.stderr)
-            sys.exit(2)
-        await searching
-        outcome.seconds = time.perf_counter() - started
+async def measure(title, make, search, arguments):
+    try:
+        scanning = make(arguments.root, arguments.pattern, suffix=arguments.suffix, skip=SKIP)
+        outcome = Outcome(title, scanning.progress)
+        async with progress_bar(title, scanning.progress, arguments.progress):
+            started = time.perf_counter()
+            await search(scanning, outcome.matches)
+            outcome.seconds = time.perf_counter() - started
+    except (OSError, ValueError) as error:
+        print(f"scan: {error}", file=sys.stderr)
+        sys.exit(2)
     outcome.matches.sort()
     return outcome
 
 
 @contextlib.asynccontextmanager
 async def progress_bar(title, progress, shown):
-    """Shows the progress on standard error, from a task of the same loop that the search calls back to."""
+    """Shows the progress on standard error, from a task of the same loop that the matches come to."""
     if not shown:
         yield
         return
@@ -173,29 +182,31 @@ def module_name(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-def report(rust, threads, out):
-    progress = rust.progress
-    out.print(f"{progress.files_done} files, {len(rust.matches)} matches")
+def report(outcomes, out):
+    progress = outcomes[0].progress
+    out.print(f"{progress.files_done} files, {progress.matches} matches")
     for path, reason in progress.unreadable:
         out.print(f"not searched: {path}: {reason}")
     if progress.undecodable:
         out.print(f"{len(progress.undecodable)} of the files are not UTF-8; they were searched as bytes")
-    for outcome in (rust, threads):
+    for outcome in outcomes:
         out.print(f"{outcome.title:16} {outcome.seconds:7.3f} s")
 
 
-def same(rust, threads):
-    """Whether both searches found the same; says on standard error what only one of them found."""
-    differences = [
-        f"only {one.title} found {match!r}"
-        for one, other in ((rust, threads), (threads, rust))
-        for match in sorted(set(one.matches) - set(other.matches))
-    ]
-    if len(rust.matches) != len(threads.matches) or rust.progress.files_done != threads.progress.files_done:
-        differences.append(f"the numbers of files or matches differ: {rust.progress}, {threads.progress}")
+def same(outcomes):
+    """Whether all searches found the same; says on standard error what only one of two found."""
+    differences = [difference for other in outcomes[1:] for difference in compare(outcomes[0], other)]
     for difference in differences:
         print(difference, file=sys.stderr)
     return not differences
+
+
+def compare(one, other):
+    for here, there in ((one, other), (other, one)):
+        for match in sorted(set(here.matches) - set(there.matches)):
+            yield f"{here.title} found {match!r}, and {there.title} did not"
+    if len(one.matches) != len(other.matches) or one.progress.files_done != other.progress.files_done:
+        yield f"the numbers of files or matches differ: {one.progress}, {other.progress}"
 
 
 if __name__ == "__main__":

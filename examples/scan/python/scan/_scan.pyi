@@ -1,32 +1,33 @@
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import final
 
-__all__ = ["Match", "Progress", "search"]
+__all__ = ["Match", "Progress", "Scan", "matches_in", "scan"]
 
-def search(
+def scan(
     root: str | os.PathLike[str],
     pattern: str,
-    on_match: Callable[[Match], Awaitable[object]],
     *,
     suffix: str = "",
     skip: AbstractSet[str] = ...,
     concurrency: int = 16,
-    progress: Progress | None = None,
-) -> asyncio.Future[Progress]:
-    r"""Searches the files below ``root`` for ``pattern``, and awaits ``on_match(match)`` for every match.
+) -> Scan:
+    r"""Searches the files below ``root`` for ``pattern``.
 
-    The search starts at once and gives ``progress``, then complete; pass one to watch the search with.
-    Cancel the future, and the search stops: the walk, the reading, and the callbacks that are being awaited.
+    Nothing runs before the scan that this returns is awaited, in one of these ways::
+
+        async for match in scan(root, pattern): ...
+
+        async with scan(root, pattern) as matches:
+            async for match in matches: ...
+
+        await scan(root, pattern).each(on_match)
 
     suffix: only files whose names end so are searched.
     skip: the names of directories that are not entered.
-    concurrency: as many files at most are searched at once. The callback is called for the matches of one
-        file in their order, each when the one before is through; for those of different files it runs at
-        the same time. While ``concurrency`` callbacks are waiting, nothing more is read.
+    concurrency: as many files at most are searched at once, and kept until their matches were given.
 
     The pattern is matched on bytes: ``\w``, ``\b``, ``\d`` and ``\s`` mean ASCII, and no file is passed over
     for its encoding. It is written in the syntax of Rust's ``regex``, which finds what ``re`` finds on bytes, but
@@ -37,10 +38,49 @@ def search(
 
     Symbolic links are not followed. Files and directories that cannot be read are listed in the progress.
 
-    ValueError: the pattern is wrong (the message shows where), or ``concurrency`` is 0.
-    FileNotFoundError, NotADirectoryError, PermissionError: ``root`` cannot be listed.
-    An exception that ``on_match`` raises ends the search, and is raised here.
+    ValueError, from the call: the pattern is wrong (the message shows where), or ``concurrency`` is 0.
+    FileNotFoundError, NotADirectoryError, PermissionError, from the first ``await``: ``root`` cannot be listed.
     """
+
+async def matches_in(path: str | os.PathLike[str], pattern: str) -> list[Match]:
+    """The matches in one file.
+
+    ValueError, from the call: the pattern is wrong.
+    OSError, from the ``await``: the file cannot be read.
+    """
+
+@final
+class Scan:
+    """A search. It runs once, and stops where nobody has a use for it any more.
+
+    The end of an ``async with`` stops it, and so do ``break`` and all else by which the last reference to it goes, and
+    the cancellation of the task that waits for it. Then the walk stops, and so do the threads that search, which
+    look for one match, or read one file, to the end.
+    """
+
+    @property
+    def progress(self) -> Progress:
+        """How far the search has come."""
+    def __aiter__(self) -> Scan: ...
+    async def __anext__(self) -> Match:
+        """The next match. Those of a file come together and in their order; the files in any order.
+
+        No more than ``concurrency`` files are read ahead. Several tasks may ask at once: each gets another match. A
+        cancellation while it waits ends the scan, as it ends an async generator.
+        """
+    async def each(self, on_match: Callable[[Match], Awaitable[object]]) -> None:
+        """Awaits ``on_match(match)`` for every match.
+
+        For the matches of one file it is called in their order, each when the one before is through; for those
+        of different files it runs at the same time. While ``concurrency`` callbacks are waiting, nothing more is read.
+        Cancel this, and the callbacks are cancelled. An exception that one raises ends the search, and is raised here.
+
+        RuntimeError: the scan has begun already.
+        """
+    async def __aenter__(self) -> Scan:
+        """The scan, if ``root`` can be listed."""
+    async def __aexit__(self, *_exception: object) -> None:
+        """Stops the search. Whoever waits for it in another task is told that this was the end."""
 
 @final
 class Match:
@@ -74,7 +114,6 @@ class Match:
 class Progress:
     """How far a search has come. It may be read at any time, from any thread."""
 
-    def __new__(cls) -> Progress: ...
     @property
     def files_found(self) -> int:
         """The files that the walk has come to; the number of all once the walk is over."""
@@ -83,7 +122,7 @@ class Progress:
         """The files that nothing is left to do for."""
     @property
     def matches(self) -> int:
-        """The matches that the callback is through with."""
+        """The matches that were given, or that the callback is through with."""
     @property
     def unreadable(self) -> list[tuple[Path, str]]:
         """The files and directories that could not be read, each with the reason."""

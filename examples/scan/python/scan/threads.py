@@ -11,7 +11,7 @@ from . import Match
 
 @dataclass
 class Progress:
-    """What `scan.Progress` is for `scan.search`."""
+    """What `scan.Progress` is for `scan.scan`."""
 
     files_found: int = 0
     files_done: int = 0
@@ -20,21 +20,26 @@ class Progress:
     undecodable: list = field(default_factory=list)
 
 
-async def search(root, pattern, on_match, *, suffix="", skip=frozenset(), concurrency=16, progress=None):
-    """Finds what `scan.search` finds."""
-    progress = Progress() if progress is None else progress
-    compiled = re.compile(pattern.encode())
-    paths = iter(await asyncio.to_thread(walk, root, suffix, skip, progress))
+class Scan:
+    """Finds what a `scan.Scan` finds."""
 
-    async def worker():
-        for path in paths:
-            for match in await asyncio.to_thread(matches_in, path, compiled, progress):
-                await on_match(match)
-                progress.matches += 1
-            progress.files_done += 1
+    def __init__(self, root, pattern, *, suffix="", skip=frozenset(), concurrency=16):
+        self.progress = Progress()
+        self.pattern = re.compile(pattern.encode())
+        self.where = root, suffix, skip, self.progress
+        self.concurrency = concurrency
 
-    await asyncio.gather(*(worker() for _ in range(concurrency)))
-    return progress
+    async def each(self, on_match):
+        paths = iter(await asyncio.to_thread(walk, *self.where))
+
+        async def worker():
+            for path in paths:
+                for match in await asyncio.to_thread(matches_in, path, self.pattern, self.progress):
+                    await on_match(match)
+                    self.progress.matches += 1
+                self.progress.files_done += 1
+
+        await asyncio.gather(*(worker() for _ in range(self.concurrency)))
 
 
 def walk(root, suffix, skip, progress):

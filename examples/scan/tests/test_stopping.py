@@ -1,0 +1,177 @@
+"""Whatever ends a scan early leaves nothing that runs."""
+
+import asyncio
+import os
+
+import pytest
+from support import SLOW, SLOW_PATTERN, by_iterating, last_of, plant, until
+
+import scan
+
+
+async def breaks(scanning):
+    async for _ in scanning:
+        break
+
+
+async def raises(scanning):
+    async for _ in scanning:
+        raise LookupError
+
+
+async def leaves(scanning):
+    async with scanning as matches:
+        await breaks(matches)
+
+
+async def drops(scanning):
+    await scanning.__anext__()
+
+
+async def is_cancelled(scanning):
+    async for _ in scanning:
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+
+async def cancels_the_callbacks(scanning, busy):
+    async def on_match(match):
+        await until(busy)
+        searching.cancel()
+        await asyncio.Event().wait()
+
+    searching = asyncio.ensure_future(scanning.each(on_match))
+    await searching
+
+
+async def raises_in_a_callback(scanning, busy):
+    async def on_match(match):
+        await until(busy)
+        raise LookupError
+
+    await scanning.each(on_match)
+
+
+ITERATING = [breaks, raises, leaves, drops, is_cancelled]
+CALLING = [cancels_the_callbacks, raises_in_a_callback]
+
+
+async def stop(scanning, way, busy):
+    """Stops a scan once it is as busy as that."""
+    if way in CALLING:
+        stopped = way(scanning, busy)
+    else:
+        await scanning.__anext__()
+        await until(busy)
+        stopped = asyncio.ensure_future(way(scanning))
+    try:
+        await stopped
+    except (LookupError, asyncio.CancelledError):
+        pass
+
+
+@pytest.mark.parametrize("way", ITERATING + CALLING)
+def test_the_walk_ends(run, large, way):
+    async def main():
+        scanning = scan.scan(large, "needle")
+        progress_is_gone = last_of(scanning)
+        # It gets no further before there is room.
+        await stop(scanning, way, lambda: scanning.progress.files_found > 4096)
+        del scanning
+        await progress_is_gone()
+
+    run(main())
+
+
+@pytest.mark.parametrize("way", ITERATING + CALLING)
+def test_the_threads_that_search_end(run, tmp_path, way):
+    plant(tmp_path, SLOW)
+
+    async def main():
+        scanning = scan.scan(tmp_path, SLOW_PATTERN, concurrency=3)
+        progress_is_gone = last_of(scanning)
+        await stop(scanning, way, lambda: scanning.progress.files_found == 3)
+        del scanning
+        await progress_is_gone()
+
+    run(main())
+
+
+def test_a_task_that_is_cancelled_while_it_waits_for_a_match_ends_all(run, tmp_path):
+    plant(tmp_path, SLOW)
+
+    async def main():
+        scanning = scan.scan(tmp_path, SLOW_PATTERN, concurrency=3)
+        progress_is_gone = last_of(scanning)
+        given = []
+        waiting = asyncio.ensure_future(by_iterating(scanning, given))
+        del scanning
+        await until(lambda: len(given) == 2)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await progress_is_gone()
+
+    run(main())
+
+
+def test_a_scan_that_nobody_awaits_is_nothing_but_an_object(run, tmp_path):
+    async def main():
+        scanning = scan.scan(tmp_path, "needle")
+        progress_is_gone = last_of(scanning)
+        del scanning
+        await progress_is_gone()
+
+    run(main())
+
+
+def test_the_end_of_the_block_ends_the_walk_also_if_the_scan_is_kept(run, large):
+    def is_open():
+        links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+        return str(large) in [os.readlink(link) for link in links if os.path.lexists(link)]
+
+    async def main():
+        scanning = scan.scan(large, "needle")
+        async with scanning:
+            await scanning.__anext__()
+            await until(lambda: scanning.progress.files_found > 4096)
+            assert is_open()
+        await until(lambda: not is_open())
+        assert scanning.progress.files_found < len(os.listdir(large))
+        assert [match async for match in scanning] == []
+
+    run(main())
+
+
+def test_the_end_of_the_block_is_the_end_for_who_waits_in_another_task(run, tmp_path):
+    plant(tmp_path, SLOW)
+
+    async def iterate(scanning, given):
+        await by_iterating(scanning, given)
+
+    async def call(scanning, given):
+        async def on_match(match):
+            given.append(match)
+
+        await scanning.each(on_match)
+
+    async def main():
+        for wait in (iterate, call):
+            scanning = scan.scan(tmp_path, SLOW_PATTERN, concurrency=3)
+            given = []
+            async with scanning:
+                waiting = asyncio.ensure_future(wait(scanning, given))
+                await until(lambda: len(given) == 2)
+            await waiting
+            assert len(given) == 2
+
+    run(main())
+
+
+def test_an_exception_comes_out_of_the_block(run, tmp_path):
+    async def main():
+        with pytest.raises(LookupError):
+            async with scan.scan(tmp_path, "needle"):
+                raise LookupError
+
+    run(main())
