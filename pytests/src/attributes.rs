@@ -151,6 +151,13 @@ macro_rules! exported {
                 pass_or_clean_up(cancel, gate, clean, log).await
             }
 
+            /// Panics in its second poll.
+            #[pyo3_asyncio::$runtime::pyfunction(eager_start)]
+            pub(crate) async fn eager_panic() {
+                smol::future::yield_now().await;
+                panic!("in the second poll");
+            }
+
             fn thread_name() -> String {
                 format!("{:?}", thread::current().id())
             }
@@ -380,7 +387,7 @@ macro_rules! exported {
             pub(crate) mod exported {
                 #[pymodule_export]
                 use super::{
-                    Counter, Empty, Shared, UpTo, add, add_twice, count_given,
+                    Counter, Empty, Shared, UpTo, add, add_twice, count_given, eager_panic,
                     eager_pass_or_clean_up, eager_pass_through, eager_polling_thread, everything,
                     inline, length_of, nothing, nothing_or_error, pass_or_clean_up, pass_through,
                     polling_thread, private_name, reject, reply, surroundings, this_thread,

@@ -245,7 +245,7 @@ def test_ending_an_eager_function_that_is_not_ready_drops_it(exported, rust, run
 
 
 @both_ways
-def test_a_panic_of_the_second_poll_is_the_eager_functions(exported, rust, run, capfd, cancellable):
+def test_a_panic_after_the_first_poll_is_the_eager_functions(exported, rust, run, capfd, cancellable):
     async def main():
         coroutine, gate = eager(exported, rust, cancellable)
         task = asyncio.ensure_future(coroutine)
@@ -256,6 +256,12 @@ def test_a_panic_of_the_second_poll_is_the_eager_functions(exported, rust, run, 
         gate.wait_until_dropped()
 
     run(main())
+    assert "panicked at" in capfd.readouterr().err
+
+
+def test_a_panic_of_the_second_poll_is_the_eager_functions(exported, rust, run, capfd):
+    with pytest.raises(rust.RustPanic, match="in the second poll"):
+        run(exported.eager_panic())
     assert "panicked at" in capfd.readouterr().err
 
 
