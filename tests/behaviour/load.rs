@@ -1,6 +1,5 @@
 //! Many crossings at once.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use futures_lite::future::yield_now;
@@ -91,34 +90,39 @@ async def main(echo, through_rust):
     Ok(())
 }
 
+/// How Rust's await of a Python task ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Value,
+    Cancelled,
+    GivenUp,
+    Detached,
+}
+
 /// What became of the tasks that Rust awaited.
-#[derive(Default)]
 struct Outcomes {
-    values: AtomicUsize,
-    cancelled: AtomicUsize,
-    given_up: AtomicUsize,
-    detached: AtomicUsize,
+    /// Of each, by its number.
+    ends: Mutex<Vec<Vec<End>>>,
     wrong: Mutex<Vec<String>>,
 }
 
 impl Outcomes {
-    fn count(&self) -> usize {
-        [
-            &self.values,
-            &self.cancelled,
-            &self.given_up,
-            &self.detached,
-        ]
-        .map(|count| count.load(Relaxed))
-        .iter()
-        .sum()
+    fn of(awaits: usize) -> Self {
+        Self {
+            ends: Mutex::new(vec![Vec::new(); awaits]),
+            wrong: Mutex::default(),
+        }
+    }
+
+    fn note(&self, number: usize, end: End) {
+        self.ends.lock().expect("noting does not panic")[number].push(end);
     }
 }
 
 /// Awaits a Python task, or gives it up after some turns, or lets it run on.
 async fn await_or_not(
     task: pyo3_asyncio::PyTask,
-    value: usize,
+    number: usize,
     choice: u64,
     turns: u64,
     outcomes: Arc<Outcomes>,
@@ -127,33 +131,32 @@ async fn await_or_not(
         0 => {
             echo((), turns).await?;
             drop(task);
-            outcomes.given_up.fetch_add(1, Relaxed);
+            outcomes.note(number, End::GivenUp);
         }
         1 => {
             task.detach();
-            outcomes.detached.fetch_add(1, Relaxed);
+            outcomes.note(number, End::Detached);
         }
         2 => tokio::select! {
             biased;
-            outcome = task => settle(outcome, value, &outcomes),
-            _ = echo((), turns) => {
-                outcomes.given_up.fetch_add(1, Relaxed);
-            }
+            outcome = task => settle(outcome, number, &outcomes),
+            _ = echo((), turns) => outcomes.note(number, End::GivenUp),
         },
-        _ => settle(task.await, value, &outcomes),
+        _ => settle(task.await, number, &outcomes),
     }
     Ok(())
 }
 
-fn settle(outcome: PyResult<Py<PyAny>>, value: usize, outcomes: &Outcomes) {
+/// The value of each is its number.
+fn settle(outcome: PyResult<Py<PyAny>>, number: usize, outcomes: &Outcomes) {
     Python::attach(|py| {
         let error = match outcome {
             Ok(result) => match result.extract::<usize>(py) {
-                Ok(result) if result == value => {
-                    outcomes.values.fetch_add(1, Relaxed);
+                Ok(result) if result == number => {
+                    outcomes.note(number, End::Value);
                     return;
                 }
-                _ => format!("{value} became {result}"),
+                _ => format!("{number} became {result}"),
             },
             Err(error)
                 if error
@@ -161,7 +164,7 @@ fn settle(outcome: PyResult<Py<PyAny>>, value: usize, outcomes: &Outcomes) {
                     .name()
                     .is_ok_and(|name| name == "CancelledError") =>
             {
-                outcomes.cancelled.fetch_add(1, Relaxed);
+                outcomes.note(number, End::Cancelled);
                 return;
             }
             Err(error) => error.to_string(),
@@ -259,16 +262,16 @@ async def echo(value, turns, cancel):
     finally:
         ended += 1
 ")?;
-        let outcomes = Arc::new(Outcomes::default());
+        let outcomes = Arc::new(Outcomes::of(TOTAL / 2));
         let mut random = Random(2);
-        for _ in 0..TOTAL / 2 / CHUNK {
+        for chunk in 0..TOTAL / 2 / CHUNK {
             let mut awaiting = Vec::new();
-            for value in 0..CHUNK {
+            for number in chunk * CHUNK..(chunk + 1) * CHUNK {
                 let (turns, cancel) = (random.below(4), random.below(4) == 0);
-                let task = cx.start(python.call_method1("echo", (value, turns, cancel))?)?;
+                let task = cx.start(python.call_method1("echo", (number, turns, cancel))?)?;
                 let outcomes = Arc::clone(&outcomes);
                 let (choice, turns) = (random.below(6), random.below(40));
-                let awaits = cx.tracked(await_or_not(task, value, choice, turns, outcomes));
+                let awaits = cx.tracked(await_or_not(task, number, choice, turns, outcomes));
                 awaiting.push(spawn(awaits));
             }
             cx.block_on(async {
@@ -281,9 +284,10 @@ async def echo(value, turns, cancel):
         cx.catch_up()?;
         let wrong = outcomes.wrong.lock().expect("noting does not panic");
         assert!(wrong.is_empty(), "{wrong:?}");
-        assert_eq!(outcomes.count(), TOTAL / 2);
-        for count in [&outcomes.values, &outcomes.cancelled, &outcomes.given_up] {
-            assert!(count.load(Relaxed) > 0, "each end occurs");
+        let ends = outcomes.ends.lock().expect("noting does not panic");
+        assert!(ends.iter().all(|ends| ends.len() == 1), "each await ends once");
+        for end in [End::Value, End::Cancelled, End::GivenUp, End::Detached] {
+            assert!(ends.contains(&vec![end]), "{end:?} occurs");
         }
         let count = |name| python.getattr(name)?.extract::<usize>();
         while count("ended")? < count("started")? {
