@@ -3,4 +3,4 @@
 #[macro_use]
 mod program;
 
-program!(tokio);
+program!(tokio, pyo3_async_runtimes::testing::main());

@@ -1,7 +1,7 @@
 //! The public functions of pyo3-async-runtimes 0.30, each with the type and the bounds that it has there.
 //!
-//! What is deprecated there or behind `unstable-streams` is left out, and so is `generic`. That this compiles is the check;
-//! the tests call it all.
+//! What is deprecated there or behind `unstable-streams` is left out, and so is `generic`, for which
+//! see `tests/generic.rs`. That this compiles is the check; the tests call it all.
 
 use std::future::Future;
 

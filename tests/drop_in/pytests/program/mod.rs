@@ -1,8 +1,8 @@
 //! Tests of every kind, in a program for one runtime: there a test can be given the loop on the runtime of its `main` only.
 
-/// The tests, and the `main`, of a runtime.
+/// The tests of a runtime, and a `main` that runs them in the way that is given.
 macro_rules! program {
-    ($runtime:ident) => {
+    ($runtime:ident, $runs_them:expr) => {
         mod tests {
             use pyo3::prelude::*;
             use pyo3::types::PyCFunction;
@@ -79,13 +79,13 @@ macro_rules! program {
 
         #[pyo3_async_runtimes::$runtime::main]
         async fn main() -> pyo3::PyResult<()> {
-            use pyo3_async_runtimes::inventory;
-            use pyo3_async_runtimes::testing::{Args, Test, parse_args, test_harness};
+            assert_eq!(registered().len(), 4);
+            $runs_them.await
+        }
 
-            let registered: Vec<Test> = inventory::iter::<Test>().cloned().collect();
-            assert_eq!(registered.len(), 4);
-            let args: Args = parse_args();
-            test_harness(registered, args).await
+        fn registered() -> Vec<pyo3_async_runtimes::testing::Test> {
+            let registered = pyo3_async_runtimes::inventory::iter::<_>();
+            registered.cloned().collect()
         }
     };
 }
