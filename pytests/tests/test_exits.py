@@ -155,12 +155,12 @@ def test_a_program_ends_as_it_does_without_rust(pytestconfig, late, in_flight, e
     # this takes more than once; for others it is enough that not all are late.
     repeats = 1 if exits_in_all >= 1000 else 10
     for _ in range(max(exits, 1)):
-        seconds = lateness(in_flight, statement, kind, without_rust, reference)
+        seconds = lateness(IN_FLIGHT[in_flight], statement, kind, without_rust, reference)
         for _ in range(repeats):
             # The bound of our part is 0.4 s.
             if seconds <= 0.5:
                 break
             without_rust, reference = ending(source("", statement, kind))
-            seconds = lateness(in_flight, statement, kind, without_rust, reference)
+            seconds = lateness(IN_FLIGHT[in_flight], statement, kind, without_rust, reference)
         assert seconds <= 0.5
         late[in_flight, end, kind] = max(seconds, late.get((in_flight, end, kind), seconds))
