@@ -2,7 +2,7 @@
 
     pytest --exits 1000
 
-makes a thousand exits of them in all.
+makes a thousand exits of them in all, and wants each of them in time.
 """
 
 import signal
@@ -146,17 +146,21 @@ def late(pytestconfig):
 @pytest.mark.parametrize("in_flight", IN_FLIGHT)
 def test_a_program_ends_as_it_does_without_rust(pytestconfig, late, in_flight, end, kind):
     """https://github.com/PyO3/pyo3-async-runtimes/issues/40"""
-    exits = pytestconfig.getoption("exits") // (len(START) * len(ENDS) * len(IN_FLIGHT))
+    exits_in_all = pytestconfig.getoption("exits")
+    exits = exits_in_all // (len(START) * len(ENDS) * len(IN_FLIGHT))
     statement, status = ENDS[end]
     without_rust, reference = ending(source("", statement, kind))
     assert without_rust[0] == status
+    # A late one is run again, as is the other, since a busy machine may have kept it. A machine that measures is not so busy that
+    # this takes more than once; for others it is enough that not all are late.
+    repeats = 1 if exits_in_all >= 1000 else 10
     for _ in range(max(exits, 1)):
-        program = IN_FLIGHT[in_flight], statement, kind
-        seconds = lateness(*program, without_rust, reference)
-        if seconds > 0.5:
-            # The bound of our part is 0.4 s, but a busy machine may have kept this one, or been quicker with the other: both
-            # once more.
+        seconds = lateness(IN_FLIGHT[in_flight], statement, kind, without_rust, reference)
+        for _ in range(repeats):
+            # The bound of our part is 0.4 s.
+            if seconds <= 0.5:
+                break
             without_rust, reference = ending(source("", statement, kind))
-            seconds = lateness(*program, without_rust, reference)
+            seconds = lateness(IN_FLIGHT[in_flight], statement, kind, without_rust, reference)
         assert seconds <= 0.5
         late[in_flight, end, kind] = max(seconds, late.get((in_flight, end, kind), seconds))
