@@ -133,9 +133,9 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("waiting_in", ["callback", "iteration"])
-def test_control_c_ends_what_waits(tmp_path, waiting_in):
-    plant(tmp_path, SLOW)
+@pytest.mark.parametrize(("waiting_in", "files"), [("callback", {"file": b"needle needle"}), ("iteration", SLOW)])
+def test_control_c_ends_what_waits(tmp_path, waiting_in, files):
+    plant(tmp_path, files)
     with start("-c", WAITS, waiting_in, str(tmp_path), SLOW_PATTERN) as process:
         assert process.stdout.readline() == "found\n"
         process.send_signal(signal.SIGINT)
