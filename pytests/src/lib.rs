@@ -11,6 +11,7 @@ mod coroutine;
 mod gate;
 mod ledger;
 mod locals;
+mod on_the_loop;
 mod process;
 mod task;
 
@@ -45,6 +46,8 @@ mod pyo3_asyncio_pytests {
         call_in_bare_task, call_inside, current_context, current_loop, run_in_scope, running_loop,
         sleep, wrap_sleep,
     };
+    #[pymodule_export]
+    use crate::on_the_loop::{around, run_ready};
     #[pymodule_export]
     use crate::process::{call_for_ever, init_runtime, shutdown, workers};
     #[pymodule_export]
