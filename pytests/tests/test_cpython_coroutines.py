@@ -246,6 +246,7 @@ def test_no_excluded_name_is_stale(module, base):
     assert set(CASES[module][base]) <= set(unittest.defaultTestLoader.getTestCaseNames(cpython(module, base)))
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("module, base", CLASSES)
 def test_an_excluded_case_really_cannot_apply(module, base, monkeypatch):
     # What a failed case leaves behind it complains of at its end.
