@@ -11,6 +11,7 @@ mod coroutine;
 mod gate;
 mod ledger;
 mod locals;
+mod on_the_loop;
 mod process;
 mod task;
 
@@ -46,6 +47,8 @@ mod pyo3_asyncio_pytests {
         call_in_bare_task, call_inside, current_context, current_loop, run_in_scope, running_loop,
         sleep, wrap_sleep,
     };
+    #[pymodule_export]
+    use crate::on_the_loop::{around, run_ready};
     #[pymodule_export]
     use crate::process::{
         Polled, call_for_ever, call_in_blocking_thread, init_runtime, lend_runtime, shutdown,

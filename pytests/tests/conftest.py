@@ -8,6 +8,7 @@ The doorbell and the runtime are chosen once in the life of a process. To cover 
 import asyncio
 import faulthandler
 import gc
+import importlib.util
 import os
 import random
 import sys
@@ -38,6 +39,20 @@ LOOP_HANGS_AFTER, TEST_HANGS_AFTER = 60, 300
 STDERR = pytest.StashKey()
 THREADS_AT_ONCE = 8
 
+# Some distributions package the test suite of Python on its own. test_cpython.py says so.
+HAS_CPYTHONS_TESTS = all(map(importlib.util.find_spec, ["test", "test.test_asyncio"]))
+
+# The tests that also run with a collection of garbage before each of the loop's callbacks: those of one coroutine at a time.
+COLLECTED = {
+    "test_anyio",
+    "test_attributes",
+    "test_coroutine",
+    "test_coroutine_cancel",
+    "test_coroutine_life",
+    "test_coroutine_ways",
+    "test_eager_start",
+}
+
 
 def pytest_addoption(parser):
     parser.addoption("--doorbell", choices=["add_reader", "call_soon_threadsafe"], help="how Rust wakes a loop")
@@ -49,6 +64,11 @@ def pytest_addoption(parser):
 def pytest_ignore_collect(collection_path, config):
     """Leaves out what a system or a runtime has not: no other runtime than tokio can be ended, or started again in a child."""
     if collection_path.name == "test_fork.py" and not hasattr(os, "fork"):
+        return True
+    if collection_path.name.startswith("test_cpython_") and not HAS_CPYTHONS_TESTS:
+        return True
+    # Its cases count turns of the loop, and the helper thread that rings comes in one or the other.
+    if collection_path.name == "test_cpython_coroutines.py" and os.environ.get(DOORBELL) == "call_soon_threadsafe":
         return True
     if collection_path.name in ("test_closed_loops.py", "test_fork.py", "test_shutdown.py"):
         return True if config.getoption("runtime") in ("async_std", "smol") else None
@@ -101,12 +121,46 @@ def new_loop(request, complaints):
     return new_loop
 
 
+def pytest_generate_tests(metafunc):
+    if "between_callbacks" in metafunc.fixturenames and metafunc.module.__name__ in COLLECTED:
+        metafunc.parametrize("between_callbacks", [None, gc.collect], ids=["", "collected"], indirect=True)
+
+
 @pytest.fixture
-def loop(new_loop):
+def between_callbacks(request):
+    """What is done before each of the loop's callbacks, if anything."""
+    between = getattr(request, "param", None)
+    if between is gc.collect:
+        # What was there before the test is none of its business, and would take most of the time.
+        gc.freeze()
+        request.addfinalizer(gc.unfreeze)
+    return between
+
+
+def before_each_callback(loop, do):
+    """Has the loop do something before whatever it is given to call."""
+    for name, position in [("add_reader", 1), ("call_soon", 0), ("call_soon_threadsafe", 0)]:
+
+        def schedule(*args, original=getattr(loop, name), position=position, **kwargs):
+            callback = args[position]
+
+            def call(*args):
+                do()
+                return callback(*args)
+
+            return original(*args[:position], call, *args[position + 1 :], **kwargs)
+
+        setattr(loop, name, schedule)
+
+
+@pytest.fixture
+def loop(new_loop, between_callbacks):
     """An event loop, ended as `asyncio.run` ends its own. If it hangs, that is the failure of its test and of no other."""
     loop = new_loop()
     # In debug mode the loop logs what takes long, pytest keeps the log, and a busy machine makes a leak of it.
     loop.slow_callback_duration = float("inf")
+    if between_callbacks:
+        before_each_callback(loop, between_callbacks)
     alarm = loop.call_later(LOOP_HANGS_AFTER, sys.exit, "the loop has been waiting for too long")
     yield loop
     alarm.cancel()

@@ -125,10 +125,13 @@ async def run_coroutine_threadsafe(coroutine):
 
 @way(since=(3, 11))
 async def task_group(coroutine):
-    async with asyncio.TaskGroup() as group:
-        # Its errors come in a group, which is none of our business.
-        task = group.create_task(asyncio.wait([asyncio.ensure_future(coroutine)]))
-    return task.result()[0].pop().result()
+    try:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(coroutine)
+    except ExceptionGroup as errors:
+        (error,) = errors.exceptions
+        raise error from None
+    return task.result()
 
 
 @way(since=(3, 11))
@@ -142,6 +145,20 @@ async def eager_task(coroutine):
     loop = asyncio.get_running_loop()
     task = asyncio.eager_task_factory(loop, coroutine)
     # It has begun before the loop's next turn.
+    assert inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED
+    return await task
+
+
+@way(since=(3, 12))
+async def task_with_an_eager_start(coroutine):
+    task = asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
+    assert inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED
+    return await task
+
+
+@way(since=(3, 14))
+async def create_task_with_an_eager_start(coroutine):
+    task = asyncio.create_task(coroutine, eager_start=True)
     assert inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED
     return await task
 
@@ -187,25 +204,41 @@ def test_it_raises_its_error_wherever_a_coroutine_goes(loop, run, rust, way):
         run(main())
 
 
-@pytest.mark.parametrize("way", sorted(set(WAYS) - {"shield", "wait", "as_completed", "task_group", "run_coroutine_threadsafe"}))
+# Where asyncio itself keeps a cancellation from the coroutine.
+KEEP_A_CANCELLATION = {"as_completed", "run_coroutine_threadsafe", "shield", "wait"}
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way not in KEEP_A_CANCELLATION])
 def test_cancelling_drops_the_rust_future_wherever_a_coroutine_goes(run, rust, way):
-    """Not where asyncio itself keeps a cancellation from the coroutine."""
-    gate, started = rust.Gate(), []
+    gate = rust.Gate()
 
     async def main():
-        task = asyncio.ensure_future(WAYS[way](announced()))
-        while not started:
+        coroutine = gate.coroutine()
+        task = asyncio.ensure_future(WAYS[way](coroutine))
+        while inspect.getcoroutinestate(coroutine) != inspect.CORO_SUSPENDED:
             await asyncio.sleep(0)
-        await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
+        assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
         return task.cancelled()
 
-    async def announced():
-        started.append(True)
-        return await gate.coroutine()
-
     assert run(main())
+    gate.wait_until_dropped()
+
+
+def test_cancelling_from_another_thread_drops_the_rust_future(loop, run, rust):
+    gate = rust.Gate()
+
+    async def main():
+        coroutine = gate.coroutine()
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        while inspect.getcoroutinestate(coroutine) != inspect.CORO_SUSPENDED:
+            await asyncio.sleep(0)
+        assert await asyncio.to_thread(future.cancel)
+        while inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
+            await asyncio.sleep(0)
+
+    run(main())
     gate.wait_until_dropped()
 
 
@@ -275,28 +308,3 @@ def test_a_plain_function_makes_one_for_run_until_complete(loop, rust):
         return rust.turns(3, "value")
 
     assert loop.run_until_complete(main()) == "value"
-
-
-def test_anyio_task_groups_take_a_function_that_gives_one(run, rust):
-    async def main():
-        gate, never = rust.Gate(), rust.Gate()
-        async with anyio.create_task_group() as group:
-            group.start_soon(gate.coroutine)
-            group.start_soon(never.coroutine)
-            await anyio.sleep(0)
-            gate.open(None)
-            gate.wait_until_dropped()
-            group.cancel_scope.cancel()
-        never.wait_until_dropped()
-
-        never = rust.Gate()
-        with anyio.move_on_after(0.001) as scope:
-            await never.coroutine()
-        assert scope.cancel_called
-        never.wait_until_dropped()
-        with pytest.raises(TimeoutError):
-            with anyio.fail_after(0.001):
-                gate = rust.Gate()
-                await gate.coroutine()
-
-    run(main())

@@ -8,15 +8,8 @@ from types import SimpleNamespace
 import pyo3_asyncio_pytests as rust
 import pytest
 from conftest import LOOPS
-
-try:
-    from test.test_asyncio import test_futures as cpython
-    from test.test_asyncio import utils as cpython_utils
-except ModuleNotFoundError as missing:
-    raise RuntimeError(
-        "this Python came without its own test suite, which RustFuture is held against: install it (Debian and Ubuntu "
-        "package it as libpython3-testsuite, Fedora as python3-test) or use a Python built from source"
-    ) from missing
+from test.test_asyncio import test_futures as cpython
+from test.test_asyncio import utils as cpython_utils
 
 NO_CONSTRUCTOR = "a RustFuture is made by Rust: it has no constructor to call"
 NO_CURRENT_LOOP = "Rust takes the loop that runs, not the one that `set_event_loop` named: without one it gives a coroutine"
