@@ -16,6 +16,7 @@ import select
 import sys
 import types
 import unittest
+import weakref
 from asyncio.base_events import BaseEventLoop
 from unittest import mock
 
@@ -118,7 +119,10 @@ if sys.version_info >= (3, 12):
 class Awaited:
     """A coroutine of a case, which Rust awaits."""
 
+    all = weakref.WeakSet()
+
     def __init__(self, coroutine):
+        self.all.add(self)
         self.coroutine = coroutine
         self.task = None
         self.cancelled = None
@@ -137,6 +141,13 @@ class Awaited:
 
     def __del__(self):
         self.coroutine.close()
+
+    @classmethod
+    def close_unstarted(cls):
+        """The collector would find both at once, and Python complain of the coroutine first."""
+        for awaited in cls.all:
+            if inspect.getcoroutinestate(awaited.coroutine) == inspect.CORO_CREATED:
+                awaited.coroutine.close()
 
 
 def around(coroutine):
@@ -204,7 +215,12 @@ class OnRustCoroutines:
                 (cpython_utils, "run_briefly", run_briefly),
             ]:
                 patches.enter_context(mock.patch.object(owner, name, ours))
-            return super().run(result)
+            try:
+                return super().run(result)
+            finally:
+                # A mock in its place may have been told of a task. The case itself lives for longer than what is left is counted.
+                self.__dict__.pop("loop", None)
+                Awaited.close_unstarted()
 
 
 class OnLoopThatSelects:
