@@ -131,9 +131,9 @@ def between_callbacks(request):
     """What is done before each of the loop's callbacks, if anything."""
     between = getattr(request, "param", None)
     if between is gc.collect:
-        # What was there before the test is none of its business, and would take most of the time.
+        # What was there before the test is none of its business, and would take most of the time. It stays frozen, with what `warm`
+        # has frozen.
         gc.freeze()
-        request.addfinalizer(gc.unfreeze)
     return between
 
 

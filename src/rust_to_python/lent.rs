@@ -7,7 +7,8 @@
 //! 2. Python withdraws it once the crossing has been told, so that no other poll begins. One that is at rest is dropped by who
 //!    withdraws it, detached and inside the runtime's context.
 //! 3. One that is being polled is dropped by the poll instead of put back, and who withdraws it waits for that, detached. Not
-//!    for its own poll, and not for ever: a poll may be waiting for the thread that waits for it.
+//!    for its own poll, and not for ever: a poll may be waiting for the thread that waits for it. The runtime, which hears that
+//!    the crossing was told, may be the first to drop the future: that is waited for in the same way.
 //! 4. The lock is held for a change of the place only, and is not taken while detached: a child of a fork finds it free.
 
 use std::future::Future;
@@ -58,7 +59,7 @@ enum Place<F> {
 }
 
 impl<R, F> Lent<R, F> {
-    /// For a poll.
+    /// For a poll, or for the runtime to drop it.
     fn take(&self) -> Option<F> {
         let mut place = lock(&self.0);
         let by = thread::current().id();
@@ -79,11 +80,8 @@ impl<R, F> Lent<R, F> {
             return;
         }
         drop(place);
+        let _end = End(self);
         quietly(|| drop(future));
-        let left = std::mem::replace(&mut *lock(&self.0), Place::Empty);
-        if let Place::Withdrawn { who_waits, .. } = left {
-            who_waits.unpark();
-        }
     }
 
     /// Takes it out for good, or tells the poll that is under way to drop it.
@@ -156,7 +154,22 @@ where
 
 impl<R, F> Drop for Borrower<R, F> {
     fn drop(&mut self) {
-        drop(self.0.withdraw());
+        if let Some(future) = self.0.take() {
+            let _end = End(&self.0);
+            drop(future);
+        }
+    }
+}
+
+/// Leaves the place empty once the future is dropped, and tells who waits for that.
+struct End<'a, R, F>(&'a Lent<R, F>);
+
+impl<R, F> Drop for End<'_, R, F> {
+    fn drop(&mut self) {
+        let left = std::mem::replace(&mut *lock(&self.0.0), Place::Empty);
+        if let Place::Withdrawn { who_waits, .. } = left {
+            who_waits.unpark();
+        }
     }
 }
 
