@@ -124,6 +124,9 @@ class Desk:
             self.rust.LoopClosed: "loop closed",
             self.rust.RustPanic: "panic",
         }
+        if self.ends and isinstance(error, ValueError) and str(error) == "coroutine already executing":
+            # The collector ends a coroutine, and while that unwinds the one that awaits it: so it is with Python's own.
+            return "destroyed"
         return names.get(type(error)) or f"{type(error).__name__}: {error}"
 
     def call_in_turns(self, turns, function):

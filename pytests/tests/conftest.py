@@ -55,6 +55,12 @@ COLLECTED = {
 
 
 def pytest_addoption(parser):
+    parser.addoption(
+        "--brief",
+        action="store_true",
+        help="leave to another run what has little to do with the doorbell and the runtime: collections between callbacks, and "
+        "half of the exits",
+    )
     parser.addoption("--doorbell", choices=["add_reader", "call_soon_threadsafe"], help="how Rust wakes a loop")
     parser.addoption("--exits", type=int, default=100, help="how many programs end, in all")
     parser.addoption("--loops", type=int, default=300, help="how many loops close with everything in flight")
@@ -76,6 +82,8 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_configure(config):
+    if config.getoption("brief"):
+        config.option.exits //= 2
     # The real one: later, descriptor 2 is pytest's.
     config.stash[STDERR] = os.dup(2)
     # Both variables are read when the module is imported or later, and are handed down to the processes of the tests.
@@ -123,18 +131,14 @@ def new_loop(request, complaints):
 
 def pytest_generate_tests(metafunc):
     if "between_callbacks" in metafunc.fixturenames and metafunc.module.__name__ in COLLECTED:
-        metafunc.parametrize("between_callbacks", [None, gc.collect], ids=["", "collected"], indirect=True)
+        done = {"": None} if metafunc.config.getoption("brief") else {"": None, "collected": gc.collect}
+        metafunc.parametrize("between_callbacks", done.values(), ids=done.keys(), indirect=True)
 
 
 @pytest.fixture
 def between_callbacks(request):
     """What is done before each of the loop's callbacks, if anything."""
-    between = getattr(request, "param", None)
-    if between is gc.collect:
-        # What was there before the test is none of its business, and would take most of the time. It stays frozen, with what `warm`
-        # has frozen.
-        gc.freeze()
-    return between
+    return getattr(request, "param", None)
 
 
 def before_each_callback(loop, do):
@@ -245,10 +249,6 @@ def warm():
         loop.close()
     # Some tests need tokio on whichever runtime the others run.
     rust.workers()
-    # What lives by now, all of pytest and of the tests themselves, lives to the end. Every test collects three times: it need
-    # not look through that again.
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -262,6 +262,8 @@ def no_hang(pytestconfig):
 def nothing_is_left(warm, no_hang, rust, complaints, capfd, caplog, monkeypatch):
     """Every test leaves the process as it found it, and nobody had anything to complain about."""
     gc.collect()
+    # What was there before, all of pytest among it, is none of the test's business, and would take most of the time of each collection.
+    gc.freeze()
     unraisable = []
     monkeypatch.setattr(sys, "unraisablehook", lambda it: unraisable.append((it.err_msg, repr(it.object), it.exc_value)))
     live, open_before, threads_before = rust.made() - rust.dropped(), descriptors(), threads()

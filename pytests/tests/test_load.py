@@ -38,7 +38,9 @@ class Load:
             asyncio.get_running_loop().call_soon(self.cancel_later, task, turns - 1)
 
     def check(self, awaits):
-        assert set(self.outcomes) == {"value", "error", "cancelled", "given up"}, self.outcomes
+        kinds = {"value", "error", "cancelled", "given up"}
+        # Whether Rust is ever quick enough to give up is a matter of chance, and of how many there are.
+        assert kinds - ({"given up"} if awaits < 2000 else set()) <= set(self.outcomes) <= kinds, self.outcomes
         assert self.ends == Counter(range(awaits))
         assert self.calls == Counter(self.registered)
 

@@ -11,9 +11,9 @@
 //!    with the next arrival, or when its time is up.
 //! 3. It is a delay and nothing else: who has spun looks where it would have looked anyway, and goes to sleep by the same
 //!    protocol. An arrival that is seen late, or not at all, loses nothing.
-//! 4. `watch` says no where spinning does not pay: on a single processor, and after answers that did not come in time. Each
-//!    answer that comes earns credit, one that does not costs some, and without credit a growing number of opportunities is
-//!    let pass.
+//! 4. `watch` says no where spinning does not pay: on a single processor, where the user says so (`PYO3_ASYNCIO_SPIN=0`), and
+//!    after answers that did not come in time. Each answer that comes earns credit, one that does not costs some, and without
+//!    credit a growing number of opportunities is let pass.
 //! 5. Nobody spins while attached. Where the answer needs the interpreter, who sends lets go of it before it calls `arrive`.
 
 use std::hint;
@@ -55,10 +55,12 @@ impl Spinner {
 
     /// `None` if it is better to sleep.
     pub(crate) fn watch(&self) -> Option<Watch> {
-        static SEVERAL_PROCESSORS: LazyLock<bool> = LazyLock::new(|| {
-            thread::available_parallelism().is_ok_and(|count| count > NonZero::<usize>::MIN)
+        static WANTED: LazyLock<bool> = LazyLock::new(|| {
+            let processors = thread::available_parallelism().map_or(1, NonZero::get);
+            let refused = std::env::var_os("PYO3_ASYNCIO_SPIN").is_some_and(|spin| spin == "0");
+            processors > 1 && !refused
         });
-        (*SEVERAL_PROCESSORS && self.may_pay()).then(|| self.look())
+        (*WANTED && self.may_pay()).then(|| self.look())
     }
 
     fn look(&self) -> Watch {

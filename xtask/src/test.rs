@@ -197,6 +197,9 @@ fn python<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
         if !extent.testsuite {
             command = command.arg("--ignore=pytests/tests/test_cpython_futures.py");
         }
+        if name != "python" {
+            command = command.arg("--brief");
+        }
         Step::new(name, command)
     };
     let pytests =
