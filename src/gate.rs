@@ -29,7 +29,9 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU32, AtomicUsize as StaticUsize, Ordering as StaticOrdering};
+use std::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicUsize as StaticUsize, Ordering as StaticOrdering,
+};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -209,8 +211,16 @@ fn closed_by_us() -> bool {
         .is_some_and(|it| it.by == thread::current().id())
 }
 
+/// Whether the end of this process has begun, though the gate may be open again.
+pub(crate) fn was_closed() -> bool {
+    WAS_CLOSED.load(StaticOrdering::Relaxed)
+}
+
+static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
 /// From now on no step begins, except in this thread.
 pub(crate) fn close() {
+    WAS_CLOSED.store(true, StaticOrdering::Relaxed);
     lock(&ENDING).get_or_insert_with(|| Ending {
         by: thread::current().id(),
         put_off: Vec::new(),

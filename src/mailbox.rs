@@ -28,6 +28,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -43,6 +44,9 @@ use burst::{Burst, Start};
 use doorbell::Doorbell;
 use queue::{Queue, Remains};
 use spin::Spinner;
+
+/// How long the last loops of a process wait for the helper, as they close.
+const HELPER_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Something to be run on the loop's thread, attached. An error passes on to the loop.
 pub(crate) type Job = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
@@ -278,7 +282,12 @@ impl Mailbox {
         for (_, anchored) in anchors.into_iter().flatten() {
             anchored.loop_closed(py);
         }
+        let may_be_called = matches!(bell, Some(Doorbell::Helper(_)));
         drop((watch, bell));
+        if may_be_called && gate::was_closed() {
+            // Nobody else waits for the helper's last call any more before the interpreter is finalized.
+            py.detach(|| gate::wait_until_empty(Instant::now() + HELPER_PATIENCE));
+        }
     }
 
     /// `close` in a child: what a thread of the parent's has posted, or waits for, is the parent's to end.

@@ -35,7 +35,7 @@ THREADS = {"ASYNC_STD_THREAD_COUNT": "2", "SMOL_THREADS": "2"}
 
 # Seconds after which a loop, or a test, hangs. A loop is then stopped. If that does not help, the stacks of all threads are
 # printed and the run ends.
-LOOP_HANGS_AFTER, TEST_HANGS_AFTER = 60, 300
+LOOP_HANGS_AFTER, TEST_HANGS_AFTER = 240, 300
 STDERR = pytest.StashKey()
 THREADS_AT_ONCE = 8
 

@@ -5,14 +5,14 @@
 //! `PYO3_ASYNCIO_DOORBELL=call_soon_threadsafe`.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, mpsc};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
 use super::queue::Bell;
 use crate::asyncio;
-use crate::gate::PerProcess;
+use crate::gate::{self, PerProcess};
 use crate::primitive::lock_std;
 
 #[derive(Debug)]
@@ -170,60 +170,44 @@ impl Call {
     }
 }
 
-/// The one thread that makes the calls. `None` before the first loop needs it, and after the interpreter's exit began.
-static HELPER: PerProcess<Mutex<Option<Helper>>> = PerProcess::new(Mutex::new(None));
+/// The one thread that makes the calls. `None` before the first loop needs it.
+static HELPER: PerProcess<Mutex<Option<mpsc::Sender<Arc<Call>>>>> =
+    PerProcess::new(Mutex::new(None));
 
-struct Helper {
-    calls: mpsc::Sender<Arc<Call>>,
-    thread: JoinHandle<()>,
-}
-
-fn helper() -> MutexGuard<'static, Option<Helper>> {
+fn helper() -> MutexGuard<'static, Option<mpsc::Sender<Arc<Call>>>> {
     lock_std(HELPER.get())
 }
 
-/// Starts the helper, unless it runs.
-pub(super) fn start_helper(py: Python<'_>) -> PyResult<()> {
+/// Starts the helper, unless it runs. It goes with the process: between two calls it has nothing of the interpreter's.
+pub(super) fn start_helper() -> PyResult<()> {
     let mut helper = helper();
     if helper.is_some() {
         return Ok(());
     }
     let (calls, receiver) = mpsc::channel::<Arc<Call>>();
-    let thread = thread::Builder::new()
+    thread::Builder::new()
         .name("pyo3-asyncio".to_owned())
-        .spawn(move || {
-            for call in receiver {
-                // `None`: the interpreter is being finalized, there is no loop left to call.
-                let _ = Python::try_attach(|py| {
-                    call.make(py);
-                    drop(call);
-                });
-            }
-        })?;
-    *helper = Some(Helper { calls, thread });
-    drop(helper);
-    asyncio::at_exit(Bound::new(py, StopHelper)?.as_any())
+        .spawn(move || receiver.into_iter().for_each(make_call))?;
+    *helper = Some(calls);
+    Ok(())
+}
+
+/// Makes a call as a step, so that the end of the process waits for one that is under way, and lets none begin after it.
+fn make_call(call: Arc<Call>) {
+    let Some(_step) = gate::step() else {
+        gate::when_open(move || call_from_helper(&call));
+        return;
+    };
+    // `None`: the interpreter is being finalized, there is no loop left to call.
+    let _ = Python::try_attach(|py| {
+        call.make(py);
+        drop(call);
+    });
 }
 
 fn call_from_helper(call: &Arc<Call>) {
-    if let Some(helper) = &*helper() {
+    if let Some(calls) = &*helper() {
         // The helper listens as long as it has a sender.
-        let _ = helper.calls.send(Arc::clone(call));
-    }
-}
-
-/// Ends the helper before the interpreter is finalized, which would kill it in the middle of a call.
-#[pyclass(frozen, module = "pyo3_asyncio")]
-struct StopHelper;
-
-#[pymethods]
-impl StopHelper {
-    fn __call__(&self, py: Python<'_>) {
-        let Some(Helper { calls, thread, .. }) = helper().take() else {
-            return;
-        };
-        drop(calls);
-        // Its last call needs the interpreter. What a panic there said is printed already.
-        let _ = py.detach(|| thread.join());
+        let _ = calls.send(Arc::clone(call));
     }
 }

@@ -78,7 +78,7 @@ fn helper(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<D
     let py = event_loop.py();
     // The timer is there to be dropped with the loop: its time never comes.
     asyncio::call_later(event_loop, 100.0 * 365.0 * 86_400.0, drain.as_any())?;
-    doorbell::start_helper(py)?;
+    doorbell::start_helper()?;
     let visitor = Drain::new(py, &drain.get().mailbox, false)?;
     let event_loop = asyncio::weakref(event_loop, py.None())?.unbind();
     Ok(Doorbell::Helper(Call::new(event_loop, visitor.into_any())))
