@@ -27,7 +27,7 @@ SIDES = ("peer", "ours")
 
 def way(side, name):
     """What a side offers for something. The predecessor has one way for everything."""
-    return getattr(side, name, side.ready)
+    return getattr(side, name, None) or side.ready
 
 
 async def one_at_a_time(side, count, name="ready"):
