@@ -194,15 +194,15 @@ fn python<'sh>(venv: &Venv<'sh>, extent: Extent) -> Vec<Step<'sh>> {
     let run = |name, doorbell, runtime| {
         let arguments = ["--doorbell", doorbell, "--runtime", runtime];
         let mut command = venv.python(["-m", "pytest", "pytests"]).args(arguments);
-        if !extent.testsuite {
-            command = command.arg("--ignore=pytests/tests/test_cpython_futures.py");
-        }
         if name != "python" {
             command = command.arg("--brief");
         }
         if name == "python-debug" {
             // asyncio notes the stack of every future then: a hundred thousand of them take minutes.
             command = command.arg("--ignore=pytests/tests/test_load.py");
+        }
+        if !extent.testsuite {
+            command = command.arg("--ignore=pytests/tests/test_cpython_futures.py");
         }
         Step::new(name, command)
     };
