@@ -58,11 +58,11 @@ def pytest_addoption(parser):
     parser.addoption(
         "--brief",
         action="store_true",
-        help="leave to another run what has little to do with the doorbell and the runtime: collections between callbacks, and "
-        "half of the exits",
+        help="leave to another run what has little to do with the doorbell and the runtime: collections between the steps of a "
+        "coroutine, most of the ways in which a program ends, most of the load",
     )
     parser.addoption("--doorbell", choices=["add_reader", "call_soon_threadsafe"], help="how Rust wakes a loop")
-    parser.addoption("--exits", type=int, default=100, help="how many programs end, in all")
+    parser.addoption("--exits", type=int, default=100, help="how many programs end, in all; each way at least once")
     parser.addoption("--loops", type=int, default=300, help="how many loops close with everything in flight")
     parser.addoption("--runtime", choices=RUNTIMES, help="the Rust runtime, and tokio's flavor")
 
@@ -82,8 +82,8 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_configure(config):
-    if config.getoption("brief"):
-        config.option.exits //= 2
+    # A backtrace would be a part of what panics say, and be printed with it.
+    os.environ.pop("RUST_BACKTRACE", None)
     # The real one: later, descriptor 2 is pytest's.
     config.stash[STDERR] = os.dup(2)
     # Both variables are read when the module is imported or later, and are handed down to the processes of the tests.
@@ -116,6 +116,12 @@ def complaints():
     return []
 
 
+@pytest.fixture
+def load(pytestconfig):
+    """How many there are of what is there by the thousand, where so many are the full load."""
+    return lambda full: full // 5 if pytestconfig.getoption("brief") else full
+
+
 @pytest.fixture(params=LOOPS)
 def new_loop(request, complaints):
     """Makes an event loop, of each kind."""
@@ -130,9 +136,13 @@ def new_loop(request, complaints):
 
 
 def pytest_generate_tests(metafunc):
+    brief = metafunc.config.getoption("brief")
     if "between_callbacks" in metafunc.fixturenames and metafunc.module.__name__ in COLLECTED:
-        done = {"": None} if metafunc.config.getoption("brief") else {"": None, "collected": gc.collect}
+        done = {"": None} if brief else {"": None, "collected": gc.collect}
         metafunc.parametrize("between_callbacks", done.values(), ids=done.keys(), indirect=True)
+    if "collect_between" in metafunc.fixturenames:
+        between = {"": False} if brief else {"": False, "collecting": True}
+        metafunc.parametrize("collect_between", between.values(), ids=between.keys())
 
 
 @pytest.fixture

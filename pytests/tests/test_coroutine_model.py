@@ -299,13 +299,11 @@ def same(run, rust, complaints, capfd):
     gc.unfreeze()
 
 
-@pytest.mark.parametrize("collect_between", [False, True], ids=["", "collecting"])
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_in_every_state_every_operation_does_what_it_does_to_an_async_def(same, prefix, collect_between):
     same([[*PREFIXES[prefix], operation, START] for operation in OPERATIONS], collect_between)
 
 
-@pytest.mark.parametrize("collect_between", [False, True], ids=["", "collecting"])
 @pytest.mark.parametrize("seed", range(4))
 def test_random_operations_do_what_they_do_to_an_async_def(same, seed, collect_between):
     """What comes out is a matter of the seed alone."""

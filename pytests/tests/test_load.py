@@ -125,13 +125,13 @@ class Load:
     ]
 
 
-def test_a_hundred_thousand_awaits_with_random_cancels_have_one_outcome_each(run, rust):
-    awaits = 100_000
-    load = Load(rust, seed=1)
-    run(load.run(awaits, 1000))
+def test_a_hundred_thousand_awaits_with_random_cancels_have_one_outcome_each(run, rust, load):
+    awaits = load(100_000)
+    work = Load(rust, seed=1)
+    run(work.run(awaits, 1000))
     # The last callbacks of cancelled futures come with the next turn.
     run(asyncio.sleep(0))
-    load.check(awaits)
+    work.check(awaits)
 
 
 def run_eight_loops(new_loop, rust, awaits):
@@ -253,14 +253,14 @@ def comes_back_to_where_it_was(rust, awaits, one_round, warm_up=3):
     assert eventually(lambda: threads() <= before[1])
 
 
-def test_memory_descriptors_and_threads_come_back_to_where_they_were(run, rust):
-    awaits = 5000
+def test_memory_descriptors_and_threads_come_back_to_where_they_were(run, rust, load):
+    awaits = load(5000)
 
     async def load_one(seed):
-        load = Load(rust, seed)
-        await load.run(awaits, 500)
+        work = Load(rust, seed)
+        await work.run(awaits, 500)
         await asyncio.sleep(0)
-        load.check(awaits)
+        work.check(awaits)
 
     comes_back_to_where_it_was(rust, awaits, lambda seed: run(load_one(seed)))
 

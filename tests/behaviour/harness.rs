@@ -228,8 +228,21 @@ impl<'py> Cx<'py> {
         Ok(calls)
     }
 
+    /// A whole collection: `gc.collect` does nothing, and says nothing, while one of another thread's is under way.
     pub(super) fn collect_garbage(&self) -> PyResult<()> {
-        self.py.import("gc")?.call_method0("collect").map(drop)
+        let gc = self.py.import("gc")?;
+        let ended = || -> PyResult<usize> {
+            let oldest = gc.call_method0("get_stats")?.get_item(2)?;
+            oldest.get_item("collections")?.extract()
+        };
+        loop {
+            let before = ended()?;
+            gc.call_method0("collect")?;
+            if ended()? > before {
+                return Ok(());
+            }
+            self.py.detach(std::thread::yield_now);
+        }
     }
 
     fn end(self) -> PyResult<()> {
