@@ -82,9 +82,10 @@
 //! ```
 //!
 //! `cargo test --test test_example -- --help` shows the arguments. They are those of cargo's harness, without its unstable
-//! ones and with one filter instead of several. `--nocapture` is taken and changes nothing, as nothing is captured.
+//! ones. `--nocapture` is taken and changes nothing, as nothing is captured.
 
 pub(crate) mod case;
+mod filters;
 mod harness;
 pub(crate) mod outcome;
 mod thread;
@@ -99,7 +100,11 @@ pub use self::harness::test_harness;
 
 /// The arguments of a test program, from [`parse_args`]. The default is none: every test runs that is not ignored.
 #[derive(Clone, Debug, Default)]
-pub struct Args(libtest_mimic::Arguments);
+pub struct Args {
+    arguments: libtest_mimic::Arguments,
+    /// A test runs if one of them is a part of its name, or if there is none.
+    filters: Vec<String>,
+}
 
 /// Reads the arguments of the process, and `RUST_TEST_THREADS`.
 ///
@@ -132,12 +137,13 @@ pub fn parse_args() -> Args {
             argument
         }
     });
+    let (arguments, filters) = filters::part(arguments);
     let mut arguments = libtest_mimic::Arguments::from_iter(arguments);
     if arguments.test_threads.is_none() {
         let threads = std::env::var("RUST_TEST_THREADS").ok();
         arguments.test_threads = threads.and_then(|threads| threads.parse().ok());
     }
-    Args(arguments)
+    Args { arguments, filters }
 }
 
 type TestFn = dyn Fn() -> Pin<Box<dyn Future<Output = PyResult<()>> + Send>> + Send + Sync;

@@ -21,7 +21,7 @@ use pyo3::prelude::*;
 use super::case::Ignored;
 use super::outcome::Failure;
 use super::thread::on_thread;
-use super::{Args, Test};
+use super::{Args, Test, filters};
 
 /// Runs tests as `args` say, prints what cargo's own harness would print, and fails if a test fails.
 ///
@@ -38,7 +38,10 @@ use super::{Args, Test};
 ///
 /// If this is dropped, no further test begins. Those that run already end by themselves.
 pub async fn test_harness(tests: Vec<Test>, args: Args) -> PyResult<()> {
-    let Args(arguments) = args;
+    let Args {
+        mut arguments,
+        filters,
+    } = args;
     if arguments.test_threads == Some(0) {
         let message =
             "`--test-threads` cannot be 0: it takes how many tests run at once, from 1 up";
@@ -49,7 +52,8 @@ pub async fn test_harness(tests: Vec<Test>, args: Args) -> PyResult<()> {
     let trials = tests
         .into_iter()
         .map(|test| trial(test, &common, &arguments, &arrivals));
-    let trials = trials.collect();
+    let trials: Vec<_> = trials.collect();
+    filters::apply(&mut arguments, &filters, trials.iter().map(Trial::name));
     let conclusion = on_thread("libtest-mimic".to_owned(), move || {
         libtest_mimic::run(&arguments, trials)
     });

@@ -191,6 +191,24 @@ fn a_filter_is_a_part_of_the_name_and_skip_takes_away() {
 }
 
 #[test]
+fn several_filters_select_what_one_of_them_does() {
+    let output = run(&["twins::one", "--skip", "panic", "ignored::for_none"]);
+    assert_eq!(
+        verdicts(&output),
+        [
+            "test ignored::for_none ... ignored",
+            "test twins::one::same_name ... ok"
+        ]
+    );
+    let counts = "1 passed; 0 failed; 1 ignored; 0 measured; 20 filtered out;";
+    assert_ends(&output, 0, counts);
+    let output = run(&["same_name", "twins::one::same_name", "--exact"]);
+    assert_ends(&output, 0, "1 passed; 0 failed;");
+    let output = run(&["twins::", "ignored::for", "--skip", "one"]);
+    assert_ends(&output, 101, "0 passed; 1 failed; 1 ignored;");
+}
+
+#[test]
 fn ignored_tests_run_if_they_are_asked_for() {
     let output = run(&["ignored", "--ignored"]);
     assert_eq!(
