@@ -155,12 +155,16 @@ impl Export<'_> {
         let arguments = parameters.rest.iter().map(|it| &it.name);
         let output = local("output");
         let result = returns.result(&output, private, at_output);
-        let future = quote_spanned! {at_output=>
-            async move {
-                #hold
-                let #output = #function(#held #(#arguments),*).await;
-                #result
-            }
+        let call = quote_spanned!(at_output=> #function(#held #(#arguments),*));
+        let future = match receiver {
+            None => quote_spanned!(at_output=> #private::converted(#call, |#output| #result)),
+            Some(_) => quote_spanned! {at_output=>
+                async move {
+                    #hold
+                    let #output = #call.await;
+                    #result
+                }
+            },
         };
         match &parameters.cancel_handle() {
             None => quote_spanned! {at_output=>

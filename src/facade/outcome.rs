@@ -3,12 +3,47 @@
 //! The compiler shows the line of a bound that is not met, so what to do about it stands there.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
 use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::prelude::*;
 use pyo3::types::PyNone;
+
+pin_project! {
+    /// A future whose output becomes what Python gets. An `async` block around it would keep the arguments twice.
+    #[derive(Debug)]
+    pub struct Converted<F, C> {
+        #[pin]
+        future: F,
+        convert: C,
+    }
+}
+
+pub fn converted<F, C, T>(future: F, convert: C) -> Converted<F, C>
+where
+    F: Future,
+    C: Fn(F::Output) -> PyResult<T>,
+{
+    Converted { future, convert }
+}
+
+impl<F, C, T> Future for Converted<F, C>
+where
+    F: Future,
+    C: Fn(F::Output) -> PyResult<T>,
+{
+    type Output = PyResult<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PyResult<T>> {
+        let this = self.project();
+        this.future.poll(cx).map(this.convert)
+    }
+}
 
 /// Tells what the output of an `async fn` is: a method of one type hides those of the types that it derefs to.
 #[derive(Debug)]

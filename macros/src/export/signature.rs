@@ -273,10 +273,10 @@ impl Returns {
         if !self.is_next {
             return result;
         }
-        quote! {
+        quote!({
             let #output = #result;
             #private::next_item(&#output).into_result(#output)
-        }
+        })
     }
 }
 
