@@ -246,40 +246,43 @@ pin_project! {
     /// A future that knows its locals, made by [`scope`].
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Scope<F> {
-        // `None` once they were taken from a future that is dropped.
-        locals: Option<TaskLocals>,
+        // `None` once the future was dropped.
         #[pin]
-        future: Option<F>,
+        scoped: Option<Scoped<F>>,
     }
 
     impl<F> PinnedDrop for Scope<F> {
         fn drop(this: Pin<&mut Self>) {
-            this.drop_future();
+            this.end();
         }
     }
 }
 
-impl<F> Scope<F> {
-    /// The locals, for which a future that is done has no more use. They cost least to drop where somebody is attached.
-    pub(crate) fn take_locals(mut self: Pin<&mut Self>) -> Option<TaskLocals> {
-        self.as_mut().drop_future();
-        self.project().locals.take()
+pin_project! {
+    // There is one for each task in flight: the pointer in the locals tells whether there is one, at no further cost.
+    struct Scoped<F> {
+        locals: TaskLocals,
+        #[pin]
+        future: F,
     }
+}
 
-    /// Drops the future as it was polled: with its locals in place.
-    pub(crate) fn drop_future(self: Pin<&mut Self>) {
-        let mut this = self.project();
-        if this.future.is_some() {
-            let _entered = this.locals.as_ref().map(TaskLocals::enter);
-            this.future.set(None);
-        }
+impl<F> Scope<F> {
+    /// Drops the future as it was polled, with its locals in place, and gives the locals, which cost least to drop where
+    /// somebody is attached. `None` if that was done before.
+    pub(crate) fn end(self: Pin<&mut Self>) -> Option<TaskLocals> {
+        let mut scoped = self.project().scoped;
+        let locals = scoped.as_ref().as_pin_ref()?.locals.clone();
+        let _entered = locals.enter();
+        scoped.set(None);
+        Some(locals)
     }
 }
 
 impl<F> fmt::Debug for Scope<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
-            .field("locals", &self.locals)
+            .field("locals", &self.scoped.as_ref().map(|it| &it.locals))
             .finish_non_exhaustive()
     }
 }
@@ -288,13 +291,12 @@ impl<F: Future> Future for Scope<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let future = this
-            .future
-            .as_pin_mut()
-            .expect("a future is not polled after it was dropped");
-        let _entered = this.locals.as_ref().map(TaskLocals::enter);
-        future.poll(cx)
+        let scoped = self.project().scoped.as_pin_mut();
+        let scoped = scoped
+            .expect("a future is not polled after it was dropped")
+            .project();
+        let _entered = scoped.locals.enter();
+        scoped.future.poll(cx)
     }
 }
 
@@ -306,8 +308,7 @@ where
     F: Future<Output = R>,
 {
     Scope {
-        locals: Some(locals),
-        future: Some(future),
+        scoped: Some(Scoped { locals, future }),
     }
 }
 

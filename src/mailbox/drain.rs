@@ -10,7 +10,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::doorbell::{self, Call, Doorbell};
-use super::{Job, Mailbox, spin};
+use super::{Job, Mailbox, spin, this_thread};
 use crate::primitive::lock_std;
 use crate::{asyncio, gate, metrics, process};
 
@@ -119,6 +119,8 @@ impl Drain {
             return Ok(());
         };
         self.mailbox.0.loop_is_busy.store(false, Ordering::Relaxed);
+        let thread = this_thread();
+        self.mailbox.0.drained_by.store(thread, Ordering::Relaxed);
         let mut turn = Turn {
             mailbox: &self.mailbox,
             jobs: 0,

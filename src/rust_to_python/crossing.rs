@@ -63,12 +63,11 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Crossed,
 {
-    let on_loop = runs_here(&locals.event_loop(py))?;
     let _turn = process::turn(py);
     let (crossing, python) = Crossing::new(py, locals, future, cancel)?;
     let spawning = Spawning(&python.get().shared);
-    if on_loop {
-        let mailbox = &spawning.0.mailbox;
+    let mailbox = &spawning.0.mailbox;
+    if mailbox.is_drained_here() {
         let starts = mailbox.starts();
         match starts.join(TypeId::of::<R>(), crossing, R::spawn_later) {
             Joined::Follows => mailbox.to_rust().arrive(),
@@ -146,12 +145,12 @@ pin_project! {
             }
             // One that the gate refuses is dropped all the same: its runtime is ending, and waits for that.
             let _step = gate::step();
-            quietly(|| this.future.as_mut().drop_future());
+            let mut locals = None;
+            quietly(|| locals = this.future.as_mut().end());
             let stopped = RuntimeStopped::new_err(
                 "the Rust runtime dropped this future before it was done: was the runtime shut down, or did its threads stay \
                  behind in the parent of this process?",
             );
-            let locals = this.future.as_mut().take_locals();
             let output = Quiet::new(Err(Failure::Error(stopped)));
             let posted = this.span.post();
             gate::when_open(|| post::<()>(shared, output, locals, posted));
@@ -228,14 +227,13 @@ where
         };
         let output = output.map(Quiet::new);
         // Whoever sees the outcome sees a world in which the future is gone, with all that it held.
-        let dropped = catch(|| this.future.as_mut().drop_future());
+        let ended = catch(|| this.future.as_mut().end());
         let shared = this.shared.take();
         if let (Some(output), Some(shared)) = (output, shared) {
-            let output = match dropped {
-                Ok(()) => output,
-                Err(panic) => Quiet::new(Err(Failure::Panic(panic))),
+            let (output, locals) = match ended {
+                Ok(locals) => (output, locals),
+                Err(panic) => (Quiet::new(Err(Failure::Panic(panic))), None),
             };
-            let locals = this.future.as_mut().take_locals();
             post(shared, output, locals, this.span.post());
         }
         drop(entered);
