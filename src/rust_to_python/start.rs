@@ -134,18 +134,17 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Crossed,
 {
+    let besides = Besides::of(cancel, making.arguments);
     let start: Box<dyn Start> = if making.eager_start {
         Box::new(Eager::<R, F> {
             future: Box::pin(future),
-            cancel,
-            arguments: making.arguments,
+            besides,
             runtime: PhantomData,
         })
     } else {
         Box::new(Lazy::<R, F> {
             future,
-            cancel,
-            arguments: making.arguments,
+            besides,
             runtime: PhantomData,
         })
     };
@@ -222,11 +221,27 @@ where
     })
 }
 
+/// What a coroutine has besides its future, if it has anything: most have not, and each one's size counts.
+struct Besides {
+    cancel: Option<CancelSlot>,
+    arguments: Vec<Py<PyAny>>,
+}
+
+impl Besides {
+    fn of(cancel: Option<CancelSlot>, arguments: Vec<Py<PyAny>>) -> Option<Box<Self>> {
+        let is_any = cancel.is_some() || !arguments.is_empty();
+        is_any.then(|| Box::new(Self { cancel, arguments }))
+    }
+
+    fn arguments(besides: Option<&Self>) -> &[Py<PyAny>] {
+        besides.map_or(&[], |besides| &besides.arguments)
+    }
+}
+
 /// Begins on the runtime, at the first step.
 struct Lazy<R, F> {
     future: F,
-    cancel: Option<CancelSlot>,
-    arguments: Vec<Py<PyAny>>,
+    besides: Option<Box<Besides>>,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -238,20 +253,20 @@ where
 {
     fn start(self: Box<Self>, py: Python<'_>) -> PyResult<Started> {
         let locals = get_running_locals(py)?;
-        let future = spawn::<R, F, T>(py, locals, self.future, self.cancel)?;
+        let cancel = self.besides.and_then(|besides| besides.cancel);
+        let future = spawn::<R, F, T>(py, locals, self.future, cancel)?;
         Ok(Started::Waiting(future.unbind()))
     }
 
     fn arguments(&self) -> &[Py<PyAny>] {
-        &self.arguments
+        Besides::arguments(self.besides.as_deref())
     }
 }
 
 /// Begins on the thread that makes the first step.
 struct Eager<R, F> {
     future: Pin<Box<F>>,
-    cancel: Option<CancelSlot>,
-    arguments: Vec<Py<PyAny>>,
+    besides: Option<Box<Besides>>,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -269,13 +284,14 @@ where
                 .map_err(|error| can_be_raised(py, error)),
             First::Pending(future) => {
                 let locals = get_running_locals(py)?;
-                let future = spawn::<R, _, T>(py, locals, future, self.cancel)?;
+                let cancel = self.besides.and_then(|besides| besides.cancel);
+                let future = spawn::<R, _, T>(py, locals, future, cancel)?;
                 Ok(Started::Waiting(future.unbind()))
             }
         }
     }
 
     fn arguments(&self) -> &[Py<PyAny>] {
-        &self.arguments
+        Besides::arguments(self.besides.as_deref())
     }
 }

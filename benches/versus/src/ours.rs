@@ -30,10 +30,11 @@ async fn coroutine() -> i32 {
     1
 }
 
-/// A sleep of the runtime's, as a coroutine.
-#[bridge::tokio::pyfunction]
-async fn sleep_coroutine(seconds: f64) -> PyResult<()> {
-    workload::napping(Duration::from_secs_f64(seconds)).await
+/// The same sleep as a coroutine.
+#[pyfunction]
+fn sleep_coroutine(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+    let duration = Duration::from_secs_f64(seconds);
+    bridge::tokio::into_coroutine(py, workload::napping(duration))
 }
 
 /// Adds all of it to the module of this side.
