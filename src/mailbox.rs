@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyWeakrefReference;
+use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use slab::Slab;
 
 use crate::error::LoopClosed;
@@ -260,6 +260,11 @@ impl Mailbox {
             debug: AtomicBool::new(asyncio::is_debug(event_loop)?),
             watch: Mutex::new(None),
         })))
+    }
+
+    /// The loop, unless it is gone.
+    fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        lock_std(&self.0.watch).as_ref()?.bind(py).upgrade()
     }
 
     /// Asks to be told when the loop object dies.

@@ -267,7 +267,10 @@ def test_no_excluded_name_is_stale(module, base):
 def test_an_excluded_case_really_cannot_apply(module, base, monkeypatch):
     # What a failed case leaves behind it complains of at its end.
     monkeypatch.setattr(asyncio.log.logger, "disabled", True)
-    for name in set(CASES[module][base]) - {NEVER_ENDS}:
+    for name, reason in CASES[module][base].items():
+        # What comes later comes in time now and then.
+        if name == NEVER_ENDS or reason is LATER:
+            continue
         case, result = suite(module, base)(name), unittest.TestResult()
         case.run(result)
         assert not result.wasSuccessful(), f"{name} passes: there is no reason to exclude it"

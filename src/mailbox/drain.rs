@@ -129,7 +129,7 @@ impl Drain {
         if let Some(rung) = queue.answer() {
             metrics::woken(rung);
         }
-        if let Some(event_loop) = asyncio::running_loop(py)? {
+        if let Some(event_loop) = self.mailbox.event_loop(py) {
             let debug = asyncio::is_debug(&event_loop)?;
             self.mailbox.0.debug.store(debug, Ordering::Relaxed);
         }

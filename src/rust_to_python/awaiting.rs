@@ -76,10 +76,11 @@ impl Awaiting {
 /// How a generator says that it returned the value.
 pub(super) fn returned(py: Python<'_>, value: Py<PyAny>) -> PyErr {
     if value.is_none(py) {
-        PyStopIteration::new_err(())
-    } else {
-        PyStopIteration::new_err((value,))
+        return PyStopIteration::new_err(());
     }
+    // PyO3 would make it later, and normalize it then, at a higher price.
+    let end = py.get_type::<PyStopIteration>().call1((value,));
+    end.map_or_else(|error| error, PyErr::from_value)
 }
 
 /// What `throw` looks at first: how many arguments there are. It warns of more than one since Python 3.12.
