@@ -441,15 +441,10 @@ fn run_forever_ends_as_asyncio_run_does(py: Python<'_>) -> PyResult<()> {
     let asyncio = py.import("asyncio")?;
     let event_loop = asyncio.call_method0("new_event_loop")?;
     asyncio.call_method1("set_event_loop", (&event_loop,))?;
-    let stop = event_loop.getattr("stop")?.unbind();
     let module = leftovers.clone().unbind();
-    let started = future_into_py_with_loop(event_loop.clone(), async move {
-        leave_behind(module).await?;
-        Python::attach(|py| {
-            let call_soon_threadsafe = get_current_loop(py)?.getattr("call_soon_threadsafe")?;
-            call_soon_threadsafe.call1((stop,)).map(drop)
-        })
-    })?;
+    let started = future_into_py_with_loop(event_loop.clone(), leave_behind(module))?;
+    let stop = py.eval(c"lambda loop: lambda _: loop.stop()", None, None)?;
+    started.call_method1("add_done_callback", (stop.call1((&event_loop,))?,))?;
     run_forever(py)?;
     assert!(event_loop.call_method0("is_closed")?.is_truthy()?);
     assert!(started.call_method0("done")?.is_truthy()?);
