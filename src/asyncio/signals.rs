@@ -1,10 +1,14 @@
 //! Ctrl-C.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-use super::lookup::imports;
+use super::lookup::{imports, intern};
 
 imports! {
+    import_partial = "functools", "partial";
+    import_set_wakeup_fd = "signal", "set_wakeup_fd";
+    import_socketpair = "socket", "socketpair";
     import_getsignal = "signal", "getsignal";
     import_setsignal = "signal", "signal";
     import_default_int_handler = "signal", "default_int_handler";
@@ -24,6 +28,109 @@ pub(crate) fn set_interrupt_handler<'py>(
     handler: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     import_setsignal(handler.py())?.call1((SIGINT, handler))
+}
+
+/// Has each signal wake a loop that sleeps.
+///
+/// Python looks for signals, and then the loop goes to sleep: one that comes in between wakes nobody. `Lib/asyncio` has the same
+/// cure for the handlers of `loop.add_signal_handler`, and for no other.
+pub(crate) struct SignalsWake<'py> {
+    event_loop: Bound<'py, PyAny>,
+    watched: Bound<'py, PyAny>,
+    /// By a signal.
+    written: Bound<'py, PyAny>,
+}
+
+impl<'py> SignalsWake<'py> {
+    /// `None` where the loop watches no descriptors, or where signals wake something else already. In the main thread only.
+    pub(crate) fn install(event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
+        let py = event_loop.py();
+        let (watched, written): (Bound<'py, PyAny>, Bound<'py, PyAny>) =
+            import_socketpair(py)?.call0()?.extract()?;
+        let set_blocking = intern!(py, "setblocking");
+        watched.call_method1(set_blocking, (false,))?;
+        written.call_method1(set_blocking, (false,))?;
+        let this = Self {
+            event_loop: event_loop.clone(),
+            watched,
+            written,
+        };
+        match this.hang() {
+            Ok(true) => Ok(Some(this)),
+            Ok(false) => this.close().map(|()| None),
+            Err(error) => {
+                // One error is told, and this is the first.
+                let _ = this.remove();
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether it could be hung into the loop and into Python's signals.
+    fn hang(&self) -> PyResult<bool> {
+        let py = self.event_loop.py();
+        let read = (self.watched.getattr(intern!(py, "recv"))?, 4096);
+        let watch = (&self.watched, import_partial(py)?.call1(read)?);
+        let watches = self
+            .event_loop
+            .call_method1(intern!(py, "add_reader"), watch);
+        if watches.is_err() {
+            return Ok(false);
+        }
+        let before = set_wakeup_descriptor(py, descriptor(&self.written)?)?;
+        if before == NONE {
+            return Ok(true);
+        }
+        set_wakeup_descriptor(py, before)?;
+        self.unwatch()?;
+        Ok(false)
+    }
+
+    /// Idempotent. Errors with what strikes meanwhile, such as a `KeyboardInterrupt`.
+    pub(crate) fn remove(&self) -> PyResult<()> {
+        let py = self.event_loop.py();
+        let own = descriptor(&self.written)?;
+        if own == NONE {
+            return Ok(());
+        }
+        // `loop.add_signal_handler` has put another in its place, or none.
+        let now = set_wakeup_descriptor(py, NONE)?;
+        if now != own {
+            set_wakeup_descriptor(py, now)?;
+        }
+        self.unwatch()?;
+        self.close()
+    }
+
+    fn unwatch(&self) -> PyResult<()> {
+        let remove_reader = intern!(self.event_loop.py(), "remove_reader");
+        let watched = (&self.watched,);
+        self.event_loop
+            .call_method1(remove_reader, watched)
+            .map(drop)
+    }
+
+    fn close(&self) -> PyResult<()> {
+        let close = intern!(self.event_loop.py(), "close");
+        self.watched.call_method0(close)?;
+        self.written.call_method0(close).map(drop)
+    }
+}
+
+/// What Python says for no descriptor.
+const NONE: i32 = -1;
+
+fn descriptor(socket: &Bound<'_, PyAny>) -> PyResult<i32> {
+    let fileno = intern!(socket.py(), "fileno");
+    socket.call_method0(fileno)?.extract()
+}
+
+/// Gives the one before.
+fn set_wakeup_descriptor(py: Python<'_>, descriptor: i32) -> PyResult<i32> {
+    let quiet = PyDict::new(py);
+    quiet.set_item(intern!(py, "warn_on_full_buffer"), false)?;
+    let set = import_set_wakeup_fd(py)?;
+    set.call((descriptor,), Some(&quiet))?.extract()
 }
 
 /// Lets Ctrl-C raise `KeyboardInterrupt`, as it does in Python. An embedded interpreter starts without a handler.

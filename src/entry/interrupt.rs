@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 
-use crate::asyncio;
+use crate::asyncio::{self, SignalsWake};
 use crate::primitive::lock_std;
 
 /// What the first Ctrl-C does.
@@ -63,6 +63,7 @@ pub(super) struct Interrupts<'py> {
     handler: Bound<'py, Handler>,
     /// `None` where Ctrl-C is not ours to handle: outside the main thread, or where the program has a handler of its own.
     before: Option<Bound<'py, PyAny>>,
+    wake: Option<SignalsWake<'py>>,
 }
 
 impl<'py> Interrupts<'py> {
@@ -83,7 +84,18 @@ impl<'py> Interrupts<'py> {
         } else {
             None
         };
-        Ok(Self { handler, before })
+        let wake = match &before {
+            None => None,
+            Some(before) => SignalsWake::install(event_loop).or_else(|error| {
+                asyncio::set_interrupt_handler(before)?;
+                Err(error)
+            })?,
+        };
+        Ok(Self {
+            handler,
+            before,
+            wake,
+        })
     }
 
     /// From now on, the first Ctrl-C cancels `main`.
@@ -116,14 +128,17 @@ impl<'py> Interrupts<'py> {
             return Ok(());
         };
         let py = before.py();
-        match asyncio::set_interrupt_handler(before) {
-            Ok(_) => Ok(()),
+        let remove = || {
+            self.wake.as_ref().map_or(Ok(()), SignalsWake::remove)?;
+            asyncio::set_interrupt_handler(before).map(drop)
+        };
+        match remove() {
             Err(error) if asyncio::ends_the_loop(py, &error) => {
                 // The signal that was pending is served: nothing is in the way now.
-                asyncio::set_interrupt_handler(before)?;
+                remove()?;
                 Err(error)
             }
-            Err(error) => Err(error),
+            removed => removed,
         }
     }
 }

@@ -29,6 +29,8 @@ fn main() -> ExitCode {
         "waits in a clean-up without end" => waits::in_endless_clean_up::main(),
         "waits with a handler of its own" => waits::with_own_handler::main(),
         "waits in run" => waits::in_run(),
+        #[cfg(target_os = "linux")]
+        "waits while another thread takes signals" => waits::while_another_thread_takes_signals(),
         "waits in run_forever" => waits::in_run_forever(),
         _ => {
             eprintln!("there is no program {program:?}");

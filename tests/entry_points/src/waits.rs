@@ -155,6 +155,37 @@ pub(crate) fn in_run() -> ExitCode {
     Python::attach(|py| exit_code(py, pyo3_asyncio::tokio::run(py, wait())))
 }
 
+/// Whether the first thread of this process sleeps.
+#[cfg(target_os = "linux")]
+fn main_thread_sleeps() -> bool {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has it");
+    let state = stat.rsplit_once(") ").map(|(_, behind)| behind);
+    state.is_some_and(|state| state.starts_with('S'))
+}
+
+/// As if the signal came in the moment in which the loop falls asleep: the thread that runs it does not get it.
+#[cfg(target_os = "linux")]
+pub(crate) fn while_another_thread_takes_signals() -> ExitCode {
+    Python::initialize();
+    // Its threads are there before this one refuses the signal.
+    pyo3_asyncio::tokio::get_runtime();
+    Python::attach(|py| {
+        let refused = py.import("signal").and_then(|signal| {
+            let block = signal.getattr("SIG_BLOCK")?;
+            signal.call_method1("pthread_sigmask", (block, [signal.getattr("SIGINT")?]))
+        });
+        let result = refused.and_then(|_| {
+            pyo3_asyncio::tokio::run(py, async {
+                while !main_thread_sleeps() {
+                    tokio::task::yield_now().await;
+                }
+                wait().await
+            })
+        });
+        exit_code(py, result)
+    })
+}
+
 pub(crate) fn in_run_forever() -> ExitCode {
     Python::initialize();
     Python::attach(|py| {

@@ -202,6 +202,14 @@ mod interrupted {
         assert_cleans_up_and_exits_with_130("waits in run", &cleaned_up);
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn ctrl_c_that_another_thread_takes_wakes_the_loop() {
+        let cleaned_up = ["cleaned up in Rust", "KeyboardInterrupt"];
+        let program = "waits while another thread takes signals";
+        assert_cleans_up_and_exits_with_130(program, &cleaned_up);
+    }
+
     #[test]
     fn ctrl_c_ends_run_forever_with_keyboard_interrupt_when_all_has_cleaned_up() {
         let cleaned_up = ["cleaned up in Python", "KeyboardInterrupt"];
