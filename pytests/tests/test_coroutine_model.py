@@ -218,7 +218,8 @@ class Driver:
 
 def describe(error):
     """An error in comparable words. What a StopIteration becomes, and what is refused, is worded in more than one way."""
-    text = str(error)
+    # Where exceptions have no notes, the place of a panic is a part of its text.
+    text = str(error).split("\npanicked at ")[0]
     if "StopIteration" in text and isinstance(error, RuntimeError):
         text = "a StopIteration"
     if isinstance(error, TypeError):

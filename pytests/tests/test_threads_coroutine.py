@@ -6,6 +6,7 @@ import inspect
 import weakref
 
 import pytest
+from conftest import looked_at_twice
 
 
 class Thrown(Exception):
@@ -105,7 +106,8 @@ def looks(driven, chance):
     coroutine.__name__ = coroutine.__qualname__ = chance.choice(["one", "another"])
     assert coroutine.__name__ in ("one", "another") and "RustCoroutine" in repr(coroutine)
     assert inspect.iscoroutine(coroutine) and weakref.ref(coroutine)() is coroutine
-    inspect.getcoroutinestate(coroutine), coroutine.cr_running, coroutine.cr_suspended, coroutine.cr_code, coroutine.cr_origin
+    looked_at_twice(lambda: inspect.getcoroutinestate(coroutine))
+    coroutine.cr_running, coroutine.cr_suspended, coroutine.cr_code, coroutine.cr_origin
     frame = coroutine.cr_frame
     if frame is not None:
         frame.f_back, frame.f_code, frame.f_lasti, frame.f_lineno, frame.f_globals, frame.f_locals
