@@ -538,7 +538,7 @@ pub mod tokio {
     /// starts again when it is next used, as it was built before, or by a new builder ([`init`]).
     ///
     /// At the end of a Python process this is done by itself, before the interpreter is finalized, with a timeout of
-    /// 0.2 seconds. A runtime that others have a reference to, yours ([`init_with_runtime`]) or one that was lent
+    /// 0.1 seconds. A runtime that others have a reference to, yours ([`init_with_runtime`]) or one that was lent
     /// ([`get_runtime`]), cannot be ended: the bridge only lets go of it, and this is `false`. Tasks of your own on it then run into
     /// the end of the interpreter: let them use `Python::try_attach`, and end them in a callback of `atexit`.
     ///

@@ -39,7 +39,7 @@ use crate::primitive::lock_std;
 use crate::{asyncio, gate};
 
 /// How much later a process may end for our sake.
-const EXIT_PATIENCE: Duration = Duration::from_millis(200);
+const EXIT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// When somebody who still waits after the end is told.
 const REOPENED_AFTER: Duration = Duration::from_millis(500);
