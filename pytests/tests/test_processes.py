@@ -7,13 +7,11 @@ import sys
 import textwrap
 
 import pytest
+from conftest import LOOPS
 
-START = {
-    "asyncio": "asyncio.run(main())",
-    "uvloop": "uvloop.run(main())",
-}
-if sys.platform == "win32":
-    del START["uvloop"]
+START = {"asyncio": "asyncio.run(main())"}
+if "uvloop" in LOOPS:
+    START["uvloop"] = "uvloop.run(main())"
 
 
 def program(body, kind):

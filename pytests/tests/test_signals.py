@@ -9,7 +9,7 @@ import textwrap
 import time
 
 import pytest
-
+from conftest import LOOPS
 from test_processes import environment
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither these signals nor terminals")
@@ -38,8 +38,10 @@ def signalled(body, kind, *signals, sent=None):
     `sent` is told when.
     """
     source = IMPORTS.format(kind=kind) + textwrap.dedent(body)
+    # A debug build of Python tells of the loop that an interrupt left open.
+    quiet = ["-W", "ignore::DeprecationWarning", "-W", "ignore::ResourceWarning"]
     with subprocess.Popen(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", source],
+        [sys.executable, *quiet, "-c", source],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -74,7 +76,7 @@ def last_words(process):
         process.kill()
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
+@pytest.fixture(params=LOOPS)
 def kind(request):
     return request.param
 
