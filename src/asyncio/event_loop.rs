@@ -1,7 +1,7 @@
 //! Event loops, the callbacks that they are given, and the contexts that those run in.
 
 use pyo3::call::PyCallArgs;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyAttributeError, PyNotImplementedError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyWeakrefReference};
 
@@ -138,6 +138,12 @@ fn in_empty_context<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let context = import_context(py)?.call0()?;
     context.call_method1(intern!(py, "run"), args)
+}
+
+/// Whether that is what `add_reader` says of a loop that watches no descriptors.
+pub(crate) fn watches_none(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyNotImplementedError>(py)
+        || error.is_instance_of::<PyAttributeError>(py)
 }
 
 #[cfg(unix)]

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::event_loop::{is_closed, watches_none};
 use super::lookup::{imports, intern};
 
 imports! {
@@ -69,14 +70,18 @@ impl<'py> SignalsWake<'py> {
     /// Whether it could be hung into the loop and into Python's signals.
     fn hang(&self) -> PyResult<bool> {
         let py = self.event_loop.py();
+        if is_closed(&self.event_loop)? {
+            return Ok(false);
+        }
         let read = (self.watched.getattr(intern!(py, "recv"))?, 4096);
         let watch = (&self.watched, import_partial(py)?.call1(read)?);
         let watches = self
             .event_loop
             .call_method1(intern!(py, "add_reader"), watch);
-        if watches.is_err() {
-            return Ok(false);
-        }
+        match watches {
+            Err(error) if watches_none(py, &error) => return Ok(false),
+            watches => watches?,
+        };
         let before = set_wakeup_descriptor(py, descriptor(&self.written)?)?;
         if before == NONE {
             return Ok(true);

@@ -15,8 +15,8 @@
 //! 4. A leader does nothing else before its lead has ended, and leads for a bounded number of polls. What a user's future does
 //!    cannot hold up the burst, nor a burst without end the leader's own future.
 //! 5. A worker that stays awake (`lead`) leads too: it has no future of its own to come to, and takes once.
-//! 6. Only the thread that drains the loop's mailbox joins. A worker of the runtime would put a leader where no other worker finds it, behind
-//!    what it does itself.
+//! 6. Only the thread that drains the loop's mailbox joins. A worker of the runtime would put a leader where no other worker
+//!    finds it, behind what it does itself.
 
 use std::any::TypeId;
 

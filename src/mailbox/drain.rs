@@ -5,7 +5,6 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -64,12 +63,7 @@ fn watched_descriptor(
     let descriptor = doorbell::Descriptor::new()?;
     match asyncio::add_reader(event_loop, descriptor.raw(), drain.as_any()) {
         Ok(()) => Ok(Some(Doorbell::Descriptor(descriptor))),
-        Err(error)
-            if error.is_instance_of::<PyNotImplementedError>(py)
-                || error.is_instance_of::<PyAttributeError>(py) =>
-        {
-            Ok(None)
-        }
+        Err(error) if asyncio::watches_none(py, &error) => Ok(None),
         Err(error) => Err(error),
     }
 }
