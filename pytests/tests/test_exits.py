@@ -155,7 +155,10 @@ def ending(source):
     ) as process:
         assert process.stdout.readline() == "done\n", process.stderr.read()
         begin = time.monotonic()
-        out, err = process.communicate(timeout=120)
+        try:
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
     return (process.returncode, out, without_frames(err)), time.monotonic() - begin
 
 

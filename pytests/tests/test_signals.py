@@ -10,7 +10,7 @@ import time
 
 import pytest
 from conftest import LOOPS
-from test_processes import environment
+from test_processes import environment, last_words
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither these signals nor terminals")
 
@@ -57,23 +57,6 @@ def signalled(body, kind, *signals, sent=None):
             process.send_signal(number)
         out, err = last_words(process)
     return process.returncode, "".join([*before, out]).splitlines(), err
-
-
-def last_words(process):
-    """What it prints to its end.
-
-    CPython looks at a signal that comes just before the main thread waits in the kernel when that wakes next, which may be never
-    on a loop of asyncio's own. Being stopped and continued wakes it.
-    """
-    try:
-        return process.communicate(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGSTOP)
-        process.send_signal(signal.SIGCONT)
-    try:
-        return process.communicate(timeout=60)
-    finally:
-        process.kill()
 
 
 @pytest.fixture(params=LOOPS)
