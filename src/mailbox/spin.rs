@@ -18,7 +18,6 @@
 
 use std::hint;
 use std::num::NonZero;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,6 +43,25 @@ pub(crate) struct Spinner {
     last_pause: AtomicU32,
 }
 
+/// Whether spinning pays on this machine, and the user has nothing against it.
+///
+/// Looked up once, and twice where two threads come at once. With a lock in the place of that, the child of a process that forks
+/// meanwhile would wait for ever for the thread that looks, which it has not.
+fn is_wanted() -> bool {
+    const UNKNOWN: usize = 2;
+    static WANTED: AtomicUsize = AtomicUsize::new(UNKNOWN);
+    match WANTED.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let processors = thread::available_parallelism().map_or(1, NonZero::get);
+            let refused = std::env::var_os("PYO3_ASYNCIO_SPIN").is_some_and(|spin| spin == "0");
+            let wanted = processors > 1 && !refused;
+            WANTED.store(wanted.into(), Ordering::Relaxed);
+            wanted
+        }
+        known => known == 1,
+    }
+}
+
 /// What had arrived when somebody began to watch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watch(usize);
@@ -55,12 +73,7 @@ impl Spinner {
 
     /// `None` if it is better to sleep.
     pub(crate) fn watch(&self) -> Option<Watch> {
-        static WANTED: LazyLock<bool> = LazyLock::new(|| {
-            let processors = thread::available_parallelism().map_or(1, NonZero::get);
-            let refused = std::env::var_os("PYO3_ASYNCIO_SPIN").is_some_and(|spin| spin == "0");
-            processors > 1 && !refused
-        });
-        (*WANTED && self.may_pay()).then(|| self.look())
+        (is_wanted() && self.may_pay()).then(|| self.look())
     }
 
     fn look(&self) -> Watch {
