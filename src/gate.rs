@@ -15,7 +15,9 @@
 //!    done then. The thread that closed it, which runs the end of the process, is not refused.
 //! 5. A *held* gate (the process forks) lets a step wait for its release, by looking again: the child must find no lock
 //!    that a thread of the parent's held. Neither side waits for ever, since a thread that waits may have what
-//!    the other one needs. A turn does not wait: it has the interpreter, without which nobody forks.
+//!    the other one needs. But who forks waits as long as a step that is ready to go on may take, and a step waits as long as
+//!    who forks [goes on](look_again). A turn does not wait: it has the interpreter, without which nobody forks. If it then
+//!    lets go of it to run code of the user's, it is a step [meanwhile](detached).
 //! 6. A child starts with an open gate and with no thread inside but the one that forked. What the wait was too short for, it
 //!    does not touch: a lock that threads take detached is [its own](PerProcess).
 //! 7. A thread that only waits in the midst of a step is [outside](outside) meanwhile, and comes back as it came in.
@@ -39,9 +41,14 @@ pub(crate) use self::per_process::PerProcess;
 use self::words::{Barred, Gate, WORDS};
 use crate::primitive::{Mutex, lock};
 
-/// How long a fork waits for the steps that are under way, and a step for a fork.
-pub(crate) const FORK_PATIENCE: Duration = Duration::from_millis(250);
+/// How often who forks looks whether the steps that are under way have ended. A quarter of a second on a quiet machine, and
+/// more where threads compete for processors and for the interpreter: both the looks and the steps take longer there.
+pub(crate) const LOOKS_BEFORE_FORK: u32 = 2000;
+/// How often a step looks whether the gate is released, before it comes in all the same: from the last look of who forks.
+const LOOKS_FOR_RELEASE: u32 = 2 * LOOKS_BEFORE_FORK;
 const LOOK_AGAIN: Duration = Duration::from_micros(50);
+/// How often anybody who forks has looked.
+static LOOKS: AtomicU32 = AtomicU32::new(0);
 
 static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
 /// How many forks lie between this process and the one that loaded us.
@@ -102,14 +109,14 @@ pub(crate) fn step() -> Option<Step> {
         word: Some(word),
         ..place
     };
-    count_in(place, word).map(|is_counted| begin(place, is_counted))
+    come_in(place, word).then(|| begin(place, true))
 }
 
-/// Whether the thread is counted, as it nearly always is. `None` if the gate is closed.
-fn count_in(place: Place, word: usize) -> Option<bool> {
+/// Waits for a held gate. Whether the thread came in: not if the gate is closed.
+fn come_in(place: Place, word: usize) -> bool {
     match GATE.count_in(word, place.name) {
-        Ok(()) => Some(true),
-        Err(Barred::Closed) => None,
+        Ok(()) => true,
+        Err(Barred::Closed) => false,
         Err(Barred::Held) => wait_for_release(place, word),
     }
 }
@@ -129,17 +136,33 @@ pub(crate) fn outside<R>(wait: impl FnOnce() -> R) -> R {
     }
     let result = wait();
     let is_counted = loop {
-        match count_in(place, word) {
-            Some(is_counted) => break is_counted,
-            None if closed_by_us() => break false,
-            None => wait_until_open(),
+        if come_in(place, word) {
+            break true;
         }
+        if closed_by_us() {
+            break false;
+        }
+        wait_until_open();
     };
     PLACE.set(Place {
         is_counted,
         ..place
     });
     result
+}
+
+/// Runs code of the user's in the midst of a turn, detached. A turn that began while the process forks waits here.
+pub(crate) fn detached<R>(run: impl FnOnce() -> R) -> R {
+    let place = PLACE.get();
+    if let (false, Some(word)) = (place.is_counted, place.word) {
+        // A closed gate did not keep the turn out either.
+        let is_counted = come_in(place, word);
+        PLACE.set(Place {
+            is_counted,
+            ..place
+        });
+    }
+    run()
 }
 
 /// A step that nothing bars: one of a thread that is attached, of which there is none while the process forks.
@@ -161,17 +184,26 @@ fn next_word() -> usize {
 }
 
 #[cold]
-fn wait_for_release(place: Place, word: usize) -> Option<bool> {
-    let deadline = Instant::now() + 2 * FORK_PATIENCE;
-    while Instant::now() < deadline {
+fn wait_for_release(place: Place, word: usize) -> bool {
+    let mut seen = LOOKS.load(StaticOrdering::Relaxed);
+    let mut left = LOOKS_FOR_RELEASE;
+    while left > 0 {
         thread::sleep(LOOK_AGAIN);
         match GATE.count_in(word, place.name) {
-            Ok(()) => return Some(true),
-            Err(Barred::Closed) => return None,
+            Ok(()) => return true,
+            Err(Barred::Closed) => return false,
             Err(Barred::Held) => {}
         }
+        let looks = LOOKS.load(StaticOrdering::Relaxed);
+        left = if looks == seen {
+            left - 1
+        } else {
+            LOOKS_FOR_RELEASE
+        };
+        seen = looks;
     }
-    Some(false)
+    GATE.count_in_anyway(word);
+    true
 }
 
 /// Begins a turn, unless the process ends. In an attached thread, which is asked once for its name.
@@ -283,10 +315,20 @@ pub(crate) fn release() {
     }
 }
 
+/// Whether every step of another thread has ended.
+pub(crate) fn is_empty() -> bool {
+    GATE.is_empty(&PLACE.get())
+}
+
+/// Lets who forks wait for a moment, detached.
+pub(crate) fn look_again() {
+    LOOKS.fetch_add(1, StaticOrdering::Relaxed);
+    thread::sleep(LOOK_AGAIN);
+}
+
 /// Waits until every step of another thread has ended. To be called detached, with the gate barred.
 pub(crate) fn wait_until_empty(deadline: Instant) -> bool {
-    let own = PLACE.get();
-    while !GATE.is_empty(&own) {
+    while !is_empty() {
         if Instant::now() >= deadline {
             return false;
         }

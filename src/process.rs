@@ -20,7 +20,7 @@
 //! included. So
 //!
 //! 1. before a fork the gate is held, and the steps that are under way may finish, but not for longer than
-//!    [`FORK_PATIENCE`](gate::FORK_PATIENCE). After it the parent's gate is released.
+//!    [`LOOKS_BEFORE_FORK`](gate::LOOKS_BEFORE_FORK). After it the parent's gate is released.
 //! 2. The child belongs to a new [generation](gate::generation). Runtime, mailboxes and helper thread of another generation
 //!    are forgotten, not ended: their threads are not there to answer, and dropping what is theirs would be done twice.
 //! 3. What the child inherits, such as a Python future, never wakes a task of the parent's: see
@@ -81,6 +81,11 @@ pub(crate) fn turn(py: Python<'_>) -> gate::Step {
     }
 }
 
+/// Runs code of the user's in the midst of a [`turn`], detached.
+pub(crate) fn detach<R: Send>(py: Python<'_>, run: impl FnOnce() -> R + Send) -> R {
+    py.detach(|| gate::detached(run))
+}
+
 /// What Python calls this thread. 0 if it does not say.
 pub(crate) fn name(py: Python<'_>) -> usize {
     asyncio::thread_ident(py).unwrap_or(0)
@@ -128,9 +133,15 @@ impl Hooks {
 
     fn before_fork(&self, py: Python<'_>) {
         gate::hold();
-        let deadline = Instant::now() + gate::FORK_PATIENCE;
-        // Detached: a step that needs the interpreter would not end otherwise.
-        py.detach(|| gate::wait_until_empty(deadline));
+        for _ in 0..gate::LOOKS_BEFORE_FORK {
+            // Attached: from here to the fork, no turn begins either.
+            if gate::is_empty() {
+                break;
+            }
+            // Detached, since a step that needs the interpreter would not end otherwise, and attached again each time, which
+            // takes as long as it takes such a step.
+            py.detach(gate::look_again);
+        }
     }
 
     fn after_fork_in_parent(&self) {

@@ -10,6 +10,10 @@ from operations import operation
 # Seconds after which a child that hangs is ended by the system.
 CHILD_HANGS_AFTER = 60
 
+if hasattr(os, "register_at_fork"):
+    # Before the hooks of the bridge, which may be what hangs.
+    os.register_at_fork(after_in_child=lambda: signal.alarm(CHILD_HANGS_AFTER))
+
 
 @operation(0.1)
 async def fork(desk, choose):
@@ -32,7 +36,6 @@ def be_child(rust, new_loop, count):
     """Never returns: what it would return to is the parent's."""
     status = 1
     try:
-        signal.alarm(CHILD_HANGS_AFTER)
         loop = new_loop()
         loop.run_until_complete(use_everything(rust, count))
         loop.close()

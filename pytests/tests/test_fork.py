@@ -366,6 +366,32 @@ def test_a_fork_waits_for_a_poll_of_block_on():
     )
 
 
+def test_an_eager_start_waits_while_the_process_forks():
+    quiet(
+        """
+        polled, early, threads = threading.Event(), [], []
+
+        async def start():
+            await rust.eager_call(polled.set)
+
+        def before_fork():
+            # After the hook of the bridge's own: hooks are called in the reverse of the order in which they came.
+            threads.append(threading.Thread(target=asyncio.run, args=(start(),)))
+            threads[0].start()
+            early.append(polled.wait(0.1))
+
+        os.register_at_fork(before=before_fork)
+
+        async def main():
+            await use()
+            wait_for(in_child(lambda: None))
+            threads[0].join()
+            assert early == [False] and polled.is_set()
+            print("done")
+        """
+    )
+
+
 def test_a_worker_that_sits_in_its_poll_does_not_keep_a_process_from_forking():
     quiet(
         """

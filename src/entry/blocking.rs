@@ -67,7 +67,7 @@ where
             Err(panic) => break Err(rust_panic(py, panic)),
         }
     };
-    let dropped = py.detach(|| catch(|| R::enter(|| future.set(None))));
+    let dropped = process::detach(py, || catch(|| R::enter(|| future.set(None))));
     match (dropped, output) {
         (Err(panic), Ok(_)) => Err(rust_panic(py, panic)),
         (_, output) => output,

@@ -59,6 +59,11 @@ impl Gate {
         })
     }
 
+    /// Comes in though the gate is barred: who barred it sees that, if they look again.
+    pub(super) fn count_in_anyway(&self, word: usize) {
+        self.0[word].count.fetch_add(1, Ordering::AcqRel);
+    }
+
     pub(super) fn count_out(&self, word: usize) {
         self.0[word].name.store(0, StaticOrdering::Relaxed);
         self.take_back(word);
@@ -96,7 +101,7 @@ impl Gate {
         }
     }
 
-    /// Whether nobody is inside. Once the gate is barred that stays so.
+    /// Whether nobody is inside. Once the gate is barred that stays so, but for those who come in anyway.
     pub(super) fn is_empty(&self, own: &Place) -> bool {
         let mut words = self.0.iter().enumerate();
         words.all(|(index, word)| word.others(own, index) == 0)

@@ -119,7 +119,7 @@ where
     fn withdraw(&self, py: Python<'_>) {
         if let Some(future) = Lent::withdraw(self) {
             let _turn = process::turn(py);
-            py.detach(|| R::enter(|| quietly(|| drop(future))));
+            process::detach(py, || R::enter(|| quietly(|| drop(future))));
             return;
         }
         let deadline = Instant::now() + PATIENCE;

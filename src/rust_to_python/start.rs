@@ -198,7 +198,7 @@ where
 {
     let _turn = process::turn(py);
     watch_panics(py);
-    py.detach(|| {
+    process::detach(py, || {
         R::enter(|| {
             let _entered = enter();
             let mut context = Context::from_waker(Waker::noop());
