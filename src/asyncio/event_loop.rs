@@ -146,15 +146,15 @@ pub(crate) fn watches_none(py: Python<'_>, error: &PyErr) -> bool {
         || error.is_instance_of::<PyAttributeError>(py)
 }
 
-#[cfg(unix)]
-pub(crate) fn add_reader(
-    event_loop: &Bound<'_, PyAny>,
-    descriptor: std::os::fd::RawFd,
-    callback: &Bound<'_, PyAny>,
+/// `watched` is a descriptor, or an object that has one.
+pub(crate) fn add_reader<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    watched: impl IntoPyObject<'py>,
+    callback: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = event_loop.py();
     let add_reader = event_loop.getattr(intern!(py, "add_reader"))?;
-    in_empty_context(py, (add_reader, descriptor, callback)).map(drop)
+    in_empty_context(py, (add_reader, watched, callback)).map(drop)
 }
 
 pub(crate) fn call_later(

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::event_loop::{is_closed, watches_none};
+use super::event_loop::{add_reader, is_closed, watches_none};
 use super::lookup::{imports, intern};
 
 imports! {
@@ -74,14 +74,11 @@ impl<'py> SignalsWake<'py> {
             return Ok(false);
         }
         let read = (self.watched.getattr(intern!(py, "recv"))?, 4096);
-        let watch = (&self.watched, import_partial(py)?.call1(read)?);
-        let watches = self
-            .event_loop
-            .call_method1(intern!(py, "add_reader"), watch);
-        match watches {
+        let read = import_partial(py)?.call1(read)?;
+        match add_reader(&self.event_loop, &self.watched, &read) {
             Err(error) if watches_none(py, &error) => return Ok(false),
             watches => watches?,
-        };
+        }
         let before = set_wakeup_descriptor(py, descriptor(&self.written)?)?;
         if before == NONE {
             return Ok(true);
