@@ -18,6 +18,10 @@ async def value_after_a_turn(value):
     return value
 
 
+async def value_at_once(value):
+    return value
+
+
 @types.coroutine
 def generator_based(value):
     yield from asyncio.sleep(0).__await__()
@@ -39,9 +43,20 @@ async def generator(value):
     yield value
 
 
+# A generator that ends in the middle is closed by its loop, which looks at the stack for that in debug mode. While the stack is being
+# taken down, that crashes CPython 3.13.0 under uvloop, without any Rust: so they are kept until their loops have closed them.
+STEPPED = []
+
+
+def step_of(generator):
+    STEPPED.append(generator)
+    return generator.asend(None)
+
+
 AWAITABLES = {
     "a coroutine": lambda rust: value_after_a_turn("value"),
-    "a coroutine that never waits": lambda rust: generator("value").asend(None),
+    "a coroutine that never waits": lambda rust: value_at_once("value"),
+    "the step of an async generator": lambda rust: step_of(generator("value")),
     "a coroutine of types.coroutine": lambda rust: generator_based("value"),
     "a task": lambda rust: asyncio.ensure_future(value_after_a_turn("value")),
     "an object with __await__": lambda rust: Awaitable("value"),
