@@ -98,6 +98,15 @@ for base in CANNOT_APPLY:
         globals()[applicable.__name__] = applicable
 
 
+@pytest.mark.parametrize("name", [name for name in vars(cpython.CFutureTests) if name.startswith("test")])
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_case_of_the_future_in_c_holds_too(kind, name):
+    members = {"runTest": getattr(cpython.CFutureTests, name), "kind": kind, "cls": None}
+    case, result = type(name, (OnRustFutures, cpython.BaseFutureTests, cpython_utils.TestCase), members)(), unittest.TestResult()
+    case.run(result)
+    assert result.wasSuccessful(), result
+
+
 def test_no_class_of_cases_is_forgotten():
     bases = {name for name in vars(cpython) if name.startswith("Base") and name.endswith("Tests")}
     assert bases == set(CANNOT_APPLY)

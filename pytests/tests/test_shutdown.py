@@ -102,7 +102,7 @@ def test_the_threads_of_the_runtime_end(rust, run):
 
 
 def test_a_poll_that_needs_the_interpreter_does_not_hold_up_a_shutdown(rust, run):
-    """https://github.com/Kludex/granian/pull/876"""
+    """https://github.com/emmett-framework/granian/pull/876"""
 
     async def main():
         called = asyncio.Event()

@@ -8,6 +8,11 @@ use pyo3::types::PyList;
 
 use super::lookup::intern;
 
+/// Makes this thread what `threading` takes for the main one: the thread that imports it first.
+pub(crate) fn be_main_thread(py: Python<'_>) -> PyResult<()> {
+    py.import("threading").map(drop)
+}
+
 /// Flushes `sys.stdout` and `sys.stderr`, which a program that never finalizes its interpreter would lose.
 pub(crate) fn flush_standard_streams(py: Python<'_>) -> PyResult<()> {
     let sys = py.import("sys")?;

@@ -37,8 +37,7 @@ where
 /// What an embedded interpreter lacks that one of a Python program has.
 pub(crate) fn prepare_interpreter(py: Python<'_>) -> PyResult<()> {
     asyncio::see_virtual_environment(py)?;
-    // The thread that imports it first is the main one.
-    py.import("threading").map(drop)
+    asyncio::be_main_thread(py)
 }
 
 /// The status that Python itself would exit with, after it has printed what Python would print.

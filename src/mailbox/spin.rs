@@ -1,6 +1,6 @@
 //! Staying awake for the answer, for a moment, where that has paid lately.
 //!
-//! A thread that sleeps takes 5 to 35 µs to wake, which is several times what a crossing costs otherwise. When one Rust future
+//! A thread that sleeps takes 5 to 70 µs to wake, which is several times what a crossing costs otherwise. When one Rust future
 //! and one Python task take turns, each side would fall asleep just before the other's answer comes. So whoever has sent
 //! something and has nothing else to do may spin until there is an answer, before it goes to sleep.
 //!

@@ -1,6 +1,6 @@
 //! The floor of one hop: spawn on the runtime, the task writes an eventfd, whoever waits for it wakes.
 //!
-//! A Rust future that runs on another thread costs its awaiter at least this, whatever the bridge does.
+//! A Rust future that runs on another thread costs its awaiter at least this, where both threads sleep between two hops.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
