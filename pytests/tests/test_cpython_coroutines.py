@@ -65,6 +65,7 @@ if sys.version_info < (3, 11):
         test_cancel_with_message_then_future_exception=MESSAGE,
         test_cancel_with_message_then_future_result=MESSAGE,
         test_cancel_yield=LATER,
+        test_coroutine_non_gen_function_return_future=LATER,
         test_task_repr_partial_corowrapper=LOOKS_INSIDE,
         test_wait_with_global_loop=LATER,
     )
