@@ -280,7 +280,10 @@ macro_rules! facade {
             F: Future<Output = PyResult<T>> + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
-            local_future_into_py_with_locals::<$($generic,)? F, T>(py, get_current_locals(py)?, fut)
+            match find_current_locals(py)? {
+                Some(locals) => local_future_into_py_with_locals::<$($generic,)? F, T>(py, locals, fut),
+                None => Err(crate::rust_to_python::no_loop_for_local_future()),
+            }
         }
 
         /// Like [`local_future_into_py`], on the loop and in the context of `locals`.
@@ -528,6 +531,7 @@ pub mod tokio {
 
     pub use crate::runtime::tokio::{
         AlreadyStarted, Tokio, get_runtime, handle, init, init_with_runtime, try_init,
+        try_init_with_runtime,
     };
 
     /// Ends the runtime: what runs on it is dropped, and its threads end. Whether all of that has happened within `timeout`.

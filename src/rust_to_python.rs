@@ -21,7 +21,7 @@ mod shared;
 mod start;
 
 pub use cancel::CancelHandle;
-pub(crate) use crossing::{future_into_py, local_future_into_py};
+pub(crate) use crossing::{future_into_py, local_future_into_py, no_loop_for_local_future};
 #[cfg(feature = "attributes")]
 pub(crate) use start::into_borrowing_coroutine;
 pub(crate) use start::{Making, eager_future_into_py, into_cancellable_coroutine, into_coroutine};

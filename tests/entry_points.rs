@@ -3,8 +3,32 @@
 #[path = "behaviour/entry_points.rs"]
 mod behaviour;
 
+/// What the behaviours know of their runtime.
+mod rt {
+    pub(crate) use pyo3_asyncio::tokio::*;
+
+    pub(crate) fn start() {
+        let mut builder = super::flavor();
+        builder.enable_all();
+        init(builder);
+    }
+}
+
+use std::panic::catch_unwind;
+
 use tokio::runtime::Builder;
 
 fn flavor() -> Builder {
     Builder::new_multi_thread()
+}
+
+#[test]
+fn a_runtime_that_comes_too_late_is_an_error() {
+    let running = rt::get_runtime();
+    let late = rt::try_init(Builder::new_current_thread()).unwrap_err();
+    assert_eq!(rt::try_init_with_runtime(running), Err(late));
+    assert_eq!(rt::init_with_runtime(running), Err(()));
+    assert!(late.to_string().contains("before the first conversion"));
+    let panic = catch_unwind(|| rt::init(Builder::new_current_thread())).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&late.to_string()));
 }

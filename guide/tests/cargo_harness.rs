@@ -29,3 +29,9 @@ fn test_blocking_sleep() -> PyResult<()> {
     thread::sleep(Duration::from_secs(1));
     Python::attach(|py| pyo3_asyncio::tokio::get_current_loop(py).map(drop))
 }
+
+#[pyo3_asyncio::async_std::test]
+fn test_blocking_sleep_on_async_std() -> PyResult<()> {
+    thread::sleep(Duration::from_secs(1));
+    Python::attach(|py| pyo3_asyncio::async_std::get_current_loop(py).map(drop))
+}

@@ -116,7 +116,7 @@ fn set_running(running: Option<Handle>) {
     drop(previous);
 }
 
-/// The runtime was started before [`try_init`] or [`init_with_runtime`] was called.
+/// The runtime was started before [`try_init`] or [`try_init_with_runtime`] was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AlreadyStarted;
@@ -185,8 +185,32 @@ pub fn try_init(builder: Builder) -> Result<(), AlreadyStarted> {
 ///
 /// # Errors
 ///
+/// `()` if another runtime is in use. [`try_init_with_runtime`] says so in words.
+#[expect(
+    clippy::result_unit_err,
+    reason = "it is the signature that pyo3-async-runtimes has"
+)]
+pub fn init_with_runtime(runtime: &'static Runtime) -> Result<(), ()> {
+    try_init_with_runtime(runtime).map_err(|AlreadyStarted| ())
+}
+
+/// Like [`init_with_runtime`], with an error that says what was wrong.
+///
+/// # Errors
+///
 /// [`AlreadyStarted`] if another runtime is in use.
-pub fn init_with_runtime(runtime: &'static Runtime) -> Result<(), AlreadyStarted> {
+///
+/// ```
+/// use std::sync::LazyLock;
+/// use tokio::runtime::Runtime;
+///
+/// static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("there are threads to be had"));
+///
+/// # fn main() -> Result<(), pyo3_asyncio::tokio::AlreadyStarted> {
+/// pyo3_asyncio::tokio::try_init_with_runtime(&RUNTIME)
+/// # }
+/// ```
+pub fn try_init_with_runtime(runtime: &'static Runtime) -> Result<(), AlreadyStarted> {
     let mut state = state();
     if state.in_use {
         return Err(AlreadyStarted);

@@ -123,6 +123,15 @@ where
     Ok(python.into_any())
 }
 
+/// What to do with a future that is not `Send` where no loop is known.
+pub(crate) fn no_loop_for_local_future() -> PyErr {
+    PyRuntimeError::new_err(
+        "no running event loop, and a future that is not Send cannot wait for one as a coroutine: call this on the thread that \
+         runs the event loop, or inside the runtime's local executor (tokio's LocalSet, async-std's spawn_local) from a future \
+         that knows its loop (`scope_local`), or name the loop there with `local_future_into_py_with_loop`",
+    )
+}
+
 pin_project! {
     struct Crossing<F> {
         #[pin]

@@ -9,7 +9,6 @@ mod interpreter;
 
 use std::ffi::CStr;
 use std::future::pending;
-use std::panic::catch_unwind;
 use std::sync::{Mutex, Once};
 
 use pyo3::exceptions::{PyKeyError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
@@ -17,12 +16,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyList};
 use pyo3_asyncio::err::{LoopClosed, RustPanic};
 use pyo3_asyncio::run_forever;
-use pyo3_asyncio::tokio::{
-    future_into_py, future_into_py_with_loop, get_current_loop, get_runtime, init,
-    init_with_runtime, into_future, run, run_until_complete, try_init,
-};
 use tokio::sync::oneshot;
 
+use crate::rt::{
+    future_into_py, future_into_py_with_loop, get_current_loop, into_future, run,
+    run_until_complete,
+};
 use event_loop::LoopKind;
 
 /// What a program leaves on its loop: a task that cleans up in several steps, an async generator in the middle, a default
@@ -97,11 +96,7 @@ fn python<'py>(py: Python<'py>, code: &CStr) -> PyResult<Bound<'py, PyModule>> {
 
 fn start_runtime() {
     static START: Once = Once::new();
-    START.call_once(|| {
-        let mut builder = crate::flavor();
-        builder.enable_all();
-        init(builder);
-    });
+    START.call_once(crate::rt::start);
 }
 
 /// Runs a test in a thread for which `asyncio.new_event_loop` makes loops of a kind.
@@ -454,17 +449,6 @@ fn run_forever_ends_as_asyncio_run_does(py: Python<'_>) -> PyResult<()> {
 fn run_forever_in_a_thread_that_runs_a_loop_is_an_error(py: Python<'_>) -> PyResult<()> {
     let nested = PyCFunction::new_closure(py, None, None, |args, _| run_forever(args.py()))?;
     refused_inside_of_a_loop(&nested, "run_forever")
-}
-
-#[test]
-fn a_runtime_that_comes_too_late_is_an_error() {
-    start_runtime();
-    let running = get_runtime();
-    let late = try_init(tokio::runtime::Builder::new_current_thread()).unwrap_err();
-    assert_eq!(init_with_runtime(running), Err(late));
-    assert!(late.to_string().contains("before the first conversion"));
-    let panic = catch_unwind(|| init(tokio::runtime::Builder::new_current_thread())).unwrap_err();
-    assert_eq!(panic.downcast_ref(), Some(&late.to_string()));
 }
 
 /// Makes a module of each test, with one for every kind of loop.

@@ -479,7 +479,12 @@ async def cancel(future):
         let counters = Arc::clone(&cx.counters);
         let thread = thread::spawn(move || Python::attach(|py| {
             let future = Tracked::new(&counters, stays());
-            is_refused(py, local_future_into_py_with_loop(event_loop.into_bound(py), future));
+            let event_loop = event_loop.into_bound(py);
+            is_refused(py, local_future_into_py_with_loop(event_loop.clone(), future));
+            let future = Tracked::new(&counters, stays());
+            is_refused(py, local_future_into_py_with_locals(py, event_loop.into(), future));
+            let future = Tracked::new(&counters, stays());
+            is_refused(py, local_future_into_py(py, future));
         }));
         cx.py.detach(|| thread.join().expect("the thread does not panic"));
     }

@@ -2,18 +2,18 @@
 
 use pyo3::{prelude::*, types::PyType};
 
-#[pyo3_asyncio::tokio::main(event_loop = "uvloop")]
+#[pyo3_asyncio::async_std::main(event_loop = "uvloop")]
 async fn main() -> PyResult<()> {
     Python::attach(|py| -> PyResult<()> {
         let uvloop = py.import("uvloop")?;
         assert!(
-            pyo3_asyncio::tokio::get_current_loop(py)?
+            pyo3_asyncio::async_std::get_current_loop(py)?
                 .is_instance(uvloop.getattr("Loop")?.cast::<PyType>().unwrap())?
         );
         Ok(())
     })?;
 
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    async_std::task::sleep(std::time::Duration::from_secs(1)).await;
 
     Ok(())
 }

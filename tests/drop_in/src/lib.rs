@@ -94,8 +94,7 @@ pub mod tokio_runtime {
     /// Those that choose the runtime and that give it.
     pub fn runtime() {
         let _: fn(Builder) = bridge::init;
-        // The error is `()` there: code that only asks whether there is one cannot tell.
-        let _: fn(&'static Runtime) -> Result<(), _> = bridge::init_with_runtime;
+        let _: fn(&'static Runtime) -> Result<(), ()> = bridge::init_with_runtime;
         let _: fn() -> &'static Runtime = bridge::get_runtime;
     }
 }

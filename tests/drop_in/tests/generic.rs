@@ -7,7 +7,8 @@ use std::future::Future;
 use pyo3::prelude::*;
 use pyo3_async_runtimes::TaskLocals;
 use pyo3_async_runtimes::generic::{
-    Runtime, future_into_py, future_into_py_with_locals, get_current_locals, into_future, run,
+    Runtime, future_into_py, future_into_py_with_locals, get_current_locals, get_current_loop,
+    into_future, run, run_until_complete,
 };
 
 /// async-std, as somebody would bring it.
@@ -44,4 +45,19 @@ fn a_runtime_of_ones_own_is_the_first_type_parameter() {
         Ok::<_, PyErr>(())
     })
     .expect("Python and Rust await each other");
+}
+
+#[test]
+fn a_loop_of_ones_own_runs_until_the_future_is_complete() {
+    Python::initialize();
+    Python::attach(|py| {
+        let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
+        let own = event_loop.clone().unbind();
+        let is_current = run_until_complete::<Own, _, bool>(event_loop.clone(), async move {
+            Python::attach(|py| Ok(get_current_loop(py)?.is(own.bind(py))))
+        })?;
+        assert!(is_current);
+        event_loop.call_method0("close").map(drop)
+    })
+    .unwrap_or_else(|error: PyErr| panic!("{error}"));
 }

@@ -16,7 +16,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 fn the_runtime_is_the_one_that_was_given() {
     init_with_runtime(&RUNTIME).expect("nothing was started before");
     assert!(std::ptr::eq(get_runtime(), &*RUNTIME));
-    assert!(init_with_runtime(&RUNTIME).is_err());
+    assert_eq!(init_with_runtime(&RUNTIME), Err(()));
 
     Python::initialize();
     let id = Python::attach(|py| run(py, async { Ok(tokio::runtime::Handle::current().id()) }));
