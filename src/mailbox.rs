@@ -27,7 +27,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyTypeError;
@@ -45,7 +45,7 @@ use doorbell::Doorbell;
 use queue::{Queue, Remains};
 use spin::Spinner;
 
-/// How long the last loops of a process wait for the helper, as they close.
+/// How long the last loops of a process, together, wait for the helper, as they close.
 const HELPER_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Something to be run on the loop's thread, attached. An error passes on to the loop.
@@ -307,7 +307,9 @@ impl Mailbox {
         drop((watch, bell));
         if may_be_called && gate::was_closed() {
             // Nobody else waits for the helper's last call any more before the interpreter is finalized.
-            py.detach(|| gate::wait_until_empty(Instant::now() + HELPER_PATIENCE));
+            static DEADLINE: OnceLock<Instant> = OnceLock::new();
+            let deadline = *DEADLINE.get_or_init(|| Instant::now() + HELPER_PATIENCE);
+            py.detach(|| gate::wait_until_empty(deadline));
         }
     }
 

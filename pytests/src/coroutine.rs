@@ -1,8 +1,11 @@
 //! Rust futures as coroutines, and with a first poll on the caller's thread.
 
 use std::future::{Future, pending, poll_fn};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::thread;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -60,6 +63,41 @@ pub(crate) fn lazy_call(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'
 #[pyfunction]
 pub(crate) fn eager_call(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move { Python::attach(|py| function.call0(py)) };
+    bridge::eager_future_into_py(py, recorded(Arc::default(), future))
+}
+
+static LET_GO: AtomicBool = AtomicBool::new(false);
+
+/// Sits in its first poll, on this thread and without Python, until another thread calls `let_go`. Whether one did.
+#[pyfunction]
+pub(crate) fn eager_sit(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let future = async {
+        LET_GO.store(false, Ordering::Relaxed);
+        for _ in 0..10_000 {
+            if LET_GO.load(Ordering::Relaxed) {
+                return Ok(true);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(false)
+    };
+    bridge::eager_future_into_py(py, recorded(Arc::default(), future))
+}
+
+/// Ends `eager_sit`.
+#[pyfunction]
+pub(crate) fn let_go() {
+    LET_GO.store(true, Ordering::Relaxed);
+}
+
+/// Waits for a timer of the runtime, which it makes in its first poll on this thread.
+#[pyfunction]
+pub(crate) fn eager_nap(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+    let duration = Duration::from_secs_f64(seconds);
+    let future = async move {
+        bridge::sleep(duration).await;
+        Ok(())
+    };
     bridge::eager_future_into_py(py, recorded(Arc::default(), future))
 }
 

@@ -168,16 +168,25 @@ def test_other_threads_run_while_it_is_polled(run, rust):
     """Detached: whoever has the interpreter meanwhile lets it go on."""
 
     async def main():
-        attached, seen = threading.Event(), []
+        done = threading.Event()
 
-        def call():
-            attached.set()
-            other.join()
-            return list(seen)
+        def let_go_until_done():
+            while not done.is_set():
+                rust.let_go()
 
-        other = threading.Thread(target=lambda: (attached.wait(), seen.append("ran")))
+        other = threading.Thread(target=let_go_until_done)
         other.start()
-        assert rust.eager_call(call).result() == ["ran"]
+        future = rust.eager_sit()
+        done.set()
+        other.join()
+        assert future.result() is True
+
+    run(main())
+
+
+def test_the_first_poll_finds_the_timers_of_its_runtime(run, rust):
+    async def main():
+        await rust.eager_nap(0.001)
 
     run(main())
 
