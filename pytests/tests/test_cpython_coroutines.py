@@ -67,7 +67,6 @@ if sys.version_info < (3, 11):
         test_cancel_yield=LATER,
         test_coroutine_non_gen_function_return_future=LATER,
         test_task_repr_partial_corowrapper=LOOKS_INSIDE,
-        test_wait_with_global_loop=LATER,
     )
 else:
     OF_TASKS.update(
@@ -77,6 +76,8 @@ else:
         test_log_destroyed_pending_task=LOOKS_INSIDE,
         test_uncancel_basic=OTHER_TASK,
     )
+if sys.version_info < (3, 10):
+    OF_TASKS["test_wait_with_global_loop"] = LATER
 if sys.version_info >= (3, 12):
     OF_TASKS["test_cancel_gather_1"] = LATER
 if sys.version_info >= (3, 13):
