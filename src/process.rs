@@ -20,7 +20,7 @@
 //! included. So
 //!
 //! 1. before a fork the gate is held, and the steps that are under way may finish, but not for longer than
-//!    [`LOOKS_BEFORE_FORK`](gate::LOOKS_BEFORE_FORK). After it the parent's gate is released.
+//!    [so many looks](gate::LOOKS_BEFORE_FORK) take. After it the parent's gate is released.
 //! 2. The child belongs to a new [generation](gate::generation). Runtime, mailboxes and helper thread of another generation
 //!    are forgotten, not ended: their threads are not there to answer, and dropping what is theirs would be done twice.
 //! 3. What the child inherits, such as a Python future, never wakes a task of the parent's: see

@@ -2,17 +2,8 @@
 
 #[path = "behaviour/entry_points.rs"]
 mod behaviour;
-
-/// What the behaviours know of their runtime.
-mod rt {
-    pub(crate) use pyo3_asyncio::tokio::*;
-
-    pub(crate) fn start() {
-        let mut builder = super::flavor();
-        builder.enable_all();
-        init(builder);
-    }
-}
+#[path = "behaviour/flavor.rs"]
+mod rt;
 
 use std::panic::catch_unwind;
 
@@ -24,6 +15,7 @@ fn flavor() -> Builder {
 
 #[test]
 fn a_runtime_that_comes_too_late_is_an_error() {
+    behaviour::start_runtime();
     let running = rt::get_runtime();
     let late = rt::try_init(Builder::new_current_thread()).unwrap_err();
     assert_eq!(rt::try_init_with_runtime(running), Err(late));

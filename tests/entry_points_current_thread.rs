@@ -2,17 +2,8 @@
 
 #[path = "behaviour/entry_points.rs"]
 mod behaviour;
-
-/// What the behaviours know of their runtime.
-mod rt {
-    pub(crate) use pyo3_asyncio::tokio::*;
-
-    pub(crate) fn start() {
-        let mut builder = super::flavor();
-        builder.enable_all();
-        init(builder);
-    }
-}
+#[path = "behaviour/flavor.rs"]
+mod rt;
 
 use tokio::runtime::Builder;
 

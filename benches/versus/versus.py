@@ -542,7 +542,8 @@ def main():
     results = {}
     for loop_name in loops:
         results[loop_name] = measure(loop_name, scale, sides)
-        print(f"\n{loop_name}, {machine}, median of {scale.rounds} rounds, of {scale.fresh_rounds} for timers, sleeps and memory (least–most), load average {load:.1f}\n")
+        rounds = f"{scale.rounds} rounds, of {scale.fresh_rounds} for timers, sleeps and memory"
+        print(f"\n{loop_name}, {machine}, median of {rounds} (least–most), load average {load:.1f}\n")
         print(markdown(results[loop_name]), flush=True)
 
     if arguments.json:

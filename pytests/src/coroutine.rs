@@ -90,17 +90,6 @@ pub(crate) fn let_go() {
     LET_GO.store(true, Ordering::Relaxed);
 }
 
-/// Waits for a timer of the runtime, which it makes in its first poll on this thread.
-#[pyfunction]
-pub(crate) fn eager_nap(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
-    let duration = Duration::from_secs_f64(seconds);
-    let future = async move {
-        bridge::sleep(duration).await;
-        Ok(())
-    };
-    bridge::eager_future_into_py(py, recorded(Arc::default(), future))
-}
-
 /// Calls a Python function in the first poll, on this thread, and awaits what it returned.
 #[pyfunction]
 pub(crate) fn eager_await(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {

@@ -273,12 +273,21 @@ pub(crate) fn never(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 /// A Rust future that waits for a timer of the runtime.
 #[pyfunction]
 pub(crate) fn nap(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+    bridge::future_into_py(py, napping(seconds))
+}
+
+/// The same, with its first poll, which makes the timer, on this thread.
+#[pyfunction]
+pub(crate) fn eager_nap(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+    bridge::eager_future_into_py(py, napping(seconds))
+}
+
+fn napping(seconds: f64) -> impl Future<Output = PyResult<()>> + Send + use<> {
     let duration = Duration::from_secs_f64(seconds);
-    let future = async move {
+    recorded(Arc::default(), async move {
         bridge::sleep(duration).await;
         Ok(())
-    };
-    bridge::future_into_py(py, recorded(Arc::default(), future))
+    })
 }
 
 /// The same on the loop's thread. It calls a Python function before and after the timer, and returns what that returned.

@@ -34,12 +34,12 @@ mod pyo3_asyncio_pytests {
     use crate::bomb::{bomb, bomb_coroutine, count_panics, panics};
     #[pymodule_export]
     use crate::coroutine::{
-        asks_afterwards, deaf, eager_await, eager_call, eager_nap, eager_sit, eager_turns,
-        eager_wakes, gives_its_handle_away, goes_deaf, lazy_call, lazy_turns, let_go, never_asks,
+        asks_afterwards, deaf, eager_await, eager_call, eager_sit, eager_turns, eager_wakes,
+        gives_its_handle_away, goes_deaf, lazy_call, lazy_turns, let_go, never_asks,
         panics_when_dropped, persistent, refused,
     };
     #[pymodule_export]
-    use crate::gate::{Gate, Hold, local_nap, nap, never, turns};
+    use crate::gate::{Gate, Hold, eager_nap, local_nap, nap, never, turns};
     #[pymodule_export]
     use crate::ledger::{dropped, made, wait_until_live};
     #[pymodule_export]

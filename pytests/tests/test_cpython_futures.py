@@ -101,8 +101,7 @@ for base in CANNOT_APPLY:
 @pytest.mark.parametrize("name", [name for name in vars(cpython.CFutureTests) if name.startswith("test")])
 @pytest.mark.parametrize("kind", LOOPS)
 def test_a_case_of_the_future_in_c_holds_too(kind, name):
-    members = {"runTest": getattr(cpython.CFutureTests, name), "kind": kind, "cls": None}
-    case, result = type(name, (OnRustFutures, cpython.BaseFutureTests, cpython_utils.TestCase), members)(), unittest.TestResult()
+    case, result = suite("CFutureTests", kind)(name), unittest.TestResult()
     case.run(result)
     assert result.wasSuccessful(), result
 

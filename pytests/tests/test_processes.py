@@ -45,17 +45,22 @@ def interrupted(source):
     return process.returncode, out, err
 
 
-def last_words(process):
-    """What a program that was sent a signal prints to its end.
+def wake(process):
+    """Stops a process and lets it continue.
 
     CPython looks at a signal that comes just before the main thread waits in the kernel when that wakes next, which may be never
-    on a loop of asyncio's own, with Rust or without. Being stopped and continued wakes it.
+    on a loop of asyncio's own, with Rust or without. This wakes it.
     """
+    process.send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGCONT)
+
+
+def last_words(process):
+    """What a program that was sent a signal prints to its end. One that may have gone to sleep on the signal is woken."""
     try:
         return process.communicate(timeout=10)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGSTOP)
-        process.send_signal(signal.SIGCONT)
+        wake(process)
     try:
         return process.communicate(timeout=60)
     finally:

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from conftest import LOOPS
-from test_processes import environment, last_words
+from test_processes import environment, last_words, wake
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither these signals nor terminals")
 
@@ -251,14 +251,13 @@ class Terminal:
         self.read_until(self.PROMPT)
 
     def read_until(self, text, may_sleep=False):
-        """What is printed up to the text. A process that may have gone to sleep on a signal is woken (see `last_words`)."""
+        """What is printed up to the text. A process that may have gone to sleep on a signal is woken."""
         read = ""
         while not read.endswith(text):
             if not select.select([self.screen], [], [], 10 if may_sleep else 60)[0]:
                 assert may_sleep, f"{text!r} does not come: {read}"
                 may_sleep = False
-                self.process.send_signal(signal.SIGSTOP)
-                self.process.send_signal(signal.SIGCONT)
+                wake(self.process)
                 continue
             try:
                 some = os.read(self.screen, 1024)

@@ -97,6 +97,10 @@ fn runs_here(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(running.is_some_and(|running| running.is(event_loop)))
 }
 
+/// Where a future that is not `Send` can be polled.
+const WHERE_LOCAL: &str = "call this on the thread that runs the event loop, or inside the runtime's local executor (tokio's \
+                           LocalSet, async-std's spawn_local)";
+
 /// The same for a future that cannot leave this thread: polled by the event loop if this is the loop's thread, by the
 /// runtime's local executor if this thread is inside of one.
 pub(crate) fn local_future_into_py<R, F, T>(
@@ -115,21 +119,19 @@ where
         spawn_on_loop::<R, _>(&python.get().shared, crossing);
     } else if let Err(mut crossing) = R::spawn_local(crossing) {
         crossing.shared = None;
-        return Err(PyRuntimeError::new_err(
-            "a future that is not Send stays on its thread, and this thread cannot poll it: call this on the thread that \
-             runs the event loop, or inside the runtime's local executor (tokio's LocalSet, async-std's spawn_local)",
-        ));
+        return Err(PyRuntimeError::new_err(format!(
+            "a future that is not Send stays on its thread, and this thread cannot poll it: {WHERE_LOCAL}"
+        )));
     }
     Ok(python.into_any())
 }
 
 /// What to do with a future that is not `Send` where no loop is known.
 pub(crate) fn no_loop_for_local_future() -> PyErr {
-    PyRuntimeError::new_err(
-        "no running event loop, and a future that is not Send cannot wait for one as a coroutine: call this on the thread that \
-         runs the event loop, or inside the runtime's local executor (tokio's LocalSet, async-std's spawn_local) from a future \
+    PyRuntimeError::new_err(format!(
+        "no running event loop, and a future that is not Send cannot wait for one as a coroutine: {WHERE_LOCAL} from a future \
          that knows its loop (`scope_local`), or name the loop there with `local_future_into_py_with_loop`",
-    )
+    ))
 }
 
 pin_project! {

@@ -94,7 +94,7 @@ fn python<'py>(py: Python<'py>, code: &CStr) -> PyResult<Bound<'py, PyModule>> {
     Ok(module)
 }
 
-fn start_runtime() {
+pub(crate) fn start_runtime() {
     static START: Once = Once::new();
     START.call_once(crate::rt::start);
 }

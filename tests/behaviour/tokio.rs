@@ -5,14 +5,11 @@ use tokio::task::LocalSet;
 
 use crate::behaviour::RunLocally;
 
-pub(crate) use pyo3_asyncio::tokio::{Tokio as Runtime, *};
-pub(crate) use tokio::time::sleep;
+#[path = "flavor.rs"]
+mod flavor;
 
-pub(crate) fn start() {
-    let mut builder = crate::flavor();
-    builder.enable_all();
-    init(builder);
-}
+pub(crate) use flavor::{Tokio as Runtime, *};
+pub(crate) use tokio::time::sleep;
 
 pub(crate) const RUN_LOCALLY: Option<RunLocally> = Some(|future| {
     let runtime = Builder::new_current_thread().enable_all().build();
