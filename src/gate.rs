@@ -11,8 +11,9 @@
 //! 2. The gate is barred in the very words that hold the counts. Counting in is one atomic addition, which says what was
 //!    there before: so either whoever bars sees the step, or the step sees the bar and is taken back.
 //! 3. There is a word for each of [`WORDS`] threads, which take them in turn: nearly always a thread has its own.
-//! 4. A *closed* gate (the process ends) refuses, until it opens again, if it does. What is put off with [`when_open`] is
-//!    done then. The thread that closed it, which runs the end of the process, is not refused.
+//! 4. A *closed* gate (the process ends) refuses, until it opens again, if it does. What is put off with [`when_open_to`] is
+//!    done then. The thread that closed it, which runs the end of the process, is not refused. If it begins something new, for which
+//!    it needs other threads' steps, the gate [opens to these](open_to_steps_if_closed_by_us), and goes on refusing turns.
 //! 5. A *held* gate (the process forks) lets a step wait for its release, by looking again: the child must find no lock
 //!    that a thread of the parent's held. Neither side waits for ever, since a thread that waits may have what
 //!    the other one needs. But who forks waits as long as a step that is ready to go on may take, and a step waits as long as
@@ -38,6 +39,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::per_process::PerProcess;
+pub(crate) use self::words::Who;
 use self::words::{Barred, Gate, WORDS};
 use crate::primitive::{Mutex, lock};
 
@@ -109,15 +111,28 @@ pub(crate) fn step() -> Option<Step> {
         word: Some(word),
         ..place
     };
-    come_in(place, word).then(|| begin(place, true))
+    count_in(place, word, Who::Step).then(|| begin(place, true))
+}
+
+/// Counts this thread in for the turn that it begins [next](attached_step). Not if the gate is closed.
+pub(crate) fn come_in() -> bool {
+    let place = PLACE.get();
+    let word = place.word.unwrap_or_else(next_word);
+    let is_counted = count_in(place, word, Who::Turn);
+    PLACE.set(Place {
+        word: Some(word),
+        is_counted,
+        ..place
+    });
+    is_counted
 }
 
 /// Waits for a held gate. Whether the thread came in: not if the gate is closed.
-fn come_in(place: Place, word: usize) -> bool {
-    match GATE.count_in(word, place.name) {
+fn count_in(place: Place, word: usize, who: Who) -> bool {
+    match GATE.count_in(word, place.name, who) {
         Ok(()) => true,
         Err(Barred::Closed) => false,
-        Err(Barred::Held) => wait_for_release(place, word),
+        Err(Barred::Held) => wait_for_release(place, word, who),
     }
 }
 
@@ -136,7 +151,7 @@ pub(crate) fn outside<R>(wait: impl FnOnce() -> R) -> R {
     }
     let result = wait();
     let is_counted = loop {
-        if come_in(place, word) {
+        if count_in(place, word, Who::Turn) {
             break true;
         }
         if closed_by_us() {
@@ -156,7 +171,7 @@ pub(crate) fn detached<R>(run: impl FnOnce() -> R) -> R {
     let place = PLACE.get();
     if let (false, Some(word)) = (place.is_counted, place.word) {
         // A closed gate did not keep the turn out either.
-        let is_counted = come_in(place, word);
+        let is_counted = count_in(place, word, Who::Turn);
         PLACE.set(Place {
             is_counted,
             ..place
@@ -184,12 +199,12 @@ fn next_word() -> usize {
 }
 
 #[cold]
-fn wait_for_release(place: Place, word: usize) -> bool {
+fn wait_for_release(place: Place, word: usize, who: Who) -> bool {
     let mut seen = LOOKS.load(StaticOrdering::Relaxed);
     let mut left = LOOKS_FOR_RELEASE;
     while left > 0 {
         thread::sleep(LOOK_AGAIN);
-        match GATE.count_in(word, place.name) {
+        match GATE.count_in(word, place.name, who) {
             Ok(()) => return true,
             Err(Barred::Closed) => return false,
             Err(Barred::Held) => {}
@@ -217,20 +232,20 @@ pub(crate) fn turn(name: impl FnOnce() -> usize) -> Option<Step> {
     }
     let word = place.word.unwrap_or_else(next_word);
     place.word = Some(word);
-    match GATE.count_in(word, place.name) {
+    match GATE.count_in(word, place.name, Who::Turn) {
         Ok(()) => Some(begin(place, true)),
         Err(Barred::Closed) if !closed_by_us() => None,
         Err(_) => Some(begin(place, false)),
     }
 }
 
-type PutOff = Box<dyn FnOnce() + Send>;
+/// What is to be done when the gate opens to whom.
+type PutOff = (Who, Box<dyn FnOnce() + Send>);
 
 /// What there is to know of a closed gate.
 struct Ending {
     /// The thread that closed it.
     by: ThreadId,
-    /// What is to be done when it opens.
     put_off: Vec<PutOff>,
 }
 
@@ -267,30 +282,46 @@ pub(crate) fn open() {
         GATE.open();
         ending.take()
     };
-    for put_off in ending.into_iter().flat_map(|it| it.put_off) {
-        put_off();
-    }
+    do_now(ending.into_iter().flat_map(|it| it.put_off));
 }
 
 /// The thread that closed the gate begins something new: what a process calls last may still need its futures.
-pub(crate) fn open_if_closed_by_us() {
-    if GATE.is_closed() && closed_by_us() {
-        open();
+pub(crate) fn open_to_steps_if_closed_by_us() {
+    if !GATE.is_closed_to(Who::Step) || !closed_by_us() {
+        return;
+    }
+    let mut of_steps = Vec::new();
+    if let Some(ending) = &mut *lock(&ENDING) {
+        GATE.open_to_steps();
+        let put_off = mem::take(&mut ending.put_off);
+        (of_steps, ending.put_off) = put_off.into_iter().partition(|(who, _)| *who == Who::Step);
+    }
+    do_now(of_steps);
+}
+
+fn do_now(put_off: impl IntoIterator<Item = PutOff>) {
+    for (_, act) in put_off {
+        act();
     }
 }
 
-/// Waits until the gate is open, detached.
+pub(crate) fn is_closed_to(who: Who) -> bool {
+    GATE.is_closed_to(who)
+}
+
+/// Waits until turns may begin, detached.
 pub(crate) fn wait_until_open() {
-    while GATE.is_closed() {
+    while is_closed_to(Who::Turn) {
         thread::sleep(20 * LOOK_AGAIN);
     }
 }
 
 /// Does something now or, if the gate is closed, when it opens. It must not panic, as others wait behind it.
-pub(crate) fn when_open(act: impl FnOnce() + Send + 'static) {
-    if GATE.is_closed() {
-        if let Some(ending) = &mut *lock(&ENDING) {
-            ending.put_off.push(Box::new(act));
+pub(crate) fn when_open_to(who: Who, act: impl FnOnce() + Send + 'static) {
+    if is_closed_to(who) {
+        let mut ending = lock(&ENDING);
+        if let (true, Some(ending)) = (is_closed_to(who), &mut *ending) {
+            ending.put_off.push((who, Box::new(act)));
             return;
         }
     }
@@ -377,7 +408,7 @@ pub(crate) fn generation_of_process() -> u32 {
         before if before == process => {}
         _ => {
             GENERATION.fetch_add(1, StaticOrdering::Relaxed);
-            if GATE.is_closed() {
+            if is_closed_to(Who::Turn) {
                 mem::forget(lock(&ENDING).take());
             }
             GATE.start_over(&PLACE.get());

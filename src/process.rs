@@ -11,8 +11,12 @@
 //! 3. What is under way may finish, as the hook waits for it detached, but not for longer than [`EXIT_PATIENCE`].
 //! 4. Who is in Python code even then is [kept there](stay), for the interpreter's end would end the process.
 //! 5. Nobody is told of all that, as a daemon thread would make noise of it. But what `atexit` calls after the hook may
-//!    begin something new, or wait for something old: the gate opens for the former at once, and for the latter after
-//!    [`REOPENED_AFTER`], if there is an interpreter then.
+//!    begin something new: for its sake the gate opens to steps, not to the turns of other threads. Or it may wait for something
+//!    old: the gate opens to everybody after [`REOPENED_AFTER`].
+//! 6. What goes on then is ended once more. When its last callback has returned, Python drops what was registered, and
+//!    finalizes the interpreter with nothing between: so the last of ours that it calls is the [hook's own drop](AtExit).
+//! 7. A thread that was kept comes in, or is among those to be looked for, before it attaches again: whoever ends
+//!    everything once more sees it.
 //!
 //! # Fork
 //!
@@ -30,13 +34,15 @@ mod stay;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
+use crate::asyncio;
+use crate::gate::{self, Who};
 use crate::primitive::lock_std;
-use crate::{asyncio, gate};
 
 /// How much later a process may end for our sake.
 const EXIT_PATIENCE: Duration = Duration::from_millis(100);
@@ -57,15 +63,14 @@ pub(crate) fn watch(py: Python<'_>, forked: Forked) -> PyResult<()> {
     if AT_EXIT.swap(generation, Ordering::Relaxed) == generation {
         return Ok(());
     }
-    let hooks = Bound::new(py, Hooks)?;
-    asyncio::at_exit(&hooks.getattr("at_exit")?)?;
+    asyncio::at_exit(Bound::new(py, AtExit::default())?.as_any())?;
     let first = {
         let mut registered = lock_std(&FORKED);
         registered.replace(forked).is_none()
     };
     if first {
         // For ever, and in every child.
-        asyncio::at_fork(&hooks.into_any())?;
+        asyncio::at_fork(Bound::new(py, AroundFork)?.as_any())?;
     }
     Ok(())
 }
@@ -73,12 +78,14 @@ pub(crate) fn watch(py: Python<'_>, forked: Forked) -> PyResult<()> {
 /// Begins something in a Python thread. A daemon thread that comes when the process ends stays here: if it were attached,
 /// and inside of our code, when the interpreter is finalized, Python would kill it in a way that no Rust function survives.
 pub(crate) fn turn(py: Python<'_>) -> gate::Step {
-    loop {
-        if let Some(step) = gate::turn(|| name(py)) {
-            return step;
-        }
-        py.detach(gate::wait_until_open);
-    }
+    gate::turn(|| name(py)).unwrap_or_else(|| {
+        py.detach(|| {
+            while !gate::come_in() {
+                gate::wait_until_open();
+            }
+        });
+        gate::attached_step()
+    })
 }
 
 /// Runs code of the user's in the midst of a [`turn`], detached.
@@ -99,38 +106,96 @@ pub(crate) fn shutdown_tokio(patience: Duration) -> bool {
     Python::try_attach(|py| py.detach(|| shutdown(patience))).unwrap_or_else(|| shutdown(patience))
 }
 
+/// The hook of `atexit`, which nobody else holds: called, it ends the bridge, and dropped, it does so once more.
 #[pyclass(frozen, module = "pyo3_asyncio")]
-struct Hooks;
+#[derive(Default)]
+struct AtExit(Mutex<Option<Reopener>>);
 
 #[pymethods]
-impl Hooks {
-    fn at_exit(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let deadline = Instant::now() + EXIT_PATIENCE;
-        gate::close();
-        #[cfg(feature = "tokio-runtime")]
-        let ended = shutdown_tokio(EXIT_PATIENCE);
-        #[cfg(not(feature = "tokio-runtime"))]
-        let ended = true;
-        let empty = py.detach(|| gate::wait_until_empty(deadline));
-        let reopener = thread::Builder::new().name("pyo3-asyncio".to_owned());
-        // Without a thread nobody opens it: it is the end.
-        let _ = reopener.spawn(|| {
-            thread::sleep(REOPENED_AFTER);
-            let _ = Python::try_attach(|py| py.detach(gate::open));
-        });
-        // A thread of Python 3.14 stays by itself where the interpreter's end finds it.
-        if (ended && empty) || py.version_info() >= (3, 14) {
-            return Ok(());
+impl AtExit {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        let kept = end(py);
+        *lock_std(&self.0) = Some(Reopener::start());
+        kept
+    }
+}
+
+impl Drop for AtExit {
+    fn drop(&mut self) {
+        // `None`: the registry was cleared, the process does not end.
+        let Some(reopener) = lock_std(&self.0).take() else {
+            return;
+        };
+        if reopener.generation != gate::generation() {
+            std::mem::forget(reopener);
+            return;
         }
-        stay::keep_all(py, &slf.getattr("stay")?)
+        Python::attach(|py| {
+            py.detach(|| reopener.stop());
+            if !gate::is_closed_to(Who::Step) {
+                if let Err(error) = end(py) {
+                    error.write_unraisable(py, None);
+                }
+            }
+        });
+        // Whoever called the callbacks by hand goes on living.
+        std::mem::forget(Reopener::start());
+    }
+}
+
+/// Ends everything, as told above.
+fn end(py: Python<'_>) -> PyResult<()> {
+    let deadline = Instant::now() + EXIT_PATIENCE;
+    gate::close();
+    #[cfg(feature = "tokio-runtime")]
+    let ended = shutdown_tokio(EXIT_PATIENCE);
+    #[cfg(not(feature = "tokio-runtime"))]
+    let ended = true;
+    let empty = py.detach(|| gate::wait_until_empty(deadline));
+    // A thread of Python 3.14 stays by itself where the interpreter's end finds it.
+    if (ended && empty) || py.version_info() >= (3, 14) {
+        return Ok(());
+    }
+    stay::keep_all(py)
+}
+
+/// Opens the gate after [`REOPENED_AFTER`], unless it is stopped or the interpreter is being finalized.
+struct Reopener {
+    generation: u32,
+    /// `None`: there is no thread to be had, so nobody opens the gate but who begins something new.
+    thread: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Reopener {
+    fn start() -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::Builder::new().name("pyo3-asyncio".to_owned());
+        let thread = thread.spawn(move || {
+            if stopped.recv_timeout(REOPENED_AFTER) == Err(RecvTimeoutError::Timeout) {
+                let _ = Python::try_attach(|py| py.detach(gate::open));
+            }
+        });
+        Self {
+            generation: gate::generation(),
+            thread: thread.ok().map(|thread| (stop, thread)),
+        }
     }
 
-    /// Called in a thread that is to stay where it is.
-    fn stay(&self, py: Python<'_>) {
-        stay::here(py);
+    /// Detached.
+    fn stop(self) {
+        if let Some((stop, thread)) = self.thread {
+            drop(stop);
+            let _ = thread.join();
+        }
     }
+}
 
+/// The hooks of `os.register_at_fork`.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct AroundFork;
+
+#[pymethods]
+impl AroundFork {
     fn before_fork(&self, py: Python<'_>) {
         gate::hold();
         for _ in 0..gate::LOOKS_BEFORE_FORK {

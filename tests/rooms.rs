@@ -25,8 +25,8 @@ const ATTACHES: &[(&str, usize, &str)] = &[
     ),
     (
         "process.rs",
-        2,
-        "`tokio::shutdown`, and the thread that looks whether there still is an interpreter",
+        3,
+        "`tokio::shutdown`, the end of the process, and the thread that looks whether there still is an interpreter",
     ),
     (
         "python_to_rust/task.rs",

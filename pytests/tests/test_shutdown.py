@@ -293,3 +293,48 @@ def test_a_thread_that_was_made_to_stay_goes_on_if_the_process_does():
             await asyncio.get_running_loop().run_in_executor(None, is_computing.wait)
         """
     ) == (0, "has the lock\n", "")
+
+
+LATE = {
+    "uses Rust": ("rust.block_on_turns(3, None)", "pass"),
+    "waits for what was stopped": ("went_on.wait()", "pass"),
+    "does both": ("rust.block_on_turns(3, None); went_on.wait()", "pass"),
+    "leaves something that uses Rust as the interpreter is finalized": ("pass", "assert use(3, None) is None; write(1, b'used last\\n')"),
+}
+
+
+@pytest.mark.parametrize("late", LATE)
+@pytest.mark.parametrize("steps", ["await rust.turns(1, None)", "rust.block_on_turns(1, None)"])
+def test_a_loop_in_a_daemon_thread_that_goes_on_after_the_exit_began_is_stopped_again(late, steps):
+    """Whoever is in Python code, with Rust's on its stack, when the interpreter is finalized aborts the process."""
+    statement, last = LATE[late]
+    body = f"""
+        import builtins, os
+        went_on = threading.Event()
+
+        class Last:
+            def __del__(self, use=rust.block_on_turns, write=os.write):
+                {last}
+        builtins.kept = Last()
+
+        def late():
+            went_on.clear()
+            {statement}
+
+        async def spin():
+            while True:
+                try:
+                    {steps}
+                except rust.RuntimeStopped:
+                    pass
+                went_on.set()
+                for _ in range(100_000):
+                    pass
+
+        async def main():
+            for _ in range(2):
+                threading.Thread(target=lambda: asyncio.run(spin()), daemon=True).start()
+            rust.block_on_turns(1, None)
+            await asyncio.get_running_loop().run_in_executor(None, went_on.wait)
+        """
+    assert ended_late(body) == (0, "used last\n" if last != "pass" else "", "")

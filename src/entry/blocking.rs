@@ -43,7 +43,7 @@ where
     watch_panics(py);
     watch_process(py)?;
     let _turn = process::turn(py);
-    gate::open_if_closed_by_us();
+    gate::open_to_steps_if_closed_by_us();
     if !py.detach(R::may_block) {
         return Err(PyRuntimeError::new_err(
             "block_on would keep a thread waiting that the runtime polls its futures on: `.await` the future there, or call \

@@ -10,7 +10,10 @@ pub(super) const WORDS: usize = if cfg!(pyo3_asyncio_loom) { 2 } else { 64 };
 const COUNT: usize = HELD - 1;
 /// One for each fork that is under way.
 const HELD: usize = 1 << 16;
-const CLOSED: usize = 1 << 31;
+const ALL_HELD: usize = CLOSED_TO_TURNS - HELD;
+const CLOSED_TO_TURNS: usize = 1 << 30;
+const CLOSED_TO_STEPS: usize = 1 << 31;
+const CLOSED: usize = CLOSED_TO_TURNS | CLOSED_TO_STEPS;
 
 /// Alone on its cache line.
 #[repr(align(128))]
@@ -30,7 +33,24 @@ impl Word {
     }
 }
 
-/// Why a step may not begin.
+/// Who comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Step,
+    Turn,
+}
+
+impl Who {
+    /// What closes the gate to it.
+    fn closed(self) -> usize {
+        match self {
+            Who::Step => CLOSED_TO_STEPS,
+            Who::Turn => CLOSED_TO_TURNS,
+        }
+    }
+}
+
+/// Why somebody may not come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Barred {
     Closed,
@@ -45,14 +65,14 @@ impl Gate {
         }))
     }
 
-    pub(super) fn count_in(&self, word: usize, name: usize) -> Result<(), Barred> {
+    pub(super) fn count_in(&self, word: usize, name: usize, who: Who) -> Result<(), Barred> {
         let before = self.0[word].count.fetch_add(1, Ordering::AcqRel);
-        if before < HELD {
+        if before & (ALL_HELD | who.closed()) == 0 {
             self.0[word].name.store(name, StaticOrdering::Relaxed);
             return Ok(());
         }
         self.take_back(word);
-        Err(if before & CLOSED == 0 {
+        Err(if before & who.closed() == 0 {
             Barred::Held
         } else {
             Barred::Closed
@@ -80,13 +100,21 @@ impl Gate {
     }
 
     pub(super) fn open(&self) {
+        self.lift(CLOSED);
+    }
+
+    pub(super) fn open_to_steps(&self) {
+        self.lift(CLOSED_TO_STEPS);
+    }
+
+    fn lift(&self, bar: usize) {
         for word in &self.0 {
-            word.count.fetch_and(!CLOSED, Ordering::AcqRel);
+            word.count.fetch_and(!bar, Ordering::AcqRel);
         }
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.0[0].count.load(Ordering::Relaxed) & CLOSED != 0
+    pub(super) fn is_closed_to(&self, who: Who) -> bool {
+        self.0[0].count.load(Ordering::Relaxed) & who.closed() != 0
     }
 
     pub(super) fn hold(&self) {
@@ -140,7 +168,7 @@ mod loom_models {
             let steps = [0, 1].map(|word| {
                 let (gate, users) = (Arc::clone(&gate), Arc::clone(&users));
                 thread::spawn(move || {
-                    let entered = gate.count_in(word, 0);
+                    let entered = gate.count_in(word, 0, Who::Step);
                     if entered.is_ok() {
                         if word == 0 {
                             // A model fails in which somebody else writes meanwhile.
@@ -159,7 +187,7 @@ mod loom_models {
             for step in steps {
                 let _ = step.join().unwrap();
             }
-            assert_eq!(gate.count_in(0, 0), Ok(()));
+            assert_eq!(gate.count_in(0, 0, Who::Turn), Ok(()));
         });
     }
 

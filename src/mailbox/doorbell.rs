@@ -12,7 +12,7 @@ use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
 use super::queue::Bell;
 use crate::asyncio;
-use crate::gate::{self, PerProcess};
+use crate::gate::{self, PerProcess, Who};
 use crate::primitive::lock_std;
 
 #[derive(Debug)]
@@ -195,7 +195,7 @@ pub(super) fn start_helper() -> PyResult<()> {
 /// Makes a call as a step, so that the end of the process waits for one that is under way, and lets none begin after it.
 fn make_call(call: Arc<Call>) {
     let Some(_step) = gate::step() else {
-        gate::when_open(move || call_from_helper(&call));
+        gate::when_open_to(Who::Step, move || call_from_helper(&call));
         return;
     };
     // `None`: the interpreter is being finalized, there is no loop left to call.

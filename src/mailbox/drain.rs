@@ -10,8 +10,9 @@ use pyo3::prelude::*;
 
 use super::doorbell::{self, Call, Doorbell};
 use super::{Job, Mailbox, spin, this_thread};
+use crate::gate::{self, Who};
 use crate::primitive::lock_std;
-use crate::{asyncio, gate, metrics, process};
+use crate::{asyncio, metrics, process};
 
 /// The most jobs that one turn of the drain runs before the loop's other work gets its turn.
 const BATCH: usize = 128;
@@ -109,7 +110,7 @@ impl Drain {
         let Some(_step) = gate::turn(|| process::name(py)) else {
             let mailbox = self.mailbox.clone();
             queue.hush();
-            gate::when_open(move || mailbox.0.queue.ring_again());
+            gate::when_open_to(Who::Turn, move || mailbox.0.queue.ring_again());
             return Ok(());
         };
         self.mailbox.0.loop_is_busy.store(false, Ordering::Relaxed);

@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
+use crate::asyncio;
+use crate::gate::{self, Who};
 use crate::primitive::lock_std;
-use crate::{asyncio, gate};
 
 /// How much later a process may end for their sake: on a quiet machine they stay after some milliseconds.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -29,12 +30,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// The threads that stay.
 static HERE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
-/// Has every thread stay that the interpreter's end would end. `stay` is called in each.
-pub(super) fn keep_all(py: Python<'_>, stay: &Bound<'_, PyAny>) -> PyResult<()> {
+/// Has every thread stay that the interpreter's end would end.
+pub(super) fn keep_all(py: Python<'_>) -> PyResult<()> {
     if lost(py)?.is_empty() {
         return Ok(());
     }
-    let throw = match asyncio::throw_into_threads(asyncio::exception_that_calls(stay)?) {
+    let stay = wrap_pyfunction!(here, py)?;
+    let throw = match asyncio::throw_into_threads(asyncio::exception_that_calls(&stay)?) {
         // A Python without ctypes: there is no other way.
         Err(error) if error.is_instance_of::<PyImportError>(py) => return Ok(()),
         throw => throw?,
@@ -61,9 +63,19 @@ fn lost(py: Python<'_>) -> PyResult<Vec<usize>> {
 }
 
 /// Stays, until the gate opens.
-pub(super) fn here(py: Python<'_>) {
+#[pyfunction]
+fn here(py: Python<'_>) {
     let name = super::name(py);
     lock_std(&HERE).push(name);
-    py.detach(gate::wait_until_open);
-    lock_std(&HERE).retain(|&thread| thread != name);
+    py.detach(|| {
+        loop {
+            gate::wait_until_open();
+            let mut here = lock_std(&HERE);
+            // Who closes the gate again looks after that whether this thread is here.
+            if !gate::is_closed_to(Who::Turn) {
+                here.retain(|&thread| thread != name);
+                break;
+            }
+        }
+    });
 }

@@ -21,13 +21,14 @@ use super::leader::Leader;
 use super::local::spawn_on_loop;
 use super::shared::Shared;
 use crate::error::{Panic, Quiet, RuntimeStopped, catch, quietly, rust_panic, watch_panics};
+use crate::gate::{self, Who};
 use crate::locals::{Scope, TaskLocals, scope};
 use crate::mailbox::Mailbox;
 use crate::mailbox::burst::Joined;
 use crate::metrics::RustToPython;
 use crate::runtime::Runtime;
 use crate::trace;
-use crate::{asyncio, gate, process};
+use crate::{asyncio, process};
 
 /// What a Rust result must be so that a Python future can carry it.
 pub(crate) trait Crossed: for<'py> IntoPyObject<'py> + Send + 'static {}
@@ -164,7 +165,7 @@ pin_project! {
             );
             let output = Quiet::new(Err(Failure::Error(stopped)));
             let posted = this.span.post();
-            gate::when_open(|| post::<()>(shared, output, locals, posted));
+            gate::when_open_to(Who::Turn, || post::<()>(shared, output, locals, posted));
         }
     }
 }
@@ -181,7 +182,7 @@ impl<F> Crossing<F> {
     {
         watch_panics(py);
         let _turn = process::turn(py);
-        gate::open_if_closed_by_us();
+        gate::open_to_steps_if_closed_by_us();
         let event_loop = locals.event_loop(py);
         let mailbox = Mailbox::of(&event_loop)?;
         let span = trace::Crossing::rust_to_python::<F>(mailbox.address());
@@ -212,7 +213,7 @@ where
         let mut this = self.project();
         let Some(step) = gate::step() else {
             let waker = cx.waker().clone();
-            gate::when_open(|| quietly(|| waker.wake()));
+            gate::when_open_to(Who::Step, || quietly(|| waker.wake()));
             return Poll::Pending;
         };
         let Some(shared) = this.shared.as_ref() else {
