@@ -283,17 +283,8 @@ impl Mutability for False {
     where
         T: PyClass<Frozen = False> + Sync,
     {
-        // In the call, which is attached: see the protocol.
-        let borrow = Python::attach(|py| object.bind_borrowed(py).extract().ok());
-        let borrow = borrow.ok_or_else(|| {
-            let class = T::NAME;
-            PyRuntimeError::new_err(format!(
-                "{class}.{method} reads the object (`&self`) until it is done, and another call that is not done changes it \
-                 (`&mut self`): await that one first"
-            ))
-        })?;
-        call_returns().await;
-        Ok(borrow)
+        let refused = "reads the object (`&self`) until it is done, and another call that is not done changes it (`&mut self`)";
+        borrow(object, method, refused).await
     }
 }
 
@@ -337,17 +328,8 @@ impl Mutable for False {
     where
         T: PyClass<Frozen = False> + Send + Sync,
     {
-        // In the call, which is attached: see the protocol.
-        let borrow = Python::attach(|py| object.bind_borrowed(py).extract().ok());
-        let borrow = borrow.ok_or_else(|| {
-            let class = T::NAME;
-            PyRuntimeError::new_err(format!(
-                "{class}.{method} has the object for itself (`&mut self`) until it is done, and another call that is not done \
-                 uses it: await that one first"
-            ))
-        })?;
-        call_returns().await;
-        Ok(borrow)
+        let refused = "has the object for itself (`&mut self`) until it is done, and another call that is not done uses it";
+        borrow(object, method, refused).await
     }
 }
 
@@ -361,12 +343,25 @@ where
     <T::Frozen as Mutable>::hold_alone(object, method)
 }
 
-/// Waits once.
-async fn call_returns() {
+/// Takes a borrow in the call, and waits once, for the rest of the future to begin.
+async fn borrow<'a, T, B>(object: &'a Py<T>, method: &str, refused: &str) -> PyResult<B>
+where
+    T: PyClass,
+    B: for<'py> FromPyObject<'a, 'py>,
+{
+    // The call is attached: see the protocol.
+    let borrow = Python::attach(|py| object.bind_borrowed(py).extract().ok());
+    let borrow = borrow.ok_or_else(|| {
+        PyRuntimeError::new_err(format!(
+            "{}.{method} {refused}: await that one first",
+            T::NAME
+        ))
+    })?;
     let mut has_returned = false;
     poll_fn(|_| match std::mem::replace(&mut has_returned, true) {
         true => Poll::Ready(()),
         false => Poll::Pending,
     })
     .await;
+    Ok(borrow)
 }

@@ -238,6 +238,19 @@ impl Besides {
     }
 }
 
+/// Hands the future of a coroutine to the runtime, for the task that runs here.
+fn begin<R, F, T>(py: Python<'_>, future: F, besides: Option<Box<Besides>>) -> PyResult<Started>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Crossed,
+{
+    let locals = get_running_locals(py)?;
+    let cancel = besides.and_then(|besides| besides.cancel);
+    let future = spawn::<R, F, T>(py, locals, future, cancel)?;
+    Ok(Started::Waiting(future.unbind()))
+}
+
 /// Begins on the runtime, at the first step.
 struct Lazy<R, F> {
     future: F,
@@ -252,10 +265,7 @@ where
     T: Crossed,
 {
     fn start(self: Box<Self>, py: Python<'_>) -> PyResult<Started> {
-        let locals = get_running_locals(py)?;
-        let cancel = self.besides.and_then(|besides| besides.cancel);
-        let future = spawn::<R, F, T>(py, locals, self.future, cancel)?;
-        Ok(Started::Waiting(future.unbind()))
+        begin::<R, F, T>(py, self.future, self.besides)
     }
 
     fn arguments(&self) -> &[Py<PyAny>] {
@@ -282,12 +292,7 @@ where
             First::Ready(output) => convert(py, output)
                 .map(Started::Done)
                 .map_err(|error| can_be_raised(py, error)),
-            First::Pending(future) => {
-                let locals = get_running_locals(py)?;
-                let cancel = self.besides.and_then(|besides| besides.cancel);
-                let future = spawn::<R, _, T>(py, locals, future, cancel)?;
-                Ok(Started::Waiting(future.unbind()))
-            }
+            First::Pending(future) => begin::<R, _, T>(py, future, self.besides),
         }
     }
 
