@@ -1,11 +1,15 @@
 """Operations of Python that awaits Rust."""
 
 import asyncio
+import os
 import sys
 from functools import partial
 
 from desk import Parcel, Provoked
 from operations import operation
+
+# What the attributes have exported has the name of their runtime.
+RUNTIME = os.environ.get("PYTESTS_RUNTIME", "tokio").replace("_current_thread", "")
 
 # How a gate's future ends, and what of it reaches the one who waits.
 ENDS = {
@@ -102,6 +106,40 @@ async def timers(desk, choose):
     parcel = Parcel()
     future = desk.rust.local_nap(seconds, lambda: parcel)
     await desk.wait("local timer", future, {"value"}, ((parcel, parcel),))
+
+
+@operation(3)
+async def blocks(desk, choose):
+    """A synchronous call into Rust, on the loop's thread or beside it."""
+    parcel, ticket = Parcel(), desk.account.open("block_on")
+    block = partial(desk.rust.block_on_turns, choose.randrange(5), parcel)
+
+    def close(value):
+        desk.close(ticket, "value" if value is parcel else f"the wrong value {value!r}", {"value"})
+
+    if choose.random() < 0.5:
+        close(block())
+    else:
+        desk.workshop.do(lambda: close(block()))
+
+
+@operation(4)
+async def borrows(desk, choose):
+    """Two methods that have one object for themselves: the first is done, or cancelled, before the second may begin."""
+    counter, gates = getattr(desk.rust, RUNTIME).Counter(), [desk.rust.Gate() for _ in range(2)]
+    first = desk.loop.create_task(desk.wait("borrowing method", counter.add(gates[0]), {"value", "cancelled"}, (1,)))
+    try:
+        counter.add(gates[1])
+    except RuntimeError:
+        pass
+    else:
+        desk.complaints.append("an object that one method has for itself was given to another")
+    if choose.random() < 0.3:
+        cancel_somehow(desk, choose, first.cancel)
+    end_somehow(desk, choose, partial(gates[0].open, None))
+    await asyncio.wait([first])
+    end_somehow(desk, choose, partial(gates[1].open, None))
+    await desk.wait("borrowing method", counter.add(gates[1]), {"value"}, (1, 2))
 
 
 class Callback:
