@@ -20,7 +20,7 @@ use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
 use crate::asyncio;
-use crate::gate::{self, Who};
+use crate::gate::{self, PerProcess, Who};
 use crate::primitive::lock_std;
 
 /// How much later a process may end for their sake: on a quiet machine they stay after some milliseconds.
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The threads that stay.
-static HERE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+static HERE: PerProcess<Mutex<Vec<usize>>> = PerProcess::new(Mutex::new(Vec::new()));
 
 /// Has every thread stay that the interpreter's end would end.
 pub(super) fn keep_all(py: Python<'_>) -> PyResult<()> {
@@ -57,7 +57,7 @@ pub(super) fn keep_all(py: Python<'_>) -> PyResult<()> {
 fn lost(py: Python<'_>) -> PyResult<Vec<usize>> {
     let mut threads = asyncio::threads_not_of_python(py)?;
     threads.extend(gate::inside());
-    let here = lock_std(&HERE);
+    let here = lock_std(HERE.get());
     threads.retain(|thread| !here.contains(thread));
     Ok(threads)
 }
@@ -66,11 +66,11 @@ fn lost(py: Python<'_>) -> PyResult<Vec<usize>> {
 #[pyfunction]
 fn here(py: Python<'_>) {
     let name = super::name(py);
-    lock_std(&HERE).push(name);
+    lock_std(HERE.get()).push(name);
     py.detach(|| {
         loop {
             gate::wait_until_open();
-            let mut here = lock_std(&HERE);
+            let mut here = lock_std(HERE.get());
             // Who closes the gate again looks after that whether this thread is here.
             if !gate::is_closed_to(Who::Turn) {
                 here.retain(|&thread| thread != name);
