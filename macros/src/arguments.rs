@@ -21,16 +21,7 @@ pub(crate) trait Value: Sized {
 impl Argument {
     /// Each argument is parsed by itself, so that a mistake in one does not hide those in the others.
     pub(crate) fn parse_all(arguments: TokenStream) -> Vec<Result<Self>> {
-        let is_comma =
-            |token: &TokenTree| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ',');
-        let tokens: Vec<_> = arguments.into_iter().collect();
-        let mut pieces: Vec<_> = tokens.split(is_comma).collect();
-        // There are no arguments at all, or the last has a comma behind it.
-        if pieces.last().is_some_and(|piece| piece.is_empty()) {
-            pieces.pop();
-        }
-        let parse = |piece: &[TokenTree]| syn::parse2(piece.iter().cloned().collect());
-        pieces.into_iter().map(parse).collect()
+        parted_by_commas(arguments).map(syn::parse2).collect()
     }
 
     pub(crate) fn set<T: Value>(&self, option: &mut Option<T>) -> Result<()> {
@@ -54,6 +45,22 @@ impl Argument {
     pub(crate) fn error(&self, message: String) -> Error {
         Error::new(self.name.span(), message)
     }
+}
+
+/// The last may have a comma behind it.
+pub(crate) fn parted_by_commas(tokens: TokenStream) -> impl Iterator<Item = TokenStream> {
+    let is_comma =
+        |token: &TokenTree| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ',');
+    let mut tokens = tokens.into_iter().peekable();
+    std::iter::from_fn(move || {
+        tokens.peek()?;
+        Some(
+            tokens
+                .by_ref()
+                .take_while(|token| !is_comma(token))
+                .collect(),
+        )
+    })
 }
 
 impl Parse for Argument {

@@ -9,9 +9,10 @@ mod signature;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, LitStr, Result, Signature, Visibility};
+use syn::{Attribute, Error, LitStr, Result, Signature, Type, Visibility};
 
 use crate::errors::Errors;
+use crate::function::{check_that_it_can_be_called, is_any_of, option};
 use crate::runtime::Runtime;
 pub(crate) use options::{Options, Place, of_impl};
 use signature::{Parameter, Parameters, Returns};
@@ -22,8 +23,30 @@ pub(crate) struct Export<'a> {
     pub(crate) signature: &'a Signature,
     pub(crate) attributes: &'a [Attribute],
     pub(crate) options: Options,
-    /// Whether it is a method, or else a function.
-    pub(crate) is_method: bool,
+    /// What it is a method of.
+    pub(crate) class: Option<&'a Type>,
+}
+
+/// What PyO3 passes of itself, in the first place.
+enum First {
+    Object,
+    Class,
+    Module,
+}
+
+impl First {
+    /// To whoever does not take it.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Object => {
+                "a method gets its object first: take `&self`, `&mut self` or `slf: Py<Self>`, or make it a `#[staticmethod]`"
+            }
+            Self::Class => "a class method gets its class first: take `cls: Py<PyType>`",
+            Self::Module => {
+                "with `pass_module` a function gets its module first: take `module: Py<PyModule>`"
+            }
+        }
+    }
 }
 
 /// A wrapper, and what it takes to name it elsewhere.
@@ -36,7 +59,7 @@ impl Export<'_> {
     /// The plain function that PyO3 is to export. The attribute that makes it do so is the caller's to add.
     pub(crate) fn wrapper(&self, runtime: Runtime, krate: &TokenStream) -> Result<Wrapper> {
         let mut errors = Errors::default();
-        errors.sift(signature::check_qualifiers(self.signature));
+        check_that_it_can_be_called(self.signature, "an exported `async fn`", &mut errors);
         let parameters = errors.sift(Parameters::parse(self.signature));
         let returns = errors.sift(Returns::parse(
             &self.signature.output,
@@ -46,6 +69,7 @@ impl Export<'_> {
         let (Some(parameters), Some(returns)) = (parameters, returns) else {
             unreachable!("what is not there is an error");
         };
+        self.check_first(&parameters)?;
         let name = format_ident!("__pyo3_asyncio_{}", self.signature.ident);
         let head = self.head(krate);
         let visibility = &self.visibility;
@@ -62,7 +86,7 @@ impl Export<'_> {
         Ok(Wrapper { name, function })
     }
 
-    fn python_name(&self) -> String {
+    pub(crate) fn python_name(&self) -> String {
         let given = self.options.name.as_ref();
         given.map_or_else(|| self.signature.ident.unraw().to_string(), LitStr::value)
     }
@@ -76,7 +100,7 @@ impl Export<'_> {
         let name = LitStr::new(&self.python_name(), self.signature.ident.span());
         let name = self.options.name.is_none().then(|| quote!(name = #name,));
         // On a method the path stands at the `impl`.
-        let path = (!self.is_method && !self.options.has_pyo3_path).then(|| pyo3_path(krate));
+        let path = (self.class.is_none() && !self.options.has_pyo3_path).then(|| pyo3_path(krate));
         let path = path.map(|path| quote!(crate = #path,));
         let options = &self.options.forwarded;
         quote! {
@@ -99,22 +123,33 @@ impl Export<'_> {
             .as_ref()
             .map(|_| quote!(#slf: #private::pyo3::Py<Self>,));
         let mut rest = parameters.rest.iter().filter(|it| !it.is_cancel_handle);
-        // PyO3 looks for what it passes of itself, a class, a module or the object, in the first place.
-        let passes_first = receiver.is_none() && self.passes_first();
+        let passes_first = receiver.is_none() && self.first().is_some();
         let first = passes_first.then(|| rest.next()).flatten();
         let first = first.map(Parameter::for_python).map(|it| quote!(#it,));
         let rest = rest.map(Parameter::for_python);
         quote!(#receiver #first #py: #private::pyo3::Python<'py>, #(#rest),*)
     }
 
-    fn passes_first(&self) -> bool {
-        if self.is_method {
-            !self
-                .attributes
-                .iter()
-                .any(|it| it.path().is_ident("staticmethod"))
-        } else {
-            self.options.pass_module
+    fn first(&self) -> Option<First> {
+        let has = |name| self.attributes.iter().any(|it| it.path().is_ident(name));
+        match self.class {
+            Some(_) if has("staticmethod") => None,
+            Some(_) if has("classmethod") => Some(First::Class),
+            Some(_) => Some(First::Object),
+            None => self.options.pass_module.then_some(First::Module),
+        }
+    }
+
+    fn check_first(&self, parameters: &Parameters) -> Result<()> {
+        let is_taken = parameters.rest.iter().any(|it| !it.is_cancel_handle);
+        match (self.first(), &parameters.receiver) {
+            (None, Some(receiver)) => Err(Error::new(
+                receiver.span,
+                "no object is passed here: leave `self` out",
+            )),
+            (None, None) | (Some(First::Object), Some(_)) => Ok(()),
+            (Some(_), None) if is_taken => Ok(()),
+            (Some(first), _) => Err(Error::new(self.signature.ident.span(), first.advice())),
         }
     }
 
@@ -135,29 +170,31 @@ impl Export<'_> {
         // is not `Send`, at the return type.
         let at_receiver = receiver.map_or_else(Span::call_site, |it| here(it.span));
         let at_output = here(returns.span().unwrap_or_else(|| name.span()));
+        // The path begins where the rest is, or else an error would be shown from the attribute on.
+        let (of_receiver, of_output) = (moved(private, at_receiver), moved(private, at_output));
         let (hold, held, way) = match receiver.map(|it| it.is_exclusive) {
             None => (quote!(), quote!(), quote!(#private::Owning)),
             Some(false) => (
-                quote_spanned!(at_receiver=> let #held = #private::shared(&#slf, #python_name).await?;),
+                quote_spanned!(at_receiver=> let #held = #of_receiver::shared(&#slf, #python_name).await?;),
                 quote_spanned!(at_receiver=> &#held,),
                 quote!(#private::SharedWay<Self>),
             ),
             Some(true) => (
-                quote_spanned!(at_receiver=> let mut #held = #private::exclusive(&#slf, #python_name).await?;),
+                quote_spanned!(at_receiver=> let mut #held = #of_receiver::exclusive(&#slf, #python_name).await?;),
                 quote_spanned!(at_receiver=> &mut #held,),
                 quote!(#private::Borrowing),
             ),
         };
-        let function = match self.is_method {
-            true => quote!(Self::#name),
-            false => quote!(#name),
+        let function = match self.class {
+            Some(_) => quote!(Self::#name),
+            None => quote!(#name),
         };
         let arguments = parameters.rest.iter().map(|it| &it.name);
         let output = local("output");
         let result = returns.result(&output, private, at_output);
         let call = quote_spanned!(at_output=> #function(#held #(#arguments),*));
         let future = match receiver {
-            None => quote_spanned!(at_output=> #private::converted(#call, |#output| #result)),
+            None => quote_spanned!(at_output=> #of_output::converted(#call, |#output| #result)),
             Some(_) => quote_spanned! {at_output=>
                 async move {
                     #hold
@@ -168,10 +205,10 @@ impl Export<'_> {
         };
         match &parameters.cancel_handle() {
             None => quote_spanned! {at_output=>
-                #private::coroutine::<#private::#runtime, #way, _, _, _>(#py, #options, #future)
+                #of_output::coroutine::<#private::#runtime, #way, _, _, _>(#py, #options, #future)
             },
             Some(cancel) => quote_spanned! {at_output=>
-                #private::cancellable_coroutine::<#private::#runtime, #way, _, _, _>(#py, #options, |#cancel| #future)
+                #of_output::cancellable_coroutine::<#private::#runtime, #way, _, _, _>(#py, #options, |#cancel| #future)
             },
         }
     }
@@ -185,12 +222,10 @@ impl Export<'_> {
             .chain(rest.map(|it| it.name.to_token_stream()));
         let name = self.python_name();
         let eager_start = self.options.eager_start;
-        let class = match self.is_method {
-            true => {
-                quote!(::core::option::Option::Some(<Self as #private::pyo3::PyClass>::NAME))
-            }
-            false => quote!(::core::option::Option::None),
-        };
+        let class = self
+            .class
+            .map(|_| quote!(<Self as #private::pyo3::PyClass>::NAME));
+        let class = option(class);
         quote! {
             #private::CoroutineOptions {
                 names: || (#name, #class),
@@ -223,30 +258,56 @@ pub(crate) fn pyo3_path(krate: &TokenStream) -> LitStr {
     LitStr::new(&path.replace(' ', ""), Span::call_site())
 }
 
-fn is_for_python(attribute: &Attribute) -> bool {
-    const NAMES: [&str; 8] = [
-        "classattr",
-        "classmethod",
-        "deleter",
-        "getter",
+/// What PyO3 has no `async fn` for, and what to do instead.
+const NEVER_AWAITED: [(&str, &str); 5] = [
+    (
         "new",
-        "pyo3",
+        "Python does not await `__new__`: make the object in a class method, `#[classmethod] async fn connect(cls: \
+         Py<PyType>, …) -> PyResult<Self>`, or in a `#[staticmethod]`",
+    ),
+    (
+        "getter",
+        "Python reads a property without awaiting it: make it a method",
+    ),
+    (
         "setter",
-        "staticmethod",
-    ];
-    NAMES.iter().any(|name| attribute.path().is_ident(name))
+        "Python does not await an assignment: make it a method",
+    ),
+    ("deleter", "Python does not await a `del`: make it a method"),
+    (
+        "classattr",
+        "Python makes a class attribute without awaiting it: make it a class method",
+    ),
+];
+
+/// Why a method with this attribute cannot be an `async fn`.
+pub(crate) fn never_awaited(attribute: &Attribute) -> Option<&'static str> {
+    let mut names = NEVER_AWAITED.iter();
+    let found = names.find(|(name, _)| attribute.path().is_ident(name));
+    found.map(|(_, message)| *message)
+}
+
+fn is_for_python(attribute: &Attribute) -> bool {
+    is_any_of(attribute, &["classmethod", "pyo3", "staticmethod"])
+        || never_awaited(attribute).is_some()
 }
 
 /// What is there only under a condition is exported only under it, and PyO3 makes the docstring of the documentation.
 pub(crate) fn is_for_both(attribute: &Attribute) -> bool {
-    ["cfg", "doc"]
-        .iter()
-        .any(|name| attribute.path().is_ident(name))
+    is_any_of(attribute, &["cfg", "doc"])
 }
 
 /// Where an error in generated code is shown.
 fn here(span: Span) -> Span {
     span.resolved_at(Span::call_site())
+}
+
+fn moved(tokens: &TokenStream, span: Span) -> TokenStream {
+    let moved = tokens.clone().into_iter().map(|mut token| {
+        token.set_span(span);
+        token
+    });
+    moved.collect()
 }
 
 /// A name of ours among the user's parameters.

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Error, Result, Signature, Visibility};
+use syn::{Attribute, Error, GenericParam, Meta, Result, Signature, Visibility};
 
 use crate::errors::Errors;
 use crate::options::{Flavor, Options};
@@ -39,24 +39,27 @@ impl ToTokens for Function {
     }
 }
 
-impl Function {
-    /// Refuses what nothing that is called without arguments can be.
-    pub(crate) fn check_that_it_can_be_called(&self, it: &str, errors: &mut Errors) {
-        let signature = &self.signature;
-        let qualified = format!("{it} cannot be `const`, `unsafe` or `extern`");
-        let generic = format!("{it} cannot be generic");
-        let generics = &signature.generics;
-        for (tokens, message) in [
-            (signature.constness.to_token_stream(), &qualified),
-            (signature.unsafety.to_token_stream(), &qualified),
-            (signature.abi.to_token_stream(), &qualified),
-            (generics.to_token_stream(), &generic),
-            (generics.where_clause.to_token_stream(), &generic),
-        ] {
-            if !tokens.is_empty() {
-                errors.push(Error::new_spanned(tokens, message));
-            }
+/// What an attribute stands at.
+pub(crate) fn parse_item<T: Parse>(item: &TokenStream, expected: &str) -> Result<T> {
+    syn::parse2(item.clone()).map_err(|error| Error::new(error.span(), expected))
+}
+
+/// Refuses what generated code cannot call. Lifetimes and conditions are for the compiler to check at the call.
+pub(crate) fn check_that_it_can_be_called(signature: &Signature, it: &str, errors: &mut Errors) {
+    for qualifier in [
+        signature.constness.to_token_stream(),
+        signature.unsafety.to_token_stream(),
+        signature.abi.to_token_stream(),
+    ] {
+        if !qualifier.is_empty() {
+            let message = format!("{it} cannot be `const`, `unsafe` or `extern`");
+            errors.push(Error::new_spanned(qualifier, message));
         }
+    }
+    let is_type = |it: &GenericParam| !matches!(it, GenericParam::Lifetime(_));
+    if signature.generics.params.iter().any(is_type) {
+        let message = format!("{it} cannot be generic: nothing says which types it is called with");
+        errors.push(Error::new_spanned(&signature.generics, message));
     }
 }
 
@@ -67,9 +70,21 @@ pub(crate) fn covers_both(attribute: &&Attribute) -> bool {
 }
 
 pub(crate) fn is_lint_level(attribute: &&Attribute) -> bool {
-    ["allow", "expect", "warn", "deny", "forbid"]
-        .iter()
-        .any(|name| attribute.path().is_ident(name))
+    is_any_of(attribute, &["allow", "expect", "warn", "deny", "forbid"])
+}
+
+/// A lint level for two items: an expectation may be met in one of them only.
+pub(crate) fn unexpected(attribute: &Attribute) -> Attribute {
+    let mut attribute = attribute.clone();
+    match &mut attribute.meta {
+        Meta::List(list) if list.path.is_ident("expect") => list.path = syn::parse_quote!(allow),
+        _ => {}
+    }
+    attribute
+}
+
+pub(crate) fn is_any_of(attribute: &Attribute, names: &[&str]) -> bool {
+    names.iter().any(|name| attribute.path().is_ident(name))
 }
 
 pub(crate) fn option(value: Option<impl ToTokens>) -> TokenStream {

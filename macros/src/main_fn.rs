@@ -6,8 +6,9 @@ use syn::spanned::Spanned as _;
 use syn::{Error, Result, ReturnType};
 
 use crate::errors::Errors;
-use crate::function::{Function, covers_both, option, tokio_options};
-use crate::krate;
+use crate::function::{
+    Function, check_that_it_can_be_called, covers_both, option, parse_item, tokio_options,
+};
 use crate::options::Options;
 use crate::runtime::Runtime;
 
@@ -15,19 +16,16 @@ struct MainFn(Function);
 
 pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let options = errors.sift(Options::parse(arguments, runtime));
-    let krate = options
-        .as_ref()
-        .and_then(|options| errors.sift(krate::path(options.krate.as_ref())));
-    let main_fn = errors.sift(MainFn::parse(item.clone()));
+    let options = errors.sift(Options::parse_with_crate(arguments, runtime));
+    let main_fn = errors.sift(parse_item(&item, "`#[main]` is for an `async fn main`").map(MainFn));
     if let Some(main_fn) = &main_fn {
         errors.sift(main_fn.check(runtime));
     }
-    match (options, krate, main_fn) {
-        (Some(options), Some(krate), Some(main_fn)) if errors.is_empty() => {
+    match (options, main_fn) {
+        (Some((options, krate)), Some(main_fn)) if errors.is_empty() => {
             main_fn.into_program(runtime, &options, &krate)
         }
-        (.., main_fn) => {
+        (_, main_fn) => {
             // A function all the same: else the compiler would add that `main` is missing and imports are unused.
             let function = main_fn
                 .filter(MainFn::is_named_main)
@@ -39,15 +37,8 @@ pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream
 }
 
 impl MainFn {
-    fn parse(item: TokenStream) -> Result<Self> {
-        syn::parse2(item)
-            .map(Self)
-            .map_err(|error| Error::new(error.span(), "`#[main]` is for an `async fn main`"))
-    }
-
     fn check(&self, runtime: Runtime) -> Result<()> {
-        let Self(function) = self;
-        let signature = &function.signature;
+        let signature = &self.0.signature;
         let mut errors = Errors::default();
         if signature.asyncness.is_none() {
             errors.push(Error::new_spanned(
@@ -71,7 +62,7 @@ impl MainFn {
                 "`main` has to return a `PyResult`: write `async fn main() -> PyResult<()>`",
             ));
         }
-        function.check_that_it_can_be_called("`main`", &mut errors);
+        check_that_it_can_be_called(signature, "`main`", &mut errors);
         if !signature.inputs.is_empty() {
             errors.push(Error::new_spanned(
                 &signature.inputs,

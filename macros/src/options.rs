@@ -5,6 +5,7 @@ use syn::{Error, Lit, LitInt, LitStr, Path, Result};
 
 use crate::arguments::{Argument, Value};
 use crate::errors::Errors;
+use crate::krate;
 use crate::runtime::Runtime;
 
 #[derive(Default)]
@@ -16,7 +17,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn parse(arguments: TokenStream, runtime: Runtime) -> Result<Self> {
+    fn parse(arguments: TokenStream, runtime: Runtime) -> Result<Self> {
         let mut options = Self::default();
         let mut errors = Errors::default();
         for argument in Argument::parse_all(arguments) {
@@ -31,6 +32,16 @@ impl Options {
             ));
         }
         errors.into_result().map(|()| options)
+    }
+
+    /// The options, and the path to `pyo3-asyncio`.
+    pub(crate) fn parse_with_crate(
+        arguments: TokenStream,
+        runtime: Runtime,
+    ) -> Result<(Self, TokenStream)> {
+        let options = Self::parse(arguments, runtime)?;
+        let krate = krate::path(options.krate.as_ref())?;
+        Ok((options, krate))
     }
 
     fn set(&mut self, argument: &Argument, runtime: Runtime) -> Result<()> {

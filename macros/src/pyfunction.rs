@@ -5,21 +5,20 @@ use quote::quote;
 use syn::{Error, ItemFn, Result};
 
 use crate::errors::Errors;
-use crate::export::{Export, Options, Place, is_for_both, without_python};
+use crate::export::{Export, Options, Place, Wrapper, is_for_both, without_python};
+use crate::function::parse_item;
 use crate::krate;
 use crate::runtime::Runtime;
 
 pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let function = match syn::parse2::<ItemFn>(item.clone()) {
+    let mut function: ItemFn = match parse_item(&item, "`#[pyfunction]` is for an `async fn`") {
         Ok(function) => function,
         Err(error) => {
-            let message = "`#[pyfunction]` is for an `async fn`";
-            let error = Error::new(error.span(), message).into_compile_error();
+            let error = error.into_compile_error();
             return quote!(#item #error);
         }
     };
     let exported = export(runtime, arguments, &function);
-    let mut function = function;
     without_python(&mut function.attrs, &mut function.sig);
     let exported = exported.unwrap_or_else(Error::into_compile_error);
     quote!(#function #exported)
@@ -45,10 +44,12 @@ fn export(runtime: Runtime, arguments: TokenStream, function: &ItemFn) -> Result
         signature: &function.sig,
         attributes: &function.attrs,
         options,
-        is_method: false,
+        class: None,
     };
-    let wrapper = export.wrapper(runtime, &krate)?;
-    let (wrapper, wrapper_name) = (wrapper.function, wrapper.name);
+    let Wrapper {
+        name: wrapper_name,
+        function: wrapper,
+    } = export.wrapper(runtime, &krate)?;
     let (visibility, name) = (&function.vis, &function.sig.ident);
     let both = function.attrs.iter().filter(|it| is_for_both(it));
     Ok(quote! {

@@ -1,50 +1,65 @@
 //! `#[pymethods]`: each `async fn` among the methods becomes one that gives Python a coroutine.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens as _, quote};
-use syn::ext::IdentExt as _;
-use syn::{Error, ImplItem, ImplItemFn, ItemImpl, Result, Visibility};
+use quote::quote;
+use syn::{Error, ImplItem, ImplItemFn, ItemImpl, Result, Type, Visibility};
 
 use crate::errors::Errors;
-use crate::export::{Export, Options, of_impl, pyo3_path, without_python};
+use crate::export::{Export, Options, never_awaited, of_impl, pyo3_path, without_python};
+use crate::function::{parse_item, unexpected};
 use crate::krate;
 use crate::runtime::Runtime;
 
 pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let mut methods = match syn::parse2::<ItemImpl>(item.clone()) {
-        Ok(methods) => methods,
-        Err(error) => {
-            let message = "`#[pymethods]` is for an `impl` block";
-            let error = Error::new(error.span(), message).into_compile_error();
-            return quote!(#item #error);
-        }
-    };
     let mut errors = Errors::default();
-    let krate = errors
-        .sift(of_impl(arguments))
-        .and_then(|krate| errors.sift(krate::path(krate.as_ref())));
-    let Some(krate) = krate else {
+    let methods = parse_item(&item, "`#[pymethods]` is for an `impl` block");
+    let methods = methods.and_then(check_block);
+    let krate = of_impl(arguments).and_then(|krate| krate::path(krate.as_ref()));
+    let (Some(mut methods), Some(krate)) = (errors.sift(methods), errors.sift(krate)) else {
         let errors = errors.into_compile_error();
         return quote!(#item #errors);
     };
+    let class = methods.self_ty.clone();
     let own = take_async(&mut methods, |method| {
-        errors.sift(export(runtime, &krate, method))
+        errors.sift(export(runtime, &krate, &class, method))
     });
+    let own = (!own.is_empty()).then(|| beside(&mut methods, own));
     let has_pyo3_path = methods.attrs.iter().any(|it| it.path().is_ident("pyo3"));
     let path = (!has_pyo3_path).then(|| pyo3_path(&krate));
     let path = path.map(|path| quote!(#[pyo3(crate = #path)]));
-    let (ty, errors) = (&methods.self_ty, errors.into_compile_error());
+    let errors = errors.into_compile_error();
     quote! {
         #[#krate::__private::pyo3::pymethods]
         #path
         #methods
 
-        impl #ty {
-            #(#own)*
-        }
+        #own
 
         #errors
     }
+}
+
+fn check_block(methods: ItemImpl) -> Result<ItemImpl> {
+    match &methods.trait_ {
+        Some((_, a_trait, _)) => Err(Error::new_spanned(
+            a_trait,
+            "`#[pymethods]` is for the methods of a class, not for those of a trait",
+        )),
+        None if !methods.generics.params.is_empty() => Err(Error::new_spanned(
+            &methods.generics,
+            "a Python class has no type or lifetime parameters",
+        )),
+        None => Ok(methods),
+    }
+}
+
+/// The block for Rust, under the same attributes but for PyO3's.
+fn beside(methods: &mut ItemImpl, own: Vec<ImplItemFn>) -> ItemImpl {
+    methods.attrs = methods.attrs.iter().map(unexpected).collect();
+    let mut block = methods.clone();
+    block.attrs.retain(|it| !it.path().is_ident("pyo3"));
+    block.items = own.into_iter().map(ImplItem::Fn).collect();
+    block
 }
 
 /// Puts the wrapper of each `async fn` in its place, and gives those that were taken out.
@@ -69,49 +84,104 @@ fn take_async(
     own
 }
 
-fn export(runtime: Runtime, krate: &TokenStream, method: &ImplItemFn) -> Result<TokenStream> {
+fn export(
+    runtime: Runtime,
+    krate: &TokenStream,
+    class: &Type,
+    method: &ImplItemFn,
+) -> Result<TokenStream> {
     let mut errors = Errors::default();
-    errors.sift(check_kind(method));
+    for attribute in &method.attrs {
+        if let Some(message) = never_awaited(attribute) {
+            errors.push(Error::new_spanned(attribute, message));
+        }
+    }
     let mut options = Options::default();
     errors.sift(options.add_attributes(&method.attrs));
-    errors.into_result()?;
     let export = Export {
         visibility: Visibility::Inherited,
         signature: &method.sig,
         attributes: &method.attrs,
         options,
-        is_method: true,
+        class: Some(class),
     };
+    errors.sift(check_name(&export.python_name(), method));
+    errors.into_result()?;
     Ok(export.wrapper(runtime, krate)?.function)
 }
 
-/// Refuses what Python never awaits.
-fn check_kind(method: &ImplItemFn) -> Result<()> {
+/// Refuses special methods that Python does not await.
+fn check_name(name: &str, method: &ImplItemFn) -> Result<()> {
     const AWAITED: [&str; 4] = ["__aenter__", "__aexit__", "__anext__", "__call__"];
-    let mut errors = Errors::default();
-    for attribute in &method.attrs {
-        let message = match attribute.path().to_token_stream().to_string().as_str() {
-            "new" => {
-                "Python does not await `__new__`: make the object in a class method, `#[classmethod] async fn connect(cls: \
-                 Py<PyType>, …) -> PyResult<Self>`, or in a `#[staticmethod]`"
-            }
-            "getter" => "Python reads a property without awaiting it: make it a method",
-            "setter" | "deleter" => "Python does not await an assignment: make it a method",
-            "classattr" => {
-                "Python makes a class attribute without awaiting it: make it a class method"
-            }
-            _ => continue,
-        };
-        errors.push(Error::new_spanned(attribute, message));
-    }
-    let name = method.sig.ident.unraw().to_string();
     let is_special = name.starts_with("__") && name.ends_with("__");
-    if is_special && !AWAITED.contains(&name.as_str()) {
-        let awaited = AWAITED.join("`, `");
-        errors.push(Error::new(
-            method.sig.ident.span(),
-            format!("Python does not await what `{name}` returns: of the special methods `{awaited}` may be `async fn`"),
-        ));
+    if !is_special || AWAITED.contains(&name) {
+        return Ok(());
     }
-    errors.into_result()
+    let awaited = AWAITED.join("`, `");
+    Err(Error::new(
+        method.sig.ident.span(),
+        format!(
+            "Python does not await what `{name}` returns: of the special methods `{awaited}` may be `async fn`"
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_block_for_rust_is_under_the_attributes_of_the_users() {
+        let methods = expand(
+            Runtime::Tokio,
+            quote!(crate = "bridge"),
+            quote! {
+                #[allow(clippy::unused_self)]
+                #[expect(non_snake_case)]
+                #[cfg(unix)]
+                #[pyo3(crate = "another")]
+                impl Class {
+                    fn plain(&self) {}
+                    async fn method(&self) {}
+                }
+            },
+        );
+        let methods = methods.to_string();
+        let attributes = quote! {
+            #[allow(clippy::unused_self)]
+            #[allow(non_snake_case)]
+            #[cfg(unix)]
+        };
+        let for_python = quote! {
+            #[bridge::__private::pyo3::pymethods]
+            #attributes
+            #[pyo3(crate = "another")]
+            impl Class
+        };
+        let for_rust = quote! {
+            #attributes
+            impl Class {
+                async fn method(&self) {}
+            }
+        };
+        assert!(methods.starts_with(&for_python.to_string()), "{methods}");
+        assert!(methods.ends_with(&for_rust.to_string()), "{methods}");
+    }
+
+    #[test]
+    fn a_block_without_async_methods_is_pyo3s_alone() {
+        let block = quote! {
+            #[expect(non_snake_case)]
+            impl Class {
+                fn Plain(&self) {}
+            }
+        };
+        let methods = expand(Runtime::Tokio, quote!(crate = "bridge"), block.clone());
+        let expected = quote! {
+            #[bridge::__private::pyo3::pymethods]
+            #[pyo3(crate = "bridge::__private::pyo3")]
+            #block
+        };
+        assert_eq!(methods.to_string(), expected.to_string());
+    }
 }

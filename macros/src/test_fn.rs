@@ -11,11 +11,13 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Error, FnArg, Meta, Result, ReturnType, Signature};
+use syn::{Attribute, Error, FnArg, Result, ReturnType, Signature};
 
 use crate::errors::Errors;
-use crate::function::{Function, is_lint_level, option, tokio_options};
-use crate::krate;
+use crate::function::{
+    Function, check_that_it_can_be_called, is_lint_level, option, parse_item, tokio_options,
+    unexpected,
+};
 use crate::marks::Marks;
 use crate::options::Options;
 use crate::runtime::Runtime;
@@ -27,36 +29,29 @@ struct TestFn {
 
 pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let options = errors.sift(Options::parse(arguments, runtime));
-    let krate = options
-        .as_ref()
-        .and_then(|options| errors.sift(krate::path(options.krate.as_ref())));
-    let function = errors.sift(parse(item.clone()));
-    let test_fn = function.map(|mut function| TestFn {
+    let options = errors.sift(Options::parse_with_crate(arguments, runtime));
+    let function = errors.sift(parse_item(&item, "`#[test]` is for a function"));
+    let test_fn = function.map(|mut function: Function| TestFn {
         marks: Marks::take(&mut function.attributes, &mut errors),
         function,
     });
     if let Some(test_fn) = &test_fn {
-        errors.sift(test_fn.check(options.as_ref()));
+        errors.sift(test_fn.check(options.as_ref().map(|(options, _)| options)));
     }
-    match (options, krate, test_fn) {
-        (Some(options), Some(krate), Some(test_fn)) if errors.is_empty() => {
+    match (options, test_fn) {
+        (Some((options, krate)), Some(test_fn)) if errors.is_empty() => {
             let case = test_fn.case(runtime, &options, &krate);
             let of_cargo = test_fn.of_cargo(&krate);
             let of_ours = test_fn.of_ours(&krate);
             quote!(#of_cargo #case #of_ours)
         }
-        (.., test_fn) => {
+        (_, test_fn) => {
             // The function all the same, for its body to be checked, without the marks that are found wrong already.
             let function = test_fn.map_or(item, |test_fn| test_fn.function.into_token_stream());
             let errors = errors.into_compile_error();
             quote!(#function #errors)
         }
     }
-}
-
-fn parse(item: TokenStream) -> Result<Function> {
-    syn::parse2(item).map_err(|error| Error::new(error.span(), "`#[test]` is for a function"))
 }
 
 impl TestFn {
@@ -67,8 +62,7 @@ impl TestFn {
             ..
         } = &self.function;
         let mut errors = Errors::default();
-        self.function
-            .check_that_it_can_be_called("a test", &mut errors);
+        check_that_it_can_be_called(signature, "a test", &mut errors);
         let is_method = matches!(signature.inputs.first(), Some(FnArg::Receiver(_)));
         if signature.inputs.len() > 1 || is_method || signature.variadic.is_some() {
             errors.push(Error::new_spanned(
@@ -245,16 +239,6 @@ fn made(signature: &Signature) -> TokenStream {
     } else {
         quote_spanned!(span=> TestCase::<Runtime>::plain(#test))
     }
-}
-
-/// The lint level for the generated function beside that with the user's body: an expectation cannot be met in both.
-fn unexpected(attribute: &Attribute) -> Attribute {
-    let mut attribute = attribute.clone();
-    match &mut attribute.meta {
-        Meta::List(list) if list.path.is_ident("expect") => list.path = syn::parse_quote!(allow),
-        _ => {}
-    }
-    attribute
 }
 
 #[cfg(test)]

@@ -296,7 +296,9 @@ pub fn shared<'a, T>(
     method: &'static str,
 ) -> impl Future<Output = PyResult<<T::Frozen as Mutability>::Held<'a, T>>>
 where
-    T: PyClass<Frozen: Mutability> + Sync,
+    T: PyClass<Frozen: Mutability>,
+    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
+    T: Sync, // other threads read the object: put a lock around what is not `Sync`, or take `slf: Py<Self>`
 {
     <T::Frozen as Mutability>::hold(object, method)
 }
@@ -338,7 +340,9 @@ pub fn exclusive<'a, T>(
     method: &'static str,
 ) -> impl Future<Output = PyResult<<T::Frozen as Mutable>::HeldAlone<'a, T>>>
 where
-    T: PyClass<Frozen: Mutable> + Send + Sync,
+    T: PyClass<Frozen: Mutable>,
+    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
+    T: Send + Sync, // other threads use the object: put a lock around what is not `Sync`, or take `slf: Py<Self>`
 {
     <T::Frozen as Mutable>::hold_alone(object, method)
 }

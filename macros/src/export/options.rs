@@ -1,9 +1,11 @@
 //! The options of an exported `async fn`: its own, and PyO3's, which go through as they are.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream};
+use syn::ext::IdentExt as _;
+use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, Error, LitStr, Meta, Result};
 
-use crate::arguments::Argument;
+use crate::arguments::{Argument, parted_by_commas};
 use crate::errors::Errors;
 use crate::options::CratePath;
 
@@ -45,33 +47,28 @@ impl Options {
 
     pub(crate) fn add(&mut self, options: TokenStream, place: Place) -> Result<()> {
         let mut errors = Errors::default();
-        let options: Vec<_> = options.into_iter().collect();
-        let is_comma =
-            |token: &TokenTree| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ',');
-        for option in options.split(is_comma).filter(|option| !option.is_empty()) {
+        for option in parted_by_commas(options) {
             errors.sift(self.add_one(option, place));
         }
         errors.into_result()
     }
 
-    fn add_one(&mut self, option: &[TokenTree], place: Place) -> Result<()> {
-        let TokenTree::Ident(name) = &option[0] else {
-            return Err(Error::new(
-                option[0].span(),
-                "an option begins with its name",
-            ));
+    fn add_one(&mut self, option: TokenStream, place: Place) -> Result<()> {
+        let parse = |input: ParseStream<'_>| -> Result<(Ident, TokenStream)> {
+            Ok((input.call(Ident::parse_any)?, input.parse()?))
         };
-        let tokens: TokenStream = option.iter().cloned().collect();
+        let (name, value) = parse
+            .parse2(option.clone())
+            .map_err(|error| Error::new(error.span(), "an option begins with its name"))?;
         match name.to_string().as_str() {
-            EAGER_START => return self.set_eager_start(name, option.len()),
+            EAGER_START => return self.set_eager_start(&name, &value),
             "crate" if place == Place::Ours => {
-                return syn::parse2::<Argument>(tokens)?.set(&mut self.krate);
+                return syn::parse2::<Argument>(option)?.set(&mut self.krate);
             }
             "crate" => self.has_pyo3_path = true,
             "name" => {
                 // What is not a string is for PyO3 to refuse.
-                let value = option.iter().skip(2).cloned().collect();
-                self.name = syn::parse2(value).ok();
+                self.name = syn::parse2(value.into_iter().skip(1).collect()).ok();
             }
             "pass_module" => self.pass_module = true,
             "signature" | "text_signature" | "warn" => {}
@@ -83,20 +80,18 @@ impl Options {
                 return Err(Error::new(name.span(), message));
             }
         }
-        let is_twice = name != "warn" && self.names.contains(name);
-        self.names.push(name.clone());
-        self.forwarded.push(tokens);
-        match is_twice {
-            false => Ok(()),
-            true => Err(Error::new(name.span(), format!("`{name}` is set twice"))),
-        }
+        let is_twice = name != "warn" && self.names.contains(&name);
+        let twice = is_twice.then(|| Error::new(name.span(), format!("`{name}` is set twice")));
+        self.names.push(name);
+        self.forwarded.push(option);
+        twice.map_or(Ok(()), Err)
     }
 
-    fn set_eager_start(&mut self, name: &Ident, tokens: usize) -> Result<()> {
-        let message = match (self.eager_start, tokens) {
-            (_, 2..) => "`eager_start` takes no value: it is there or not",
-            (true, _) => "`eager_start` is set twice",
-            (false, _) => {
+    fn set_eager_start(&mut self, name: &Ident, value: &TokenStream) -> Result<()> {
+        let message = match (self.eager_start, value.is_empty()) {
+            (_, false) => "`eager_start` takes no value: it is there or not",
+            (true, true) => "`eager_start` is set twice",
+            (false, true) => {
                 self.eager_start = true;
                 return Ok(());
             }

@@ -4,32 +4,12 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Pat, PathArguments, Result, ReturnType, Signature,
-    Type,
+    Attribute, Error, FnArg, GenericArgument, Pat, PathArguments, PathSegment, Result, ReturnType,
+    Signature, Type,
 };
 
 use super::options::is_cancel_handle;
 use crate::errors::Errors;
-
-pub(super) fn check_qualifiers(signature: &Signature) -> Result<()> {
-    let mut errors = Errors::default();
-    let qualified = "an exported `async fn` cannot be `const`, `unsafe` or `extern`";
-    let generic = "an exported `async fn` cannot be generic: Python does not say which types it is called with";
-    let generics = &signature.generics;
-    let forbidden = [
-        (signature.constness.to_token_stream(), qualified),
-        (signature.unsafety.to_token_stream(), qualified),
-        (signature.abi.to_token_stream(), qualified),
-        (generics.to_token_stream(), generic),
-        (generics.where_clause.to_token_stream(), generic),
-    ];
-    for (tokens, message) in forbidden {
-        if !tokens.is_empty() {
-            errors.push(Error::new_spanned(tokens, message));
-        }
-    }
-    errors.into_result()
-}
 
 /// `&self` or `&mut self`.
 pub(super) struct Receiver {
@@ -84,17 +64,34 @@ impl Parameters {
 
 impl Receiver {
     fn parse(receiver: &syn::Receiver) -> Result<Self> {
-        match (&receiver.reference, receiver.mutability) {
-            (Some(_), mutability) => Ok(Self {
-                is_exclusive: mutability.is_some(),
-                span: receiver.span(),
+        // `&self` is short for `self: &Self`.
+        match &*receiver.ty {
+            Type::Reference(reference) if ends_in(&reference.elem, "Self") => Ok(Self {
+                is_exclusive: reference.mutability.is_some(),
+                span: receiver.self_token.span,
             }),
-            (None, _) => Err(Error::new_spanned(
+            _ => Err(Error::new_spanned(
                 receiver,
-                "Python keeps the object, so it cannot be taken by value: take `&self`, `&mut self` or `slf: Py<Self>`",
+                "Python keeps the object: take `&self`, `&mut self` or `slf: Py<Self>`",
             )),
         }
     }
+}
+
+fn ends_in(ty: &Type, name: &str) -> bool {
+    last_segment(ty).is_some_and(|last| last.ident == name)
+}
+
+fn last_segment(ty: &Type) -> Option<&PathSegment> {
+    match ty {
+        Type::Path(path) => path.path.segments.last(),
+        _ => None,
+    }
+}
+
+fn is_opaque(ty: &Type) -> bool {
+    let is_impl = |token: TokenTree| matches!(token, TokenTree::Ident(name) if name == "impl");
+    ty.to_token_stream().into_iter().any(is_impl)
 }
 
 impl Parameter {
@@ -105,12 +102,25 @@ impl Parameter {
                 "Python passes arguments by name: a parameter of an exported `async fn` has to have one",
             ));
         };
+        if is_opaque(&typed.ty) {
+            return Err(Error::new_spanned(
+                &typed.ty,
+                "Python passes anything: name the type that it has to be instead of `impl …`",
+            ));
+        }
         refuse_borrowed(&typed.ty)?;
+        let is_cancel_handle = is_cancel_handle(&typed.attrs);
+        if !is_cancel_handle && ends_in(&typed.ty, "CancelHandle") {
+            return Err(Error::new_spanned(
+                &typed.ty,
+                "Python does not pass a `CancelHandle`: write `#[pyo3(cancel_handle)]` before the parameter",
+            ));
+        }
         Ok(Self {
             attributes: typed.attrs.clone(),
             name: pattern.ident.clone(),
             ty: (*typed.ty).clone(),
-            is_cancel_handle: is_cancel_handle(&typed.attrs),
+            is_cancel_handle,
         })
     }
 
@@ -217,16 +227,13 @@ impl Returns {
         let ReturnType::Type(_, ty) = output else {
             return Ok(Self { ty: None, is_next });
         };
-        let tokens = ty.to_token_stream();
-        let is_opaque =
-            |token: TokenTree| matches!(token, TokenTree::Ident(name) if name == "impl");
-        if tokens.clone().into_iter().any(is_opaque) {
+        if is_opaque(ty) {
             return Err(Error::new_spanned(
                 ty,
                 "Python gets what an exported `async fn` returns: name its type instead of `impl …`",
             ));
         }
-        let borrow = borrow_in(without_static(tokens));
+        let borrow = borrow_in(without_static(ty.to_token_stream()));
         if let Some(borrow) = borrow {
             return Err(Error::new_spanned(
                 ty,
@@ -282,10 +289,7 @@ impl Returns {
 
 /// The first type argument of a path that ends in such a name.
 fn argument_of(ty: &Type, is_it: impl Fn(&str) -> bool) -> Option<&Type> {
-    let Type::Path(path) = ty else {
-        return None;
-    };
-    let last = path.path.segments.last()?;
+    let last = last_segment(ty)?;
     match &last.arguments {
         PathArguments::AngleBracketed(arguments) if is_it(&last.ident.to_string()) => {
             arguments.args.iter().find_map(|argument| match argument {

@@ -9,6 +9,20 @@ struct NoFunction;
 #[pyo3_asyncio::tokio::pymethods]
 fn no_block() {}
 
+#[pyo3_asyncio::tokio::pymethods]
+impl Default for Class {
+    fn default() -> Self {
+        Class
+    }
+}
+
+struct Generic<T>(T);
+
+#[pyo3_asyncio::tokio::pymethods]
+impl<T> Generic<T> {
+    fn method(&self) {}
+}
+
 #[pyclass]
 struct Class;
 
@@ -27,6 +41,9 @@ impl Class {
     #[setter]
     async fn set_property(&mut self, _property: u8) {}
 
+    #[deleter]
+    async fn delete_property(&mut self) {}
+
     #[classattr]
     async fn attribute() -> u8 {
         1
@@ -34,6 +51,11 @@ impl Class {
 
     async fn __repr__(&self) -> String {
         String::new()
+    }
+
+    #[pyo3(name = "__len__")]
+    async fn count(&self) -> usize {
+        0
     }
 }
 

@@ -1,6 +1,7 @@
 use std::rc::Rc;
 
 use pyo3::prelude::*;
+use pyo3_asyncio::CancelHandle;
 
 async fn rest() {}
 
@@ -11,7 +12,14 @@ async fn function(count: usize) -> usize {
     *shared
 }
 
-#[pyclass(frozen)]
+#[pyo3_asyncio::tokio::pyfunction]
+async fn with_cancel_handle(#[pyo3(cancel_handle)] mut cancel: CancelHandle) {
+    let shared = Rc::new(1);
+    cancel.cancelled().await;
+    drop(shared);
+}
+
+#[pyclass]
 struct Class;
 
 #[pyo3_asyncio::tokio::pymethods]
@@ -20,6 +28,12 @@ impl Class {
         let shared = Rc::new(1);
         rest().await;
         drop(shared);
+    }
+
+    async fn change(&mut self) -> usize {
+        let shared = Rc::new(1);
+        rest().await;
+        *shared
     }
 }
 

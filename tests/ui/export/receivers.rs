@@ -1,3 +1,5 @@
+use std::pin::Pin;
+
 use pyo3::prelude::*;
 
 #[pyclass]
@@ -8,6 +10,16 @@ impl Class {
     async fn by_value(self) {}
 
     async fn boxed(self: Box<Self>) {}
+
+    async fn pinned(self: Pin<&mut Self>) {}
+
+    async fn borrowed(_slf: PyRef<'_, Self>) {}
+
+    #[classmethod]
+    async fn of_class(&self) {}
+
+    #[staticmethod]
+    async fn of_nothing(&self) {}
 }
 
 #[pyclass(frozen)]
