@@ -8,7 +8,7 @@ macro_rules! exported {
             use std::thread;
             use std::time::Duration;
 
-            use pyo3::exceptions::{PyStopAsyncIteration, PyValueError};
+            use pyo3::exceptions::{PyFutureWarning, PyStopAsyncIteration, PyValueError};
             use pyo3::prelude::*;
             use pyo3::types::{PyDict, PyList, PyTuple, PyType};
             use pyo3_asyncio::CancelHandle;
@@ -67,6 +67,9 @@ macro_rules! exported {
             #[pyo3_asyncio::$runtime::pyfunction]
             #[pyo3(name = "public_name", text_signature = "(whatever)")]
             pub(crate) async fn private_name(_whatever: Py<PyAny>) {}
+
+            #[pyo3_asyncio::$runtime::pyfunction(warn(message = "a function of old"))]
+            pub(crate) async fn outdated() {}
 
             #[pyo3_asyncio::$runtime::pyfunction(pass_module, signature = (*args, **kwargs))]
             pub(crate) async fn everything(
@@ -216,6 +219,12 @@ macro_rules! exported {
                     format!("{greeting}, {} on {}", self.name, thread_name())
                 }
 
+                #[pyo3(
+                                    text_signature = "($self, whatever)",
+                                    warn(message = "a method of old", category = PyFutureWarning)
+                                )]
+                async fn outdated(&self, _number: u32) {}
+
                 async fn compare(slf: Py<Self>, other: Py<PyAny>) -> bool {
                     slf.is(&other)
                 }
@@ -267,6 +276,11 @@ macro_rules! exported {
             }
 
             #[pyo3_asyncio::$runtime::pymethods]
+            #[allow(
+                clippy::needless_arbitrary_self_type,
+                clippy::needless_lifetimes,
+                reason = "`&mut self` may be written in full"
+            )]
             impl UpTo {
                 #[new]
                 fn new(end: u32) -> Self {
@@ -277,7 +291,10 @@ macro_rules! exported {
                     slf
                 }
 
-                async fn __anext__(&mut self) -> PyResult<Option<u32>> {
+                async fn __anext__<'a>(self: &'a mut Self) -> PyResult<Option<u32>>
+                where
+                    Self: Sized,
+                {
                     smol::future::yield_now().await;
                     let next = self.next;
                     self.next += 1;
@@ -389,8 +406,9 @@ macro_rules! exported {
                 use super::{
                     Counter, Empty, Shared, UpTo, add, add_twice, count_given, eager_panic,
                     eager_pass_or_clean_up, eager_pass_through, eager_polling_thread, everything,
-                    inline, length_of, nothing, nothing_or_error, pass_or_clean_up, pass_through,
-                    polling_thread, private_name, reject, reply, surroundings, this_thread,
+                    inline, length_of, nothing, nothing_or_error, outdated, pass_or_clean_up,
+                    pass_through, polling_thread, private_name, reject, reply, surroundings,
+                    this_thread,
                 };
             }
         }

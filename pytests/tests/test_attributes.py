@@ -77,6 +77,19 @@ def test_a_function_has_the_name_and_the_text_signature_that_it_was_given(export
     assert not hasattr(rust, "private_name")
 
 
+def test_a_method_has_the_text_signature_that_it_was_given(exported):
+    assert str(inspect.signature(exported.Shared.outdated)) == "(self, /, whatever)"
+
+
+def test_a_warning_is_given_at_the_call(exported):
+    with pytest.warns(UserWarning, match="^a function of old$"):
+        coroutine = exported.outdated()
+    coroutine.close()
+    with pytest.warns(FutureWarning, match="^a method of old$"):
+        coroutine = exported.Shared("x").outdated(1)
+    coroutine.close()
+
+
 def test_it_is_not_said_to_be_a_coroutine_function(exported, run):
     """Where it differs from an `async def`: a built-in function has no attribute that could say so."""
     for function in (exported.add, exported.Shared.double, exported.Shared("x").greet):

@@ -25,7 +25,9 @@ macro_rules! exporting {
         /// the future is done, or the coroutine closed. `inspect.iscoroutinefunction` says no of the function, as of all that are
         /// not Python's own; `inspect.iscoroutine` says yes of the coroutine.
         ///
-        /// An inline `#[pymodule]` knows its functions by the name of their attribute: import this one as `pyfunction` there.
+        /// An inline `#[pymodule]` knows its functions by the name of their attribute: import this one as `pyfunction` there, and
+        /// what else is needed by name, since `pyo3::prelude::*` has a `pyfunction` too. A function that is declared elsewhere
+        /// comes in by `#[pymodule_export]`.
         ///
         /// # Errors
         ///
