@@ -53,6 +53,8 @@ impl First {
 pub(crate) struct Wrapper {
     pub(crate) name: Ident,
     pub(crate) function: TokenStream,
+    /// An item to go beside it.
+    pub(crate) annotation: Option<TokenStream>,
 }
 
 impl Export<'_> {
@@ -75,7 +77,13 @@ impl Export<'_> {
         let visibility = &self.visibility;
         let private = quote!(#krate::__private);
         let inputs = self.inputs(&parameters, &private);
-        let output = returns.in_python(&private);
+        let (output, annotation) = match &self.options.returns {
+            None => (returns.in_python(&private), None),
+            Some(text) => {
+                let (name, item) = self.annotation(text, &private);
+                (quote!(#private::Annotated<#name>), Some(item))
+            }
+        };
         let body = self.body(&parameters, &returns, runtime, &private);
         let function = quote! {
             #head
@@ -83,7 +91,33 @@ impl Export<'_> {
                 #body
             }
         };
-        Ok(Wrapper { name, function })
+        Ok(Wrapper {
+            name,
+            function,
+            annotation,
+        })
+    }
+
+    /// A type that stands for what the signature says is returned.
+    fn annotation(&self, text: &LitStr, private: &TokenStream) -> (Ident, TokenStream) {
+        let class = self.class.to_token_stream().to_string();
+        let class: String = class.chars().filter(|c| c.is_alphanumeric()).collect();
+        let name = format_ident!("__pyo3_asyncio_{class}_{}_returns", self.signature.ident);
+        let visibility = &self.visibility;
+        let both = self.attributes.iter().filter(|it| is_for_both(it));
+        let both = quote!(#(#both)*);
+        let item = quote! {
+            #both
+            #[doc(hidden)]
+            #[allow(non_camel_case_types, unreachable_pub, reason = "it is named after the function, and as visible")]
+            #visibility enum #name {}
+
+            #both
+            impl #private::Annotation for #name {
+                const TEXT: &'static ::core::primitive::str = #text;
+            }
+        };
+        (name, item)
     }
 
     pub(crate) fn python_name(&self) -> String {

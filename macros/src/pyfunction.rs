@@ -49,6 +49,7 @@ fn export(runtime: Runtime, arguments: TokenStream, function: &ItemFn) -> Result
     let Wrapper {
         name: wrapper_name,
         function: wrapper,
+        annotation,
     } = export.wrapper(runtime, &krate)?;
     let (visibility, name) = (&function.vis, &function.sig.ident);
     let both = function.attrs.iter().filter(|it| is_for_both(it));
@@ -61,5 +62,7 @@ fn export(runtime: Runtime, arguments: TokenStream, function: &ItemFn) -> Result
         #[doc(hidden)]
         #[allow(unused_imports, unreachable_pub, reason = "it is as visible as the function")]
         #visibility use #wrapper_name::{self as #name};
+
+        #annotation
     })
 }

@@ -5,7 +5,7 @@ use quote::quote;
 use syn::{Error, ImplItem, ImplItemFn, ItemImpl, Result, Type, Visibility};
 
 use crate::errors::Errors;
-use crate::export::{Export, Options, never_awaited, of_impl, pyo3_path, without_python};
+use crate::export::{Export, Options, Wrapper, never_awaited, of_impl, pyo3_path, without_python};
 use crate::function::{parse_item, unexpected};
 use crate::krate;
 use crate::runtime::Runtime;
@@ -20,8 +20,11 @@ pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream
         return quote!(#item #errors);
     };
     let class = methods.self_ty.clone();
+    let mut annotations = Vec::new();
     let own = take_async(&mut methods, |method| {
-        errors.sift(export(runtime, &krate, &class, method))
+        let wrapper = errors.sift(export(runtime, &krate, &class, method))?;
+        annotations.extend(wrapper.annotation);
+        Some(wrapper.function)
     });
     let own = (!own.is_empty()).then(|| beside(&mut methods, own));
     let has_pyo3_path = methods.attrs.iter().any(|it| it.path().is_ident("pyo3"));
@@ -34,6 +37,8 @@ pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream
         #methods
 
         #own
+
+        #(#annotations)*
 
         #errors
     }
@@ -89,7 +94,7 @@ fn export(
     krate: &TokenStream,
     class: &Type,
     method: &ImplItemFn,
-) -> Result<TokenStream> {
+) -> Result<Wrapper> {
     let mut errors = Errors::default();
     for attribute in &method.attrs {
         if let Some(message) = never_awaited(attribute) {
@@ -107,7 +112,7 @@ fn export(
     };
     errors.sift(check_name(&export.python_name(), method));
     errors.into_result()?;
-    Ok(export.wrapper(runtime, krate)?.function)
+    export.wrapper(runtime, krate)
 }
 
 /// Refuses special methods that Python does not await.

@@ -241,6 +241,7 @@ macro_rules! exported {
                 }
 
                 #[staticmethod]
+                #[pyo3(signature = (number: "int") -> "float")]
                 async fn double(number: i32) -> i32 {
                     number * 2
                 }
@@ -392,11 +393,12 @@ macro_rules! exported {
             /// Functions that an inline module declares itself.
             #[pymodule(submodule)]
             pub(crate) mod inline {
+                use pyo3::{IntoPyObjectExt as _, Py, PyAny, PyResult, Python};
                 use pyo3_asyncio::$runtime::pyfunction;
 
-                #[pyfunction]
-                async fn declared() -> &'static str {
-                    "inline"
+                #[pyfunction(signature = () -> "str")]
+                async fn declared() -> PyResult<Py<PyAny>> {
+                    Python::attach(|py| "inline".into_py_any(py))
                 }
             }
 

@@ -27,7 +27,7 @@ async def functions() -> None:
 
 async def methods() -> None:
     assert_type(await Shared.connect("name"), Shared)
-    assert_type(await Shared.double(1), int)
+    assert_type(await Shared.double(1), float)
     shared = Shared("name")
     assert_type(await shared.greet(), str)
     assert_type(await shared(1), int)

@@ -70,6 +70,30 @@ pub trait Shown {}
 #[cfg(not(feature = "experimental-inspect"))]
 impl<T> Shown for T {}
 
+/// What is written in a signature, `signature = (…) -> "text"`.
+pub trait Annotation {
+    const TEXT: &'static str;
+}
+
+/// A type that a type stub shows as that. There is no value of it.
+#[derive(Debug)]
+pub struct Annotated<A>(Infallible, PhantomData<A>);
+
+#[cfg(feature = "experimental-inspect")]
+impl<'py, A: Annotation> IntoPyObject<'py> for Annotated<A> {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = Infallible;
+
+    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::inspect::PyStaticExpr::Constant {
+        value: pyo3::inspect::PyStaticConstant::Str(A::TEXT),
+    };
+
+    fn into_pyobject(self, _py: Python<'py>) -> Result<Self::Output, Infallible> {
+        match self.0 {}
+    }
+}
+
 impl<'py, T: Shown> IntoPyObject<'py> for Coroutine<'py, T> {
     type Target = PyAny;
     type Output = Bound<'py, PyAny>;

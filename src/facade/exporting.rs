@@ -14,6 +14,7 @@ macro_rules! exporting {
         /// | --- | --- |
         /// | `eager_start` | the first poll is on the thread that awaits: see [`eager_future_into_py`] |
         /// | `name`, `signature`, `text_signature`, `pass_module`, `warn` | what they say to PyO3 |
+        /// | `signature = (…) -> "list[str]"` | what the coroutine comes to, in a type stub |
         /// | `crate` | the path to this crate, instead of its name in `Cargo.toml` |
         ///
         /// They may stand in a `#[pyo3(…)]` as well, where `crate` is the path to PyO3. A parameter that is marked

@@ -1,9 +1,10 @@
 //! The options of an exported `async fn`: its own, and PyO3's, which go through as they are.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Group, Ident, TokenStream};
+use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, Error, LitStr, Meta, Result};
+use syn::{Attribute, Error, LitStr, Meta, Result, Token};
 
 use crate::arguments::{Argument, parted_by_commas};
 use crate::errors::Errors;
@@ -19,6 +20,8 @@ pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     pub(crate) pass_module: bool,
     pub(crate) has_pyo3_path: bool,
+    /// What the signature says that is returned, `signature = (…) -> "text"`. To PyO3 that would be what the call returns.
+    pub(crate) returns: Option<LitStr>,
     /// Those of PyO3, as they were written.
     pub(crate) forwarded: Vec<TokenStream>,
     names: Vec<Ident>,
@@ -60,10 +63,11 @@ impl Options {
         let (name, value) = parse
             .parse2(option.clone())
             .map_err(|error| Error::new(error.span(), "an option begins with its name"))?;
+        let mut forwarded = option;
         match name.to_string().as_str() {
             EAGER_START => return self.set_eager_start(&name, &value),
             "crate" if place == Place::Ours => {
-                return syn::parse2::<Argument>(option)?.set(&mut self.krate);
+                return syn::parse2::<Argument>(forwarded)?.set(&mut self.krate);
             }
             "crate" => self.has_pyo3_path = true,
             "name" => {
@@ -71,7 +75,14 @@ impl Options {
                 self.name = syn::parse2(value.into_iter().skip(1).collect()).ok();
             }
             "pass_module" => self.pass_module = true,
-            "signature" | "text_signature" | "warn" => {}
+            "signature" => {
+                // What has another form is for PyO3 to refuse.
+                if let Ok((parameters, returns)) = part_annotation.parse2(value) {
+                    forwarded = quote!(#name #parameters);
+                    self.returns = Some(returns);
+                }
+            }
+            "text_signature" | "warn" => {}
             unknown => {
                 let message = format!(
                     "there is no option `{unknown}`: the options are `{EAGER_START}` and `crate`, and PyO3's `name`, \
@@ -83,7 +94,7 @@ impl Options {
         let is_twice = name != "warn" && self.names.contains(&name);
         let twice = is_twice.then(|| Error::new(name.span(), format!("`{name}` is set twice")));
         self.names.push(name);
-        self.forwarded.push(option);
+        self.forwarded.push(forwarded);
         twice.map_or(Ok(()), Err)
     }
 
@@ -98,6 +109,13 @@ impl Options {
         };
         Err(Error::new(name.span(), message))
     }
+}
+
+/// Takes the text out of `= (…) -> "text"`.
+fn part_annotation(input: ParseStream<'_>) -> Result<(TokenStream, LitStr)> {
+    let (equals, parameters): (Token![=], Group) = (input.parse()?, input.parse()?);
+    input.parse::<Token![->]>()?;
+    Ok((quote!(#equals #parameters), input.parse()?))
 }
 
 /// The options of `#[pymethods]`: where `pyo3-asyncio` is.
