@@ -14,7 +14,7 @@ const ATTACHES: &[(&str, usize, &str)] = &[
     ("entry/program.rs", 1, "a program's `main`"),
     (
         "facade/export.rs",
-        2,
+        1,
         "attached already: PyO3 extracts an argument there",
     ),
     ("mailbox/doorbell.rs", 1, "the helper thread"),
