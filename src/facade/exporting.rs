@@ -26,9 +26,32 @@ macro_rules! exporting {
         /// the future is done, or the coroutine closed. `inspect.iscoroutinefunction` says no of the function, as of all that are
         /// not Python's own; `inspect.iscoroutine` says yes of the coroutine.
         ///
-        /// An inline `#[pymodule]` knows its functions by the name of their attribute: import this one as `pyfunction` there, and
-        /// what else is needed by name, since `pyo3::prelude::*` has a `pyfunction` too. A function that is declared elsewhere
-        /// comes in by `#[pymodule_export]`.
+        /// An inline `#[pymodule]` knows its functions by the name of their attribute, so this one has to be `pyfunction` there.
+        /// Inside of it, `pyo3::prelude::*` would make that name ambiguous:
+        ///
+        /// ```
+        /// use pyo3::prelude::*;
+        #[doc = concat!("use pyo3_asyncio::", $path, "::pyfunction;")]
+        ///
+        /// #[pymodule]
+        /// mod my_module {
+        ///     use super::*;
+        ///
+        ///     #[pyfunction]
+        ///     async fn asynchronous() {}
+        ///
+        ///     #[pyo3::pyfunction]
+        ///     fn plain() {}
+        /// }
+        /// # fn main() -> PyResult<()> {
+        /// #     Python::initialize();
+        /// #     Python::attach(|py| {
+        /// #         let module = pyo3::wrap_pymodule!(my_module)(py);
+        /// #         module.getattr(py, "plain")?;
+        /// #         module.getattr(py, "asynchronous").map(drop)
+        /// #     })
+        /// # }
+        /// ```
         ///
         /// # Errors
         ///
