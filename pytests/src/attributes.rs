@@ -1,8 +1,8 @@
 //! Every shape of an `async fn` that the attributes export, on every runtime.
 
-/// Stamps what is exported on a runtime, a Python module of its name.
+/// Stamps what is exported on a runtime, a Python module of its name. A type may come from elsewhere.
 macro_rules! exported {
-    ($runtime:ident, $name:literal) => {
+    ($runtime:ident, $name:literal, $nothing:ty) => {
         pub(crate) mod $runtime {
             use std::sync::atomic::{AtomicUsize, Ordering};
             use std::thread;
@@ -26,7 +26,7 @@ macro_rules! exported {
             pub(crate) async fn nothing() {}
 
             #[pyo3_asyncio::$runtime::pyfunction]
-            pub(crate) async fn nothing_or_error(error: bool) -> PyResult<()> {
+            pub(crate) async fn nothing_or_error(error: bool) -> $nothing {
                 match error {
                     true => Err(PyValueError::new_err("an error")),
                     false => Ok(()),
@@ -417,6 +417,6 @@ macro_rules! exported {
     };
 }
 
-exported!(async_std, "async_std");
-exported!(smol, "smol");
-exported!(tokio, "tokio");
+exported!(async_std, "async_std", PyResult<()>);
+exported!(smol, "smol", PyResult<()>);
+exported!(tokio, "tokio", PyResult<()>);

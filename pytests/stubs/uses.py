@@ -16,13 +16,13 @@ async def functions() -> None:
     assert_type(await inline.declared(), str)
     assert_type((await everything(1, two=2))[2], "dict[Any, Any] | None")
     await nothing()
-    await nothing_or_error(False)
     # A line with nothing to ignore is an error itself.
     add(1)  # type: ignore[unused-coroutine]
     await add("one")  # type: ignore[arg-type]
     await add(a=1)  # type: ignore[call-arg]
     add(1) + 1  # type: ignore[operator]
     returned = await nothing()  # type: ignore[func-returns-value]
+    returned = await nothing_or_error(False)  # type: ignore[func-returns-value]
 
 
 async def methods() -> None:

@@ -89,6 +89,14 @@ fn last_segment(ty: &Type) -> Option<&PathSegment> {
     }
 }
 
+/// The type itself, where a `macro_rules!` has it from its caller.
+fn ungrouped(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => ungrouped(&group.elem),
+        ty => ty,
+    }
+}
+
 fn is_opaque(ty: &Type) -> bool {
     let is_impl = |token: TokenTree| matches!(token, TokenTree::Ident(name) if name == "impl");
     ty.to_token_stream().into_iter().any(is_impl)
@@ -102,24 +110,25 @@ impl Parameter {
                 "Python passes arguments by name: a parameter of an exported `async fn` has to have one",
             ));
         };
-        if is_opaque(&typed.ty) {
+        let ty = ungrouped(&typed.ty);
+        if is_opaque(ty) {
             return Err(Error::new_spanned(
-                &typed.ty,
+                ty,
                 "Python passes anything: name the type that it has to be instead of `impl …`",
             ));
         }
-        refuse_borrowed(&typed.ty)?;
+        refuse_borrowed(ty)?;
         let is_cancel_handle = is_cancel_handle(&typed.attrs);
-        if !is_cancel_handle && ends_in(&typed.ty, "CancelHandle") {
+        if !is_cancel_handle && ends_in(ty, "CancelHandle") {
             return Err(Error::new_spanned(
-                &typed.ty,
+                ty,
                 "Python does not pass a `CancelHandle`: write `#[pyo3(cancel_handle)]` before the parameter",
             ));
         }
         Ok(Self {
             attributes: typed.attrs.clone(),
             name: pattern.ident.clone(),
-            ty: (*typed.ty).clone(),
+            ty: ty.clone(),
             is_cancel_handle,
         })
     }
@@ -227,6 +236,7 @@ impl Returns {
         let ReturnType::Type(_, ty) = output else {
             return Ok(Self { ty: None, is_next });
         };
+        let ty = ungrouped(ty);
         if is_opaque(ty) {
             return Err(Error::new_spanned(
                 ty,
@@ -244,7 +254,7 @@ impl Returns {
             ));
         }
         Ok(Self {
-            ty: Some((**ty).clone()),
+            ty: Some(ty.clone()),
             is_next,
         })
     }
