@@ -63,26 +63,40 @@ impl Options {
         let (name, value) = parse
             .parse2(option.clone())
             .map_err(|error| Error::new(error.span(), "an option begins with its name"))?;
-        let mut forwarded = option;
-        match name.to_string().as_str() {
-            EAGER_START => return self.set_eager_start(&name, &value),
-            "crate" if place == Place::Ours => {
-                return syn::parse2::<Argument>(forwarded)?.set(&mut self.krate);
+        let forwarded = match name.to_string().as_str() {
+            EAGER_START if !value.is_empty() => {
+                let message = "`eager_start` takes no value: it is there or not";
+                return Err(Error::new(name.span(), message));
             }
-            "crate" => self.has_pyo3_path = true,
+            EAGER_START => {
+                self.eager_start = true;
+                None
+            }
+            "crate" if place == Place::Ours => {
+                return syn::parse2::<Argument>(option)?.set(&mut self.krate);
+            }
+            "crate" => {
+                self.has_pyo3_path = true;
+                Some(option)
+            }
             "name" => {
                 // What is not a string is for PyO3 to refuse.
                 self.name = syn::parse2(value.into_iter().skip(1).collect()).ok();
+                Some(option)
             }
-            "pass_module" => self.pass_module = true,
-            "signature" => {
-                // What has another form is for PyO3 to refuse.
-                if let Ok((parameters, returns)) = part_annotation.parse2(value) {
-                    forwarded = quote!(#name #parameters);
+            "pass_module" => {
+                self.pass_module = true;
+                Some(option)
+            }
+            "signature" => match part_annotation.parse2(value) {
+                Ok((parameters, returns)) => {
                     self.returns = Some(returns);
+                    Some(quote!(#name #parameters))
                 }
-            }
-            "text_signature" | "warn" => {}
+                // There is none, or what has another form is for PyO3 to refuse.
+                Err(_) => Some(option),
+            },
+            "text_signature" | "warn" => Some(option),
             unknown => {
                 let message = format!(
                     "there is no option `{unknown}`: the options are `{EAGER_START}` and `crate`, and PyO3's `name`, \
@@ -90,24 +104,14 @@ impl Options {
                 );
                 return Err(Error::new(name.span(), message));
             }
-        }
-        let is_twice = name != "warn" && self.names.contains(&name);
-        let twice = is_twice.then(|| Error::new(name.span(), format!("`{name}` is set twice")));
-        self.names.push(name);
-        self.forwarded.push(forwarded);
-        twice.map_or(Ok(()), Err)
-    }
-
-    fn set_eager_start(&mut self, name: &Ident, value: &TokenStream) -> Result<()> {
-        let message = match (self.eager_start, value.is_empty()) {
-            (_, false) => "`eager_start` takes no value: it is there or not",
-            (true, true) => "`eager_start` is set twice",
-            (false, true) => {
-                self.eager_start = true;
-                return Ok(());
-            }
         };
-        Err(Error::new(name.span(), message))
+        if name != "warn" && self.names.contains(&name) {
+            let message = format!("`{name}` is set twice");
+            return Err(Error::new(name.span(), message));
+        }
+        self.names.push(name);
+        self.forwarded.extend(forwarded);
+        Ok(())
     }
 }
 
