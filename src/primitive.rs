@@ -10,8 +10,70 @@ use std::sync as imp;
 
 use std::sync::PoisonError;
 
-pub(crate) use imp::atomic::{AtomicUsize, Ordering};
+pub(crate) use imp::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub(crate) use imp::{Mutex, MutexGuard};
+
+/// What threads do to wait for each other, and who they are.
+#[cfg(not(pyo3_asyncio_loom))]
+pub(crate) mod thread {
+    pub(crate) use std::thread::{Thread, ThreadId, current, park, park_timeout};
+}
+
+/// In a model no time passes: nothing may depend on a wait that is over by itself. loom's own `unpark` would not do: it ends a
+/// wait for a lock too, and its token is lost there.
+#[cfg(pyo3_asyncio_loom)]
+pub(crate) mod thread {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use loom::sync::Condvar;
+    pub(crate) use loom::thread::ThreadId;
+
+    use super::{Mutex, lock};
+
+    #[derive(Clone)]
+    pub(crate) struct Thread {
+        id: ThreadId,
+        token: Arc<(Mutex<bool>, Condvar)>,
+    }
+
+    loom::thread_local! {
+        static CURRENT: Thread = Thread {
+            id: loom::thread::current().id(),
+            token: Arc::new((Mutex::new(false), Condvar::new())),
+        };
+    }
+
+    impl Thread {
+        pub(crate) fn id(&self) -> ThreadId {
+            self.id
+        }
+
+        pub(crate) fn unpark(&self) {
+            let (token, is_there) = &*self.token;
+            *lock(token) = true;
+            is_there.notify_one();
+        }
+    }
+
+    pub(crate) fn current() -> Thread {
+        CURRENT.with(Thread::clone)
+    }
+
+    pub(crate) fn park() {
+        let current = current();
+        let (token, is_there) = &*current.token;
+        let mut token = lock(token);
+        while !*token {
+            token = is_there.wait(token).expect("no lock is poisoned");
+        }
+        *token = false;
+    }
+
+    pub(crate) fn park_timeout(_: Duration) {
+        park();
+    }
+}
 
 /// Locks, whatever became of the thread that held the lock last.
 ///

@@ -18,9 +18,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -28,6 +26,8 @@ use pyo3::prelude::*;
 
 use crate::error::{Panic, catch, rust_panic, watch_panics};
 use crate::mailbox::{Blocked, watch_process};
+use crate::primitive::thread::{self, Thread};
+use crate::primitive::{AtomicBool, Ordering};
 use crate::runtime::Runtime;
 use crate::{asyncio, gate, process};
 
@@ -52,10 +52,7 @@ where
     }
     let _blocked = asyncio::running_loop(py)?.map(|event_loop| Blocked::new(&event_loop));
     let patience = asyncio::is_main_thread(py)?.then_some(PATIENCE);
-    let woken = Arc::new(Woken {
-        thread: thread::current(),
-        woken: AtomicBool::new(true),
-    });
+    let woken = Arc::new(Woken::new());
     let mut future = pin!(Some(future));
     let output = loop {
         match py.detach(|| poll::<R, _>(future.as_mut(), &woken, patience)) {
@@ -88,7 +85,7 @@ fn poll<R: Runtime, F: Future>(
             Some(Duration::ZERO) => return Ok(None),
             Some(left) => woken.wait(|| thread::park_timeout(left)),
         }
-        if !woken.woken.swap(false, Ordering::Acquire) {
+        if !woken.take() {
             continue;
         }
         let future = future.as_mut().as_pin_mut();
@@ -106,6 +103,19 @@ struct Woken {
 }
 
 impl Woken {
+    /// For this thread, which begins with a poll.
+    fn new() -> Self {
+        Self {
+            thread: thread::current(),
+            woken: AtomicBool::new(true),
+        }
+    }
+
+    /// Whether the future is to be polled, for who polls it then.
+    fn take(&self) -> bool {
+        self.woken.swap(false, Ordering::Acquire)
+    }
+
     fn wait(&self, park: impl FnOnce()) {
         gate::outside(|| {
             if !self.woken.load(Ordering::Acquire) {
@@ -121,7 +131,87 @@ impl Wake for Woken {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
+        // Not a store: after that, a poll would see what the last of several has done who wake, and no other.
+        self.woken.swap(true, Ordering::Release);
         self.thread.unpark();
+    }
+}
+
+#[cfg(test)]
+mod loom_models {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::primitive::models;
+    use crate::primitive::{AtomicUsize, Ordering::Relaxed};
+
+    /// Polls where it is called, and nowhere else.
+    struct Here;
+
+    impl Runtime for Here {
+        fn spawn<F>(_: F)
+        where
+            F: Future<Output = ()> + Send + 'static,
+        {
+            unreachable!("block_on spawns nothing")
+        }
+    }
+
+    /// Waits as `block_on` does for another thread, which wakes. `meanwhile` is what the first poll does then.
+    fn model(meanwhile: fn()) {
+        models::model(move || {
+            let done = Arc::new(AtomicUsize::new(0));
+            let mut other = None;
+            let mut future = pin!(Some(poll_fn(|cx| {
+                if other.is_none() {
+                    let (done, waker) = (Arc::clone(&done), cx.waker().clone());
+                    other = Some(models::thread::spawn(move || {
+                        done.store(1, Relaxed);
+                        waker.wake();
+                    }));
+                    meanwhile();
+                }
+                match done.load(Relaxed) {
+                    1 => Poll::Ready(()),
+                    _ => Poll::Pending,
+                }
+            })));
+            let woken = Arc::new(Woken::new());
+            let output = poll::<Here, _>(future.as_mut(), &woken, None);
+            assert!(matches!(output, Ok(Some(()))));
+            future.set(None);
+            other.expect("it was polled").join().unwrap();
+        });
+    }
+
+    #[test]
+    fn loom_a_wake_is_followed_by_a_poll() {
+        model(|| ());
+    }
+
+    #[test]
+    fn loom_a_poll_that_takes_the_token_of_a_wake_loses_no_wake() {
+        model(thread::park);
+    }
+
+    #[test]
+    fn loom_a_poll_after_two_wakes_sees_what_both_are_for() {
+        models::model(|| {
+            let done = Arc::new(AtomicUsize::new(0));
+            let woken = Arc::new(Woken::new());
+            assert!(woken.take());
+            let wakers = [(); 2].map(|()| {
+                let (done, waker) = (Arc::clone(&done), Waker::from(Arc::clone(&woken)));
+                models::thread::spawn(move || {
+                    done.fetch_add(1, Relaxed);
+                    waker.wake();
+                })
+            });
+            let seen = woken.take().then(|| done.load(Relaxed));
+            for waker in wakers {
+                waker.join().unwrap();
+            }
+            assert!(seen == Some(2) || woken.take());
+        });
     }
 }

@@ -16,12 +16,12 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::thread::{self, Thread, ThreadId};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
 use crate::error::quietly;
+use crate::primitive::thread::{self, Thread, ThreadId};
 use crate::primitive::{Mutex, lock};
 use crate::process;
 use crate::runtime::Runtime;
@@ -98,6 +98,11 @@ impl<R, F> Lent<R, F> {
         None
     }
 
+    /// Waits until no other thread is about to drop it, by `park`, which says whether to go on.
+    fn wait(&self, mut park: impl FnMut() -> bool) {
+        while self.is_with_another() && park() {}
+    }
+
     /// Whether another thread is about to drop it.
     fn is_with_another(&self) -> bool {
         let me = thread::current().id();
@@ -123,9 +128,10 @@ where
             return;
         }
         let deadline = Instant::now() + PATIENCE;
-        while self.is_with_another() && Instant::now() < deadline {
+        self.wait(|| {
             py.detach(|| thread::park_timeout(deadline - Instant::now()));
-        }
+            Instant::now() < deadline
+        });
     }
 }
 
@@ -187,6 +193,7 @@ impl<R, F> Drop for OutOfPlace<'_, R, F> {
 mod loom_models {
     use super::*;
     use crate::primitive::models::{model, thread};
+    use crate::primitive::thread::park;
     use crate::primitive::{AtomicUsize, Ordering::SeqCst};
 
     struct Tracked(Arc<AtomicUsize>);
@@ -240,5 +247,35 @@ mod loom_models {
             assert_eq!(drops.load(SeqCst), 1);
             assert!(!poll(&lent));
         });
+    }
+
+    /// Withdraws it while another thread does something to it, and waits as Python does.
+    fn withdraw_during(act: fn(Borrower<(), Tracked>)) {
+        model(move || {
+            let (lent, drops) = lent();
+            let runtime = {
+                let borrower = Borrower(Arc::clone(&lent));
+                thread::spawn(move || act(borrower))
+            };
+            drop(lent.withdraw());
+            lent.wait(|| {
+                park();
+                true
+            });
+            assert_eq!(drops.load(SeqCst), 1, "Python goes on");
+            runtime.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn loom_who_withdraws_a_future_waits_for_its_poll() {
+        withdraw_during(|borrower| {
+            poll(&borrower.0);
+        });
+    }
+
+    #[test]
+    fn loom_who_withdraws_a_future_waits_for_the_runtime_that_drops_it() {
+        withdraw_during(drop);
     }
 }

@@ -4,8 +4,9 @@
 //!
 //! 1. The future lies in a place that only its own thread sees. Others hold a [`Local`]: the future's number, and the way to
 //!    the mailbox.
-//! 2. A wake, on any thread, posts a job that polls the future, unless one is under way. The job says that it is not, and
-//!    polls then: so what wakes during a poll is followed by another.
+//! 2. A wake, on any thread, posts a job that polls the future, unless one is under way ([`Posted`]). The job says that it is
+//!    not, and polls then: so what wakes during a poll is followed by another, and who finds a job under way has the poll see
+//!    what it woke for.
 //! 3. A `Local` is anchored in the mailbox until the future is done. When the loop closes, the future is dropped then and
 //!    there, whoever may be about to wake it.
 //! 4. The future is dropped on its own thread or not at all. Where another thread runs the loop by now, a wake settles the
@@ -17,7 +18,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
@@ -29,6 +30,7 @@ use pyo3::prelude::*;
 use super::shared::Shared;
 use crate::gate;
 use crate::mailbox::{Anchor, Anchored, Mailbox};
+use crate::primitive::{AtomicBool, Ordering};
 use crate::runtime::Runtime;
 
 /// Starts `future`, which brings the outcome of `shared`, on this thread, which runs the event loop.
@@ -39,11 +41,11 @@ where
 {
     static NUMBERS: AtomicU64 = AtomicU64::new(0);
     let local = Arc::new(Local::<R> {
-        number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+        number: NUMBERS.fetch_add(1, Relaxed),
         home: thread::current().id(),
         mailbox: shared.mailbox.clone(),
         shared: Arc::downgrade(shared),
-        posted: AtomicBool::new(false),
+        posted: Posted::new(),
         runtime: PhantomData,
     });
     let anchored = Arc::clone(&local) as Arc<dyn Anchored>;
@@ -91,14 +93,33 @@ struct Local<R> {
     mailbox: Mailbox,
     /// The future has it, and with it the event loop, which a waker must not keep.
     shared: Weak<Shared>,
-    /// A job is under way.
-    posted: AtomicBool,
+    posted: Posted,
     runtime: PhantomData<fn() -> R>,
+}
+
+/// Whether a job is under way.
+struct Posted(AtomicBool);
+
+impl Posted {
+    fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// Whether who wakes has to post the job.
+    fn begin(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+
+    /// The job has come, and polls next. It sees what those have done who left the wake to it: a mere store would not do, as
+    /// the poll could look before anybody sees the store.
+    fn end(&self) {
+        self.0.swap(false, Ordering::AcqRel);
+    }
 }
 
 impl<R: Runtime> Wake for Local<R> {
     fn wake(self: Arc<Self>) {
-        if self.posted.swap(true, Ordering::AcqRel) {
+        if !self.posted.begin() {
             return;
         }
         let mailbox = self.mailbox.clone();
@@ -110,7 +131,7 @@ impl<R: Runtime> Wake for Local<R> {
 
 impl<R: Runtime> Local<R> {
     fn poll(self: Arc<Self>, py: Python<'_>) -> PyResult<()> {
-        self.posted.store(false, Ordering::Release);
+        self.posted.end();
         if thread::current().id() != self.home {
             return self.strand(py);
         }
@@ -167,5 +188,33 @@ impl<R: Runtime> Anchored for Local<R> {
         if let Some(placed) = self.take() {
             R::enter(|| drop(placed));
         }
+    }
+}
+
+#[cfg(test)]
+mod loom_models {
+    use super::*;
+    use crate::primitive::models::{model, thread};
+    use crate::primitive::{AtomicUsize, Ordering::Relaxed};
+
+    #[test]
+    fn loom_every_wake_is_followed_by_a_poll_that_sees_what_it_is_for() {
+        model(|| {
+            let posted = Arc::new(Posted::new());
+            assert!(posted.begin());
+            let done = Arc::new(AtomicUsize::new(0));
+            let wakers = [(); 2].map(|()| {
+                let (posted, done) = (Arc::clone(&posted), Arc::clone(&done));
+                thread::spawn(move || {
+                    done.fetch_add(1, Relaxed);
+                    posted.begin()
+                })
+            });
+            posted.end();
+            let seen = done.load(Relaxed);
+            let posts = wakers.map(|waker| waker.join().unwrap());
+            assert!(posts != [true, true], "one job is enough");
+            assert!(seen == 2 || posts.contains(&true));
+        });
     }
 }
