@@ -31,28 +31,29 @@ mod words;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem;
-use std::sync::LazyLock;
-use std::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicUsize as StaticUsize, Ordering as StaticOrdering,
-};
-use std::thread::{self, ThreadId};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering as StaticOrdering};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::per_process::PerProcess;
 pub(crate) use self::words::Who;
 use self::words::{Barred, Gate, WORDS};
-use crate::primitive::{Mutex, lock};
+#[cfg(pyo3_asyncio_loom)]
+use crate::primitive::LocalCell;
+use crate::primitive::thread::{self, ThreadId};
+use crate::primitive::{AtomicUsize, Mutex, MutexGuard, Ordering, lazy, local, lock};
 
 /// How often who forks looks whether the steps that are under way have ended. A quarter of a second on a quiet machine, and
 /// more where threads compete for processors and for the interpreter: both the looks and the steps take longer there.
-pub(crate) const LOOKS_BEFORE_FORK: u32 = 2000;
+pub(crate) const LOOKS_BEFORE_FORK: u32 = if cfg!(pyo3_asyncio_loom) { 2 } else { 2000 };
 /// How often a step looks whether the gate is released, before it comes in all the same: from the last look of who forks.
 const LOOKS_FOR_RELEASE: u32 = 2 * LOOKS_BEFORE_FORK;
 const LOOK_AGAIN: Duration = Duration::from_micros(50);
 /// How often anybody who forks has looked.
 static LOOKS: AtomicU32 = AtomicU32::new(0);
 
-static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+lazy! {
+    static GATE: Gate = Gate::new();
+}
 /// How many forks lie between this process and the one that loaded us.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// The process that `GENERATION` is about. 0: nobody has asked yet.
@@ -69,10 +70,8 @@ struct Place {
     is_counted: bool,
 }
 
-thread_local! {
-    static PLACE: Cell<Place> = const {
-        Cell::new(Place { word: None, name: 0, depth: 0, is_counted: false })
-    };
+local! {
+    static PLACE: Cell<Place> = Cell::new(Place { word: None, name: 0, depth: 0, is_counted: false });
 }
 
 /// A step, which ends when this drops.
@@ -194,8 +193,10 @@ fn begin(mut place: Place, is_counted: bool) -> Step {
 }
 
 fn next_word() -> usize {
-    static NEXT: StaticUsize = StaticUsize::new(0);
-    NEXT.fetch_add(1, StaticOrdering::Relaxed) % WORDS
+    lazy! {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+    }
+    NEXT.fetch_add(1, Ordering::Relaxed) % WORDS
 }
 
 #[cold]
@@ -249,10 +250,16 @@ struct Ending {
     put_off: Vec<PutOff>,
 }
 
-static ENDING: LazyLock<Mutex<Option<Ending>>> = LazyLock::new(|| Mutex::new(None));
+lazy! {
+    static ENDING: PerProcess<Mutex<Option<Ending>>> = PerProcess::new(Mutex::new(None));
+}
+
+fn ending() -> MutexGuard<'static, Option<Ending>> {
+    lock(ENDING.get())
+}
 
 fn closed_by_us() -> bool {
-    let ending = lock(&ENDING);
+    let ending = ending();
     ending
         .as_ref()
         .is_some_and(|it| it.by == thread::current().id())
@@ -268,7 +275,7 @@ static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 /// From now on no step begins, except in this thread.
 pub(crate) fn close() {
     WAS_CLOSED.store(true, StaticOrdering::Relaxed);
-    lock(&ENDING).get_or_insert_with(|| Ending {
+    ending().get_or_insert_with(|| Ending {
         by: thread::current().id(),
         put_off: Vec::new(),
     });
@@ -278,7 +285,7 @@ pub(crate) fn close() {
 /// Ends `close`.
 pub(crate) fn open() {
     let ending = {
-        let mut ending = lock(&ENDING);
+        let mut ending = ending();
         GATE.open();
         ending.take()
     };
@@ -291,7 +298,7 @@ pub(crate) fn open_to_steps_if_closed_by_us() {
         return;
     }
     let mut of_steps = Vec::new();
-    if let Some(ending) = &mut *lock(&ENDING) {
+    if let Some(ending) = &mut *ending() {
         GATE.open_to_steps();
         let put_off = mem::take(&mut ending.put_off);
         (of_steps, ending.put_off) = put_off.into_iter().partition(|(who, _)| *who == Who::Step);
@@ -319,7 +326,7 @@ pub(crate) fn wait_until_open() {
 /// Does something now or, if the gate is closed, when it opens. It must not panic, as others wait behind it.
 pub(crate) fn when_open_to(who: Who, act: impl FnOnce() + Send + 'static) {
     if is_closed_to(who) {
-        let mut ending = lock(&ENDING);
+        let mut ending = ending();
         if let (true, Some(ending)) = (is_closed_to(who), &mut *ending) {
             ending.put_off.push((who, Box::new(act)));
             return;
@@ -328,8 +335,8 @@ pub(crate) fn when_open_to(who: Who, act: impl FnOnce() + Send + 'static) {
     act();
 }
 
-thread_local! {
-    static HOLDS: Cell<bool> = const { Cell::new(false) };
+local! {
+    static HOLDS: Cell<bool> = Cell::new(false);
 }
 
 /// From now on every step waits, until this thread releases the gate.
@@ -408,12 +415,123 @@ pub(crate) fn generation_of_process() -> u32 {
         before if before == process => {}
         _ => {
             GENERATION.fetch_add(1, StaticOrdering::Relaxed);
-            if is_closed_to(Who::Turn) {
-                mem::forget(lock(&ENDING).take());
-            }
             GATE.start_over(&PLACE.get());
             HOLDS.set(false);
         }
     }
     generation()
+}
+
+/// With loom only: without it, the gate is that of the process, in which other tests run.
+#[cfg(all(test, pyo3_asyncio_loom))]
+mod loom_models {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::primitive::models::{self, UnsafeCell, thread};
+
+    /// What only one thread may use at a time: a model fails in which two do.
+    #[derive(Clone)]
+    struct Users(Arc<UnsafeCell<u8>>);
+
+    impl Users {
+        fn new() -> Self {
+            Self(Arc::new(UnsafeCell::new(0)))
+        }
+
+        fn enter(&self) {
+            self.0.with_mut(|users| assert!(!users.is_null()));
+        }
+    }
+
+    /// Bars the gate while another thread does something with what it must not use then.
+    fn bar_during(bar: fn(), lift: fn(), act: fn(&Users)) {
+        models::model(move || {
+            let users = Users::new();
+            let other = {
+                let users = users.clone();
+                thread::spawn(move || act(&users))
+            };
+            bar();
+            if is_empty() {
+                users.enter();
+            }
+            lift();
+            other.join().unwrap();
+            assert!(is_empty());
+        });
+    }
+
+    fn be_outside_in_a_step(users: &Users) {
+        if let Some(_step) = step() {
+            users.enter();
+            outside(|| ());
+            users.enter();
+        }
+    }
+
+    #[test]
+    fn loom_who_was_outside_during_a_fork_comes_back_after_it() {
+        bar_during(hold, release, be_outside_in_a_step);
+    }
+
+    #[test]
+    fn loom_who_was_outside_when_the_gate_closed_comes_back_when_it_opens() {
+        bar_during(close, open, be_outside_in_a_step);
+    }
+
+    #[test]
+    fn loom_a_turn_that_begins_during_a_fork_runs_code_of_the_users_after_it() {
+        bar_during(hold, release, |users| {
+            let _turn = turn(|| 1).expect("the gate is not closed");
+            detached(|| users.enter());
+        });
+    }
+
+    #[test]
+    fn loom_a_step_does_not_wait_for_ever_for_who_forks() {
+        models::model(|| {
+            hold();
+            let other = thread::spawn(|| step().is_some());
+            assert!(other.join().unwrap());
+            release();
+        });
+    }
+
+    /// Closes the gate and opens it while another thread, which it refuses, puts something off for its next step or turn.
+    fn put_off(who: Who, open_it: fn()) -> Arc<AtomicUsize> {
+        let acts = Arc::new(AtomicUsize::new(0));
+        close();
+        let other = {
+            let acts = Arc::clone(&acts);
+            thread::spawn(move || {
+                when_open_to(who, move || {
+                    acts.fetch_add(1, Ordering::Relaxed);
+                });
+            })
+        };
+        open_it();
+        other.join().unwrap();
+        acts
+    }
+
+    #[test]
+    fn loom_what_is_put_off_is_done_once_when_the_gate_opens() {
+        models::model(|| {
+            let acts = put_off(Who::Turn, open);
+            assert_eq!(acts.load(Ordering::Relaxed), 1);
+        });
+    }
+
+    #[test]
+    fn loom_what_is_put_off_is_done_once_when_the_gate_opens_to_steps_and_then_to_turns() {
+        for (who, done_at_first) in [(Who::Step, 1), (Who::Turn, 0)] {
+            models::model(move || {
+                let acts = put_off(who, open_to_steps_if_closed_by_us);
+                assert_eq!(acts.load(Ordering::Relaxed), done_at_first);
+                open();
+                assert_eq!(acts.load(Ordering::Relaxed), 1);
+            });
+        }
+    }
 }

@@ -13,67 +13,33 @@ use std::sync::PoisonError;
 pub(crate) use imp::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub(crate) use imp::{Mutex, MutexGuard};
 
+#[cfg(pyo3_asyncio_loom)]
+mod modelled;
+#[cfg(pyo3_asyncio_loom)]
+pub(crate) use modelled::{LocalCell, lazy, local, thread};
+
 /// What threads do to wait for each other, and who they are.
 #[cfg(not(pyo3_asyncio_loom))]
 pub(crate) mod thread {
-    pub(crate) use std::thread::{Thread, ThreadId, current, park, park_timeout};
+    pub(crate) use std::thread::{Thread, ThreadId, current, park, park_timeout, sleep};
 }
 
-/// In a model no time passes: nothing may depend on a wait that is over by itself. loom's own `unpark` would not do: it ends a
-/// wait for a lock too, and its token is lost there.
-#[cfg(pyo3_asyncio_loom)]
-pub(crate) mod thread {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use loom::sync::Condvar;
-    pub(crate) use loom::thread::ThreadId;
-
-    use super::{Mutex, lock};
-
-    #[derive(Clone)]
-    pub(crate) struct Thread {
-        id: ThreadId,
-        token: Arc<(Mutex<bool>, Condvar)>,
-    }
-
-    loom::thread_local! {
-        static CURRENT: Thread = Thread {
-            id: loom::thread::current().id(),
-            token: Arc::new((Mutex::new(false), Condvar::new())),
-        };
-    }
-
-    impl Thread {
-        pub(crate) fn id(&self) -> ThreadId {
-            self.id
-        }
-
-        pub(crate) fn unpark(&self) {
-            let (token, is_there) = &*self.token;
-            *lock(token) = true;
-            is_there.notify_one();
-        }
-    }
-
-    pub(crate) fn current() -> Thread {
-        CURRENT.with(Thread::clone)
-    }
-
-    pub(crate) fn park() {
-        let current = current();
-        let (token, is_there) = &*current.token;
-        let mut token = lock(token);
-        while !*token {
-            token = is_there.wait(token).expect("no lock is poisoned");
-        }
-        *token = false;
-    }
-
-    pub(crate) fn park_timeout(_: Duration) {
-        park();
-    }
+/// A static that is made when it is first used.
+#[cfg(not(pyo3_asyncio_loom))]
+macro_rules! lazy {
+    (static $name:ident: $type:ty = $value:expr;) => {
+        static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $value);
+    };
 }
+/// A cell of each thread's own.
+#[cfg(not(pyo3_asyncio_loom))]
+macro_rules! local {
+    (static $name:ident: $type:ty = $value:expr;) => {
+        std::thread_local! { static $name: $type = const { $value }; }
+    };
+}
+#[cfg(not(pyo3_asyncio_loom))]
+pub(crate) use {lazy, local};
 
 /// Locks, whatever became of the thread that held the lock last.
 ///
