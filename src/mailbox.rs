@@ -10,12 +10,14 @@
 //! 4. *Anchors*: an object that must live until its job comes, or must learn that it never will, is anchored in the mailbox.
 //!    The garbage collector sees anchored objects through the `Drain` object, which the loop owns: a loop that nobody
 //!    else reaches is collected together with everything that waits on it. What it is shown changes only while attached, or
-//!    it could take a live object for garbage: objects are anchored and released by attached threads only.
+//!    it could take a live object for garbage: objects are [anchored](anchors) and released by attached threads only. In a
+//!    child nothing of it is shown: a thread of the parent's may have locked, for ever, what an anchored object would look at.
 //! 5. *Closing*: a handle of the loop owns the `Drain` object (the reader's, or a timer's for the helper's bell). The loop
 //!    drops it in `close()`, or when it is collected. A weak reference to the loop is the second signal, for a loop
 //!    that leaks its handles, and would leave its address to another; one that cannot be referenced weakly is refused. Closing drops the queued jobs, tells the anchored, and gives the descriptor back.
 //! 6. Locks are released before a job runs, before anything of the user's is dropped and before Python is called.
 
+mod anchors;
 mod blocked;
 pub(crate) mod burst;
 pub(crate) mod doorbell;
@@ -25,7 +27,6 @@ pub(crate) mod spin;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -34,11 +35,12 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
-use slab::Slab;
 
 use crate::error::LoopClosed;
 use crate::primitive::lock_std;
 use crate::{asyncio, gate, metrics, process};
+pub(crate) use anchors::Anchor;
+use anchors::Anchors;
 pub(crate) use blocked::Blocked;
 use burst::{Burst, Start};
 use doorbell::Doorbell;
@@ -60,10 +62,6 @@ pub(crate) trait Anchored: Send + Sync {
     fn loop_closed(&self, py: Python<'_>);
 }
 
-/// Where an object is anchored in its mailbox: its key there, plus one, so that an optional one takes no more room.
-#[derive(Clone, Copy)]
-pub(crate) struct Anchor(NonZeroU32);
-
 #[derive(Clone)]
 pub(crate) struct Mailbox(Arc<Inner>);
 
@@ -77,8 +75,7 @@ struct Inner {
     loop_is_busy: AtomicBool,
     /// The thread that drained it last, which is the one that runs the loop.
     drained_by: AtomicUsize,
-    /// `None` once closed.
-    anchors: Mutex<Option<Slab<Arc<dyn Anchored>>>>,
+    anchors: Anchors<Arc<dyn Anchored>>,
     address: usize,
     /// The process that it belongs to.
     generation: u32,
@@ -195,23 +192,14 @@ impl Mailbox {
         self.0.drained_by.load(Ordering::Relaxed) == this_thread()
     }
 
-    /// Anchors an object until it is released or the loop closes. `None` if the loop is closed.
+    /// Anchors an object until it is released or the loop closes. `None` if the loop is closed: the object will not be told.
     pub(crate) fn anchor(&self, object: Arc<dyn Anchored>) -> Option<Anchor> {
-        let mut anchors = lock_std(&self.0.anchors);
-        let key = anchors.as_mut()?.insert(object);
-        let key = u32::try_from(key + 1).ok().and_then(NonZeroU32::new);
-        Some(Anchor(key.expect("fewer than 2^32 futures wait at once")))
+        self.0.anchors.anchor(object)
     }
 
     /// Releases an anchor, once.
     pub(crate) fn release(&self, anchor: Anchor) {
-        let released = {
-            let mut anchors = lock_std(&self.0.anchors);
-            anchors
-                .as_mut()
-                .and_then(|anchors| anchors.try_remove(anchor.0.get() as usize - 1))
-        };
-        drop(released);
+        drop(self.0.anchors.release(anchor));
     }
 
     fn open(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
@@ -254,7 +242,7 @@ impl Mailbox {
             owes_rust: AtomicBool::new(false),
             loop_is_busy: AtomicBool::new(false),
             drained_by: AtomicUsize::new(0),
-            anchors: Mutex::new(Some(Slab::new())),
+            anchors: Anchors::new(),
             address: event_loop.as_ptr() as usize,
             generation: gate::generation_of_process(),
             debug: AtomicBool::new(asyncio::is_debug(event_loop)?),
@@ -297,7 +285,7 @@ impl Mailbox {
                 registry.remove(&self.0.address);
             }
         }
-        let anchors = lock_std(&self.0.anchors).take();
+        let anchors = self.0.anchors.close();
         let watch = lock_std(&self.0.watch).take();
         drop(jobs);
         for (_, anchored) in anchors.into_iter().flatten() {
@@ -320,7 +308,7 @@ impl Mailbox {
             std::mem::forget(jobs);
             drop(bell);
         }
-        std::mem::forget(lock_std(&self.0.anchors).take());
+        std::mem::forget(self.0.anchors.close());
         drop(watch);
     }
 }

@@ -11,7 +11,6 @@ use pyo3::prelude::*;
 use super::doorbell::{self, Call, Doorbell};
 use super::{Job, Mailbox, spin, this_thread};
 use crate::gate::{self, Who};
-use crate::primitive::lock_std;
 use crate::{asyncio, metrics, process};
 
 /// The most jobs that one turn of the drain runs before the loop's other work gets its turn.
@@ -142,10 +141,10 @@ impl Drain {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if !self.owned_by_loop {
+        if !self.owned_by_loop || self.mailbox.is_inherited() {
             return Ok(());
         }
-        let anchors = lock_std(&self.mailbox.0.anchors);
+        let anchors = self.mailbox.0.anchors.lock();
         let mut anchored = anchors.iter().flatten();
         anchored.try_for_each(|(_, anchored)| anchored.traverse(&visit))
     }

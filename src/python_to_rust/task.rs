@@ -139,6 +139,9 @@ impl PyTask {
     /// An error that it ends with goes where asyncio sends those of such tasks: to the loop's exception handler. Callable
     /// from any thread.
     pub fn detach(self) {
+        if self.crossing.mailbox.is_inherited() {
+            return;
+        }
         if let Some(outcome) = self.crossing.handoff.detach() {
             self.crossing.report(outcome);
         }

@@ -5,7 +5,8 @@
 //! 1. The outcome changes once, on the loop's thread: by [`Shared::settle`] (a job of the Rust task) or by Python
 //!    (`cancel`, `set_result`, `set_exception`). What comes second finds it changed and is dropped.
 //! 2. Python holds the shared state through its future object; the Rust task holds it while it runs. Neither keeps the other
-//!    alive, until somebody registers a callback: then the object is anchored in the mailbox until its outcome is there.
+//!    alive, until somebody registers a callback: then the object is anchored in the mailbox until its outcome is there. It is
+//!    put in its place first: a loop that closes meanwhile on another thread takes it from there, or refuses the anchor.
 //! 3. A future whose object Python dropped goes on. If it fails then, the loop's exception handler is told.
 //! 4. The drain is a callback of the loop like any other, and nothing of Python's runs around it. So it can run the callbacks
 //!    itself, each in its context, and report what they raise as a handle of the loop does: that is what `call_soon` would
@@ -133,32 +134,48 @@ impl Shared {
             context: context.unbind(),
             is_waiter: false,
         };
-        let anchor = self.mailbox.anchor(Arc::clone(self) as Arc<dyn Anchored>);
-        let (superfluous, late) = {
+        let late = {
             let mut state = self.state();
-            let state = &mut *state;
             callback.is_waiter = std::mem::take(&mut state.expects_waiter);
             match &mut state.outcome {
                 Outcome::Pending(waiting) => {
                     waiting.callbacks.push(callback);
-                    if state.anchor.is_none() && anchor.is_some() {
-                        waiting.object = Some(future.clone().unbind());
-                        state.anchor = anchor;
-                        (None, None)
-                    } else {
-                        (anchor, None)
+                    if waiting.object.is_some() {
+                        return Ok(());
                     }
+                    waiting.object = Some(future.clone().unbind());
+                    None
                 }
-                _ => (anchor, Some(callback)),
+                _ => Some(callback),
+            }
+        };
+        match late {
+            Some(callback) => callback.call_soon(self.event_loop.bind(py), future.as_any()),
+            None => {
+                self.anchor();
+                Ok(())
+            }
+        }
+    }
+
+    /// Has the object that waits shown to the garbage collector, or lets go of it where the loop is closed.
+    fn anchor(self: &Arc<Self>) {
+        let anchor = self.mailbox.anchor(Arc::clone(self) as Arc<dyn Anchored>);
+        let (superfluous, object) = {
+            let mut state = self.state();
+            match (&mut state.outcome, anchor) {
+                (Outcome::Pending(waiting), None) => (None, waiting.object.take()),
+                (Outcome::Pending(_), Some(anchor)) => {
+                    state.anchor = Some(anchor);
+                    (None, None)
+                }
+                (_, anchor) => (anchor, None),
             }
         };
         if let Some(anchor) = superfluous {
             self.mailbox.release(anchor);
         }
-        match late {
-            Some(callback) => callback.call_soon(self.event_loop.bind(py), future.as_any()),
-            None => Ok(()),
-        }
+        drop(object);
     }
 
     /// The Rust task's result. On the loop's thread, from the drain.
