@@ -27,6 +27,17 @@ pub(crate) fn init_runtime(worker_threads: usize) -> PyResult<()> {
     bridge::try_init(builder).map_err(|late| PyRuntimeError::new_err(late.to_string()))
 }
 
+/// Has the threads of the next runtime named by a function, which is called while it is built.
+#[pyfunction]
+pub(crate) fn init_runtime_named_by(function: Py<PyAny>) -> PyResult<()> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().thread_name_fn(move || {
+        let name = Python::attach(|py| function.call0(py)?.extract(py));
+        name.expect("the function gives a name")
+    });
+    bridge::try_init(builder).map_err(|late| PyRuntimeError::new_err(late.to_string()))
+}
+
 /// How many worker threads the runtime has.
 #[pyfunction]
 pub(crate) fn workers() -> usize {

@@ -392,6 +392,50 @@ def test_an_eager_start_waits_while_the_process_forks():
     )
 
 
+def test_the_builder_of_the_parent_builds_the_runtimes_of_its_children():
+    quiet(
+        """
+        def check(generations):
+            if generations > 1:
+                wait_for(in_child(check, generations - 1))
+            assert rust.workers() == 3
+            asyncio.run(use())
+
+        async def main():
+            rust.init_runtime(3)
+            wait_for(in_child(check, 2))
+            await use()
+            wait_for(in_child(check, 2))
+            print("done")
+        """
+    )
+
+
+def test_a_child_has_a_runtime_when_a_thread_of_the_parent_was_building_one():
+    quiet(
+        """
+        parent, building, go_on = os.getpid(), threading.Event(), threading.Event()
+
+        def name():
+            if os.getpid() == parent:
+                building.set()
+                go_on.wait()
+            return "worker"
+
+        async def main():
+            rust.init_runtime_named_by(name)
+            builder = threading.Thread(target=rust.workers)
+            builder.start()
+            building.wait()
+            wait_for(run_in_child(use))
+            go_on.set()
+            builder.join()
+            await use()
+            print("done")
+        """
+    )
+
+
 def test_a_worker_that_sits_in_its_poll_does_not_keep_a_process_from_forking():
     quiet(
         """

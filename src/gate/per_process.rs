@@ -32,3 +32,12 @@ impl<T: Default> PerProcess<T> {
         &own.value
     }
 }
+
+impl<T> PerProcess<T> {
+    /// The values of the processes before this one, its parent's last. A lock among them may be held for ever.
+    pub(crate) fn inherited(&self) -> Vec<&T> {
+        let values = std::iter::successors(Some(self), |own| own.next.get().map(|next| &**next));
+        let count = generation() as usize;
+        values.take(count).map(|own| &own.value).collect()
+    }
+}

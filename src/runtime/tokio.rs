@@ -6,7 +6,7 @@ mod own;
 use std::fmt;
 use std::future::Future;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -66,8 +66,8 @@ static STATE: PerProcess<Mutex<State>> = PerProcess::new(Mutex::new(State {
 /// The handle of the bridge's runtime: what every crossing needs, at little cost.
 static RUNNING: PerProcess<RwLock<Option<Handle>>> = PerProcess::new(RwLock::new(None));
 
-/// Kept, as a builder builds as often as it is asked to, in this process and in its children.
-static BUILDER: Mutex<Option<Builder>> = Mutex::new(None);
+/// Kept, as a builder builds as often as it is asked to, in this process and in its children, which take it over.
+static BUILDER: PerProcess<Mutex<Option<Builder>>> = PerProcess::new(Mutex::new(None));
 
 #[derive(Default)]
 struct State {
@@ -85,14 +85,27 @@ enum Bridge {
 }
 
 fn build() -> Runtime {
-    lock_std(&BUILDER)
+    lock_std(BUILDER.get())
         .get_or_insert_with(|| {
-            let mut builder = Builder::new_multi_thread();
-            builder.enable_all();
-            builder
+            inherited_builder().unwrap_or_else(|| {
+                let mut builder = Builder::new_multi_thread();
+                builder.enable_all();
+                builder
+            })
         })
         .build()
         .expect("the system has threads and descriptors for the tokio runtime")
+}
+
+/// The one of the parent, unless a thread of the parent's was building with it when the process forked: it still has it.
+fn inherited_builder() -> Option<Builder> {
+    let inherited = BUILDER.inherited().into_iter().rev();
+    let mut builders = inherited.map(|builder| match builder.try_lock() {
+        Ok(mut builder) => builder.take(),
+        Err(TryLockError::Poisoned(builder)) => builder.into_inner().take(),
+        Err(TryLockError::WouldBlock) => None,
+    });
+    builders.find_map(|builder| builder)
 }
 
 /// The state of this process. The runtimes of a parent have no threads here, and are neither used nor dropped.
@@ -171,7 +184,7 @@ pub fn try_init(builder: Builder) -> Result<(), AlreadyStarted> {
     if state.in_use {
         return Err(AlreadyStarted);
     }
-    let previous = lock_std(&BUILDER).replace(builder);
+    let previous = lock_std(BUILDER.get()).replace(builder);
     // It may hold what the user gave it, such as callbacks.
     drop(state);
     drop(previous);
