@@ -3,7 +3,7 @@
 //! # Protocol
 //!
 //! 1. *One mailbox a loop, ever.* [`Mailbox::of`] finds it by the loop's address: in the thread's own cache, then in the
-//!    registry. Both are trusted only while the mailbox is open, and an open mailbox belongs to a loop that lives (5).
+//!    [`registry`]. Both are trusted only while the mailbox is open, and an open mailbox belongs to a loop that lives (5).
 //! 2. *Posting* pushes to the [`queue`], which rings the [`doorbell`] once for a burst.
 //! 3. *Draining*: the loop calls the `Drain` object, which pops and runs at most [`BATCH`] jobs and lets the loop go on to its
 //!    other work. What a job raises passes on to the loop; the jobs behind it stay queued and the bell stays audible.
@@ -23,10 +23,10 @@ pub(crate) mod burst;
 pub(crate) mod doorbell;
 mod drain;
 pub(crate) mod queue;
+mod registry;
 pub(crate) mod spin;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -45,6 +45,7 @@ pub(crate) use blocked::Blocked;
 use burst::{Burst, Start};
 use doorbell::Doorbell;
 use queue::{Queue, Remains};
+use registry::{Registered, Registry};
 use spin::Spinner;
 
 /// How long the last loops of a process, together, wait for the helper, as they close.
@@ -85,7 +86,7 @@ struct Inner {
     watch: Mutex<Option<Py<PyWeakrefReference>>>,
 }
 
-static REGISTRY: LazyLock<Mutex<HashMap<usize, Mailbox>>> = LazyLock::new(Mutex::default);
+static REGISTRY: LazyLock<Registry<Mailbox>> = LazyLock::new(Registry::new);
 
 thread_local! {
     /// The mailbox that this thread asked for last: nearly always the one that it asks for next.
@@ -99,20 +100,37 @@ fn this_thread() -> usize {
     NUMBER.with(|number| *number)
 }
 
+impl Registered for Mailbox {
+    fn address(&self) -> usize {
+        self.0.address
+    }
+
+    fn is_open(&self) -> bool {
+        !self.is_inherited() && !self.0.queue.is_closed()
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl Mailbox {
     /// The mailbox of a loop, made at the first call for it, from any thread.
     ///
     /// Errors if the loop is closed, or if the system has no descriptor left.
     pub(crate) fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         let address = event_loop.as_ptr() as usize;
-        let last = LAST.with_borrow(|last| last.as_ref().filter(|it| it.serves(address)).cloned());
+        let last = LAST.with_borrow(|last| {
+            last.as_ref()
+                .filter(|it| it.address() == address && it.is_open())
+                .cloned()
+        });
         if let Some(mailbox) = last {
             return Ok(mailbox);
         }
-        let known = lock_std(&REGISTRY).get(&address).cloned();
-        let mailbox = match known {
-            Some(mailbox) if mailbox.serves(address) => mailbox,
-            _ => Self::open(event_loop)?,
+        let mailbox = match REGISTRY.find(address) {
+            Some(mailbox) => mailbox,
+            None => Self::open(event_loop)?,
         };
         let previous = LAST.replace(Some(mailbox.clone()));
         drop(previous);
@@ -122,10 +140,6 @@ impl Mailbox {
     /// The `id()` of the loop.
     pub(crate) fn address(&self) -> usize {
         self.0.address
-    }
-
-    fn serves(&self, address: usize) -> bool {
-        self.0.address == address && !self.is_inherited() && !self.0.queue.is_closed()
     }
 
     /// Whether it came to this process by a fork. Nobody drains it here, and who waits on its other side is in the parent.
@@ -211,17 +225,7 @@ impl Mailbox {
         }
         watch_process(py)?;
         let mailbox = Self::new(event_loop)?;
-        let first = {
-            let mut registry = lock_std(&REGISTRY);
-            match registry.get(&mailbox.0.address) {
-                Some(other) if other.serves(mailbox.0.address) => Some(other.clone()),
-                _ => {
-                    registry.insert(mailbox.0.address, mailbox.clone());
-                    None
-                }
-            }
-        };
-        if let Some(first) = first {
+        if let Some(first) = REGISTRY.add(&mailbox) {
             mailbox.close(py);
             return Ok(first);
         }
@@ -278,13 +282,7 @@ impl Mailbox {
             return;
         }
         let Remains { jobs, bell } = self.0.queue.close();
-        {
-            let mut registry = lock_std(&REGISTRY);
-            let own = registry.get(&self.0.address);
-            if own.is_some_and(|own| Arc::ptr_eq(&own.0, &self.0)) {
-                registry.remove(&self.0.address);
-            }
-        }
+        REGISTRY.remove(self);
         let anchors = self.0.anchors.close();
         let watch = lock_std(&self.0.watch).take();
         drop(jobs);
@@ -321,8 +319,7 @@ pub(crate) fn watch_process(py: Python<'_>) -> PyResult<()> {
 /// In the child of a fork: the mailboxes that it inherits are not its own.
 fn forget_parents(py: Python<'_>) {
     metrics::forget_parents();
-    let inherited = std::mem::take(&mut *lock_std(&REGISTRY));
-    for mailbox in inherited.into_values() {
+    for mailbox in REGISTRY.take().into_values() {
         let queue = &mailbox.0.queue;
         if let Some(Err(error)) = queue.with_inherited_bell(Doorbell::part_from_parent) {
             PyErr::from(error).write_unraisable(py, None);

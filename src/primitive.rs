@@ -1,4 +1,4 @@
-//! The locks and atomics, and which of them loom can see.
+//! The locks, atomics and statics, and which of them loom can see.
 //!
 //! A module whose protocol is model-checked takes its synchronization from here: the standard library's as a rule, loom's
 //! under `--cfg pyo3_asyncio_loom`. The cfg is our own, because a global `--cfg loom` would change our dependencies too.

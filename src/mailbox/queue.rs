@@ -142,7 +142,8 @@ impl<J, B: Bell> Queue<J, B> {
         }
     }
 
-    /// What a child inherits: the bell, unless the queue is closed, or locked for ever by a thread of the parent's.
+    /// What a child inherits: the bell, unless the queue is closed, or locked for ever by a thread of the parent's. A child that
+    /// keeps its parent's bell for that neither rings nor silences it; its loop, if it goes on there, may wake in vain.
     pub(crate) fn with_inherited_bell<R>(&self, act: impl FnOnce(&mut B) -> R) -> Option<R> {
         let mut state = self.0.try_lock().ok()?;
         state.bell.as_mut().map(act)
@@ -356,6 +357,30 @@ mod loom_models {
             drop(queue.replace_bell(Arc::clone(&new)));
             producer.join().unwrap();
             assert_eq!(new.0.load(Relaxed), 1);
+        });
+    }
+
+    #[test]
+    fn loom_a_bell_that_is_hushed_and_rung_again_loses_nothing() {
+        model(|| {
+            let bell = Arc::new(Audible::default());
+            let queue = Arc::new(Queue::new(Arc::clone(&bell)));
+            let producer = {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || {
+                    for job in 1..=2 {
+                        queue.push(job).expect("nobody closes the queue");
+                    }
+                })
+            };
+            queue.hush();
+            queue.ring_again();
+            producer.join().unwrap();
+            let mut seen = Vec::new();
+            while bell.0.load(Relaxed) == 1 {
+                drain(&queue, 1, &mut seen);
+            }
+            assert_eq!(seen, [1, 2]);
         });
     }
 }
