@@ -33,6 +33,7 @@ impl<T: Default> PerProcess<T> {
     }
 }
 
+#[cfg(feature = "tokio-runtime")]
 impl<T> PerProcess<T> {
     /// The values of the processes before this one, its parent's last. A lock among them may be held for ever.
     pub(crate) fn inherited(&self) -> Vec<&T> {
