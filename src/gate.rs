@@ -488,6 +488,23 @@ mod loom_models {
         });
     }
 
+    fn begin_a_turn_detached(users: &Users) {
+        if come_in() {
+            let _turn = attached_step();
+            users.enter();
+        }
+    }
+
+    #[test]
+    fn loom_a_turn_that_begins_detached_during_a_fork_begins_after_it() {
+        bar_during(hold, release, begin_a_turn_detached);
+    }
+
+    #[test]
+    fn loom_a_turn_that_begins_detached_is_refused_by_a_closed_gate() {
+        bar_during(close, open, begin_a_turn_detached);
+    }
+
     #[test]
     fn loom_a_step_does_not_wait_for_ever_for_who_forks() {
         models::model(|| {
