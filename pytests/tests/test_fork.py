@@ -194,6 +194,29 @@ def test_a_loop_that_the_parent_has_left_to_the_child_works_there():
     )
 
 
+def test_a_mailbox_that_the_parent_has_just_opened_is_not_hung_into_the_loop_in_the_child():
+    quiet(
+        """
+        async def main():
+            print("done")
+
+        def child():
+            loop.run_until_complete(asyncio.sleep(0))
+            # Nor into the epoll set, which asyncio shares with the parent.
+            assert len(loop._selector.get_map()) == watched
+
+        loop = asyncio.new_event_loop()
+        watched = len(loop._selector.get_map())
+        gate = rust.Gate()
+        future = gate.wait(loop)
+        wait_for(in_child(child))
+        gate.open("opened")
+        assert loop.run_until_complete(future) == "opened"
+        loop.close()
+        """
+    )
+
+
 def test_the_child_shares_no_eventfd_of_a_mailbox():
     quiet(
         """

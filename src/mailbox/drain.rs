@@ -249,6 +249,9 @@ struct Install {
 #[pymethods]
 impl Install {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        if self.drain.get().mailbox.is_inherited() {
+            return Ok(());
+        }
         hang(self.event_loop.bind(py), self.drain.bind(py)).inspect_err(|_| {
             // Nobody would ever come for the jobs.
             self.drain.get().mailbox.close(py);
