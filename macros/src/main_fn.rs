@@ -90,7 +90,7 @@ impl MainFn {
             ReturnType::Type(_, output) => output.span(),
             ReturnType::Default => signature.ident.span(),
         };
-        let run = quote_spanned!(span.resolved_at(Span::call_site())=> run_main::<Runtime, _, _>(options, event_loop, main));
+        let run = quote_spanned!(span.resolved_at(Span::call_site())=> run_main::<Runtime, _, _, _>(options, event_loop, main));
         self.wrap(
             &quote!(::std::process::ExitCode),
             &quote! {
@@ -165,7 +165,7 @@ mod tests {
                         worker_threads: ::core::option::Option::Some(3),
                     };
                     let event_loop = ::core::option::Option::Some("uvloop");
-                    run_main::<Runtime, _, _>(options, event_loop, main)
+                    run_main::<Runtime, _, _, _>(options, event_loop, main)
                 }
             }
         };

@@ -30,7 +30,8 @@ macro_rules! attributes {
         /// # Errors
         ///
         /// What is not accepted is a compile error that points at it: an option that is unknown, is set twice or has a
-        /// wrong value, and a function that is not an `async fn main()` without parameters that returns a `PyResult`.
+        /// wrong value, and a function that is not an `async fn main()` without parameters that returns a `PyResult`, or a
+        /// `Result` with an error of your own that becomes a `PyErr`.
         ///
         /// # Example
         ///

@@ -68,9 +68,9 @@ impl Outcome<()> {
 impl<E> Outcome<Result<(), E>> {
     pub fn into_result(&self, output: Result<(), E>) -> PyResult<Nothing>
     where
-        PyErr: From<E>, // Python raises it: write an `impl From<…> for PyErr`, or return a `PyResult`
+        E: Into<PyErr>, // Python raises it: write an `impl From<…> for PyErr`, or return a `PyResult`
     {
-        output.map(|()| Nothing).map_err(PyErr::from)
+        output.map(|()| Nothing).map_err(Into::into)
     }
 }
 
@@ -85,9 +85,9 @@ impl<T> Deref for Outcome<T> {
 impl<T, E> Fallible<Result<T, E>> {
     pub fn into_result(&self, output: Result<T, E>) -> PyResult<T>
     where
-        PyErr: From<E>, // Python raises it: write an `impl From<…> for PyErr`, or return a `PyResult`
+        E: Into<PyErr>, // Python raises it: write an `impl From<…> for PyErr`, or return a `PyResult`
     {
-        output.map_err(PyErr::from)
+        output.map_err(Into::into)
     }
 }
 

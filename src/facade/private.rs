@@ -27,16 +27,17 @@ pub use crate::runtime::smol::Smol;
 #[cfg(feature = "tokio-runtime")]
 pub use crate::runtime::tokio::{Tokio, TokioOptions};
 
-pub fn run_main<R, F, T>(
+pub fn run_main<R, F, T, E>(
     options: R::Options,
     event_loop: Option<&str>,
     main: impl FnOnce() -> F,
 ) -> ExitCode
 where
     R: Standalone,
-    F: Future<Output = PyResult<T>> + Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
     T: Send + 'static,
+    E: Into<PyErr>, // Python prints it: write an `impl From<…> for PyErr`, or return a `PyResult`
 {
     R::init(options);
-    crate::entry::main::<R, F, T>(event_loop, main)
+    crate::entry::main::<R, _, T>(event_loop, || crate::err::into_py_err(main()))
 }

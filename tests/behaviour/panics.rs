@@ -1,15 +1,15 @@
 //! A panic of the user's code is one error, for the one who awaits; everybody else goes on.
 
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use pyo3::exceptions::{PyKeyError, PyRuntimeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
-use pyo3_asyncio::err::{LoopClosed, RustPanic, into_py_err};
+use pyo3_asyncio::err::{LoopClosed, RustPanic};
 use pyo3_asyncio::tokio::{
     into_cancellable_coroutine, local_future_into_py, run, run_until_complete,
 };
@@ -291,34 +291,5 @@ matrix! {
         });
         assert_eq!(panicked.count(), 10);
         assert_eq!(*shared.lock().expect("no panic is under the lock"), 10);
-    }
-
-    fn an_error_of_the_users_own_type_is_raised_as_what_it_stands_for(cx: &Cx<'_>) {
-        struct NotFound;
-        impl From<NotFound> for PyErr {
-            fn from(_: NotFound) -> PyErr {
-                PyKeyError::new_err("not found")
-            }
-        }
-        async fn fails() -> Result<(), NotFound> {
-            tokio::task::yield_now().await;
-            Err(NotFound)
-        }
-        let error = cx.run(&cx.spawn(into_py_err(fails()))?).unwrap_err();
-        assert!(error.is_instance_of::<PyKeyError>(cx.py), "{error}");
-        let error = cx.block_on(into_py_err(fails())).unwrap_err();
-        assert!(error.is_instance_of::<PyKeyError>(cx.py), "{error}");
-        let error = cx.run(&cx.spawn(async { Ok(fails().await?) })?).unwrap_err();
-        assert!(error.is_instance_of::<PyKeyError>(cx.py), "{error}");
-        let error = cx.run(&cx.spawn(into_py_err(pending_or(fails())))?).unwrap_err();
-        assert!(error.is_instance_of::<PyKeyError>(cx.py), "{error}");
-    }
-}
-
-/// The first of the two that is ready, which is not the one that never is.
-async fn pending_or<T>(other: impl Future<Output = T>) -> T {
-    tokio::select! {
-        () = pending() => unreachable!("it is never ready"),
-        other = other => other,
     }
 }

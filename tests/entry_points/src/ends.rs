@@ -30,6 +30,23 @@ pub(crate) mod raising {
     }
 }
 
+pub(crate) mod failing_in_its_own_way {
+    use super::*;
+
+    pub(crate) struct Misconfigured;
+
+    impl From<Misconfigured> for PyErr {
+        fn from(_: Misconfigured) -> PyErr {
+            PyValueError::new_err("misconfigured")
+        }
+    }
+
+    #[pyo3_asyncio::tokio::main]
+    pub(crate) async fn main() -> Result<(), Misconfigured> {
+        Err(Misconfigured)
+    }
+}
+
 pub(crate) mod panicking {
     use super::*;
 

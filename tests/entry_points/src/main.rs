@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     match program.as_str() {
         "returns" => ends::returning::main(),
         "raises" => ends::raising::main(),
+        "fails with an error of its own" => ends::failing_in_its_own_way::main(),
         "panics" => ends::panicking::main(),
         "exits with 3" => ends::exiting::main(),
         "exits with a text" => ends::exiting_with_text::main(),

@@ -48,6 +48,13 @@ fn a_main_that_fails_exits_with_1_and_prints_the_traceback() {
 }
 
 #[test]
+fn a_main_that_fails_with_an_error_of_its_own_prints_what_that_stands_for() {
+    let output = end_of("fails with an error of its own");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(stderr(&output), "ValueError: misconfigured\n");
+}
+
+#[test]
 fn a_main_that_panics_exits_with_1_and_prints_the_text() {
     let output = end_of("panics");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
