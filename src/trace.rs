@@ -7,6 +7,8 @@
 //! | `event_loop` | the loop's `id()`, in hexadecimal |
 //! | `mailbox_wait_us` | for how many microseconds the job that hands the result over, or starts the awaitable, was queued |
 //!
+//! An eager start that is ready in its first poll crosses nothing, and has none.
+//!
 //! A subscriber that wants none of this costs a look at a flag for each crossing, and no clock is read.
 
 #[cfg(not(feature = "tracing"))]

@@ -111,6 +111,13 @@ def rust():
 
 
 @pytest.fixture
+def exported(rust):
+    """What the attributes have exported, on the runtime that this process is about."""
+    runtime = os.environ.get(RUNTIME, RUNTIMES[0])
+    return getattr(rust, runtime.replace("_current_thread", ""))
+
+
+@pytest.fixture
 def complaints():
     """What the loops' exception handlers were told. Who expects a complaint takes it out; what is left is a failure."""
     return []
@@ -249,7 +256,7 @@ def begin_together(pool, work):
 
     def begin(number):
         together.wait()
-        work(number)
+        return work(number)
 
     return [pool.submit(begin, number) for number in range(THREADS_AT_ONCE)]
 

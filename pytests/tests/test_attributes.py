@@ -21,13 +21,6 @@ def throw(coroutine):
 ENDS = {"closed": lambda coroutine: coroutine.close(), "thrown into": throw, "dropped": lambda coroutine: None}
 
 
-@pytest.fixture
-def exported(rust):
-    """What the attributes have exported, on the runtime that this process is about."""
-    runtime = os.environ.get("PYTESTS_RUNTIME", "tokio")
-    return getattr(rust, runtime.replace("_current_thread", ""))
-
-
 def test_an_async_fn_gives_a_coroutine(exported, run):
     coroutine = exported.add(1)
     assert isinstance(coroutine, collections.abc.Coroutine)

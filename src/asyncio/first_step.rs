@@ -37,7 +37,7 @@ pub(super) fn task_after_first_step<'py>(
     let stand_in = StandIn {
         call_soon: event_loop.getattr(name)?.unbind(),
         coroutine: coroutine.clone().unbind(),
-        step: Mutex::new(None),
+        first: Mutex::default(),
     };
     let stand_in = Bound::new(py, stand_in)?;
     let arguments = PyDict::new(py);
@@ -64,17 +64,40 @@ struct Step {
     context: Py<PyAny>,
 }
 
+/// Where the first step of the task is.
+#[derive(Default)]
+enum First {
+    #[default]
+    ToCome,
+    Here(Step),
+    /// With whoever made the task. Who kept the stand-in may go on calling it.
+    Gone,
+}
+
 /// `call_soon`, but for the first step of the task of one coroutine.
 #[pyclass(frozen, module = "pyo3_asyncio")]
 struct StandIn {
     call_soon: Py<PyAny>,
     coroutine: Py<PyAny>,
-    step: Mutex<Option<Step>>,
+    first: Mutex<First>,
 }
 
 impl StandIn {
+    /// Whether this step is the first, which is kept.
+    fn keep_step(&self, step: Step) -> bool {
+        let mut first = lock_std(&self.first);
+        let is_first = matches!(*first, First::ToCome);
+        if is_first {
+            *first = First::Here(step);
+        }
+        is_first
+    }
+
     fn take_step(&self) -> Option<Step> {
-        lock_std(&self.step).take()
+        match std::mem::replace(&mut *lock_std(&self.first), First::Gone) {
+            First::Here(step) => Some(step),
+            First::ToCome | First::Gone => None,
+        }
     }
 
     /// Whether a callback is a method of the task of our coroutine, as its step is.
@@ -103,11 +126,12 @@ impl StandIn {
         if let Some(context) = &context {
             if args.is_empty() && self.is_step(&callback)? {
                 let step = Step {
-                    function: callback.unbind(),
+                    function: callback.clone().unbind(),
                     context: context.clone().unbind(),
                 };
-                *lock_std(&self.step) = Some(step);
-                return Ok(py.None());
+                if self.keep_step(step) {
+                    return Ok(py.None());
+                }
             }
         }
         let keywords = PyDict::new(py);

@@ -2,7 +2,7 @@
 //!
 //! The protocol is told in [`mailbox`](super).
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -27,6 +27,7 @@ pub(super) fn install(mailbox: &Mailbox, event_loop: &Bound<'_, PyAny>) -> PyRes
         return hang(event_loop, drain.bind(py));
     }
     let install = Install {
+        is_installed: AtomicBool::new(false),
         drain,
         event_loop: event_loop.clone().unbind(),
     };
@@ -242,6 +243,8 @@ fn close_quietly(mailbox: &Mailbox) {
 /// Installs the drain from within the loop. Dropped unrun, it takes the drain with it, which closes the mailbox.
 #[pyclass(frozen, module = "pyo3_asyncio")]
 struct Install {
+    /// The loop calls this once. Who else does is late.
+    is_installed: AtomicBool,
     drain: Py<Drain>,
     event_loop: Py<PyAny>,
 }
@@ -249,7 +252,10 @@ struct Install {
 #[pymethods]
 impl Install {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        if self.drain.get().mailbox.is_inherited() {
+        // A child's loop has nothing of the parent's hung into it, and none has anything hung into it twice.
+        if self.drain.get().mailbox.is_inherited()
+            || self.is_installed.swap(true, Ordering::Relaxed)
+        {
             return Ok(());
         }
         hang(self.event_loop.bind(py), self.drain.bind(py)).inspect_err(|_| {

@@ -1,0 +1,226 @@
+"""Eight threads at once on what is given to Python to be called by it alone: nothing is done twice, and nothing is lost."""
+
+import asyncio
+import collections
+import contextvars
+import gc
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import THREADS_AT_ONCE, begin_together, descriptors
+from test_processes import finished
+
+
+def at_the_same_time(work):
+    with ThreadPoolExecutor(THREADS_AT_ONCE) as pool:
+        return [thread.result() for thread in begin_together(pool, work)]
+
+
+@pytest.fixture
+def threadsafe(new_loop, haste):
+    """A loop that whoever calls its `call_soon` may be on another thread. It keeps the ones that it seems to have."""
+    loop = new_loop()
+    loop.set_debug(False)
+    loop.kept = []
+
+    class Threadsafe(type(loop)):
+        def call_soon(self, *args, **kwargs):
+            return self.call_soon_threadsafe(*args, **kwargs)
+
+        def get_debug(self):
+            # asyncio asks for it while it makes a task.
+            self.kept.append(self.call_soon)
+            return super().get_debug()
+
+    loop.__class__ = Threadsafe
+    yield loop
+    loop.kept.clear()
+    loop.close()
+
+
+@pytest.fixture
+def default_ctrl_c():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def ctrl_c(handler):
+    try:
+        handler(signal.SIGINT, None)
+    except KeyboardInterrupt:
+        return "interrupted"
+    return "the run is cancelled"
+
+
+def test_of_eight_threads_that_handle_ctrl_c_one_cancels_the_run(threadsafe, default_ctrl_c, rust):
+    live = rust.made() - rust.dropped()
+    for _ in range(20):
+        told = []
+
+        def handle(_):
+            return ctrl_c(signal.getsignal(signal.SIGINT))
+
+        with pytest.raises(KeyboardInterrupt):
+            rust.run_until_complete(threadsafe, lambda: told.extend(at_the_same_time(handle)))
+        # The run does not wait for its future any more when the second was told.
+        rust.wait_until_live(live)
+        assert sorted(told) == ["interrupted"] * (THREADS_AT_ONCE - 1) + ["the run is cancelled"]
+
+
+def test_eight_threads_that_handle_ctrl_c_as_a_run_begins_end_it(threadsafe, default_ctrl_c, rust):
+    for _ in range(20):
+        is_over = False
+
+        def handle(_):
+            while type(handler := signal.getsignal(signal.SIGINT)).__name__ != "Handler":
+                if is_over:
+                    return "late"
+                time.sleep(0)
+            return ctrl_c(handler)
+
+        with ThreadPoolExecutor(THREADS_AT_ONCE) as pool:
+            threads = begin_together(pool, handle)
+            with pytest.raises(KeyboardInterrupt):
+                rust.run_until_complete(threadsafe, lambda: None)
+            is_over = True
+        told = [thread.result() for thread in threads]
+        # None, if the run began as the first came, and saw to it before that could.
+        assert told.count("the run is cancelled") <= 1
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Method:
+    """Its bound methods look as if they were a task's of the coroutine."""
+
+    def __init__(self, coroutine):
+        self.coroutine, self.calls = coroutine, 0
+
+    def get_coro(self):
+        return self.coroutine
+
+    def call(self, *args):
+        self.calls += 1
+
+
+def test_what_eight_threads_give_to_the_call_soon_of_a_task_in_the_making_is_called_once(threadsafe, rust):
+    """While a loop makes a task for Rust, it has another `call_soon`, and who gets that may call it later."""
+    methods = []
+
+    async def answer():
+        return 42
+
+    async def main():
+        coroutines = [answer() for _ in range(20)]
+        results = [rust.into_future(coroutine).wait() for coroutine in coroutines]
+        assert await asyncio.gather(*results) == [42] * 20
+        stand_ins = [it for it in threadsafe.kept if type(it).__name__ == "StandIn"]
+        assert len(stand_ins) >= 20
+        context = contextvars.copy_context()
+
+        def use(_):
+            for stand_in in stand_ins:
+                for coroutine in coroutines:
+                    method = Method(coroutine)
+                    methods.append(method)
+                    stand_in(method.call, context=context)
+                    stand_in(method.call, 1)
+
+        with ThreadPoolExecutor(THREADS_AT_ONCE) as pool:
+            await asyncio.gather(*map(asyncio.wrap_future, begin_together(pool, use)))
+        # Behind all that was scheduled.
+        await rust.turns(1, None)
+        await asyncio.sleep(0)
+
+    threadsafe.run_until_complete(main())
+    assert collections.Counter(method.calls for method in methods) == {2: len(methods)}
+
+
+def test_eight_threads_hang_the_drain_into_a_loop_once(new_loop, haste, rust):
+    for _ in range(20):
+        loop = new_loop()
+        futures = [rust.Gate().wait(loop) for _ in range(3)]
+        (install,) = [it for it in gc.get_objects() if type(it).__name__ == "Install"]
+        before = descriptors()
+        at_the_same_time(lambda _: install())
+        assert len(descriptors()) <= len(before) + 1
+        assert [loop.run_until_complete(future) for future in futures] == [None] * 3
+        del install
+        loop.close()
+
+
+HOOKS = """
+import atexit, os
+hooks = []
+
+def kept(register):
+    def keep(*functions, **named):
+        hooks.extend([*functions, *named.values()])
+        return register(*functions, **named)
+    return keep
+
+atexit.register, os.register_at_fork = kept(atexit.register), kept(os.register_at_fork)
+
+import asyncio, sys, threading
+import pyo3_asyncio_pytests as rust
+
+sys.setswitchinterval(1e-6)
+asyncio.run(rust.turns(1, None))
+(at_exit,) = [it for it in hooks if type(it).__name__ == "AtExit"]
+of_forks = {it.__name__: it for it in hooks if type(getattr(it, "__self__", None)).__name__ == "AroundFork"}
+together = threading.Barrier(8)
+
+def eight_times(work):
+    def begin():
+        together.wait()
+        for _ in range(ROUNDS):
+            work()
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+def join(threads):
+    for thread in threads:
+        thread.join()
+
+async def uses():
+    return await asyncio.gather(*(rust.turns(3, number) for number in range(100))) == list(range(100))
+"""
+
+AT_EXIT = """
+async def used():
+    try:
+        return await uses()
+    except rust.RuntimeStopped:
+        return "stopped"
+
+together, ROUNDS = threading.Barrier(8), 3
+threads = eight_times(at_exit)
+while any(thread.is_alive() for thread in threads):
+    assert asyncio.run(used()) in (True, "stopped")
+join(threads)
+print(all(asyncio.run(uses()) for _ in range(10)))
+"""
+
+AT_FORKS = """
+ROUNDS = 100
+
+def fork():
+    of_forks["before_fork"]()
+    of_forks["after_fork_in_parent"]()
+
+threads = eight_times(fork)
+while any(thread.is_alive() for thread in threads):
+    assert asyncio.run(uses())
+join(threads)
+print(all(asyncio.run(uses()) for _ in range(10)))
+"""
+
+
+@pytest.mark.parametrize("hooks", [AT_EXIT, AT_FORKS], ids=["at exit", "at forks"])
+def test_eight_threads_in_the_hooks_of_a_process_leave_it_as_usable_as_one_does(hooks):
+    program = finished(HOOKS + hooks)
+    assert (program.returncode, program.stdout, program.stderr) == (0, "True\n", "")
