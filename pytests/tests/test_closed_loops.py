@@ -27,6 +27,34 @@ def objects():
     return collections.Counter(type(it).__name__ for it in gc.get_objects())
 
 
+def in_every_way(rust, gates):
+    """What waits for a gate, in each way in which Python awaits Rust. The gates are appended to `gates`."""
+
+    def gate():
+        gates.append(rust.Gate())
+        return gates[-1]
+
+    exported, log = rust.tokio, []
+    awaitables = [
+        gate().wait(),
+        gate().eager(),
+        gate().wait_here(object()),
+        gate().coroutine(),
+        rust.persistent(gate(), log),
+        exported.pass_through(gate()),
+        exported.eager_pass_through(gate()),
+        exported.pass_or_clean_up(gate(), rust.Gate(), log),
+        exported.Counter().add(gate()),
+        exported.Counter().read(gate()),
+    ]
+    futures = [asyncio.ensure_future(it) for it in awaitables]
+    for future in futures:
+        if isinstance(future, asyncio.Task):
+            # Of a task that is not done when nobody has it any more asyncio says so itself.
+            future._log_destroy_pending = False
+    return futures
+
+
 def leave_in_flight(rust, loop):
     """Runs the loop until all that can be under way is under way, and closes it then."""
 
@@ -34,11 +62,12 @@ def leave_in_flight(rust, loop):
         raise ValueError("nobody hears of this")
 
     async def main():
-        gates = [rust.Gate() for _ in range(4)]
-        pending, failed, done, cancelled = (gate.wait() for gate in gates)
-        waiter = asyncio.ensure_future(asyncio.wait([pending, failed]))
+        gates = {"pending": [], "failed": [], "done": [], "cancelled": []}
+        futures = {end: in_every_way(rust, gates[end]) for end in gates}
+        waiter = asyncio.ensure_future(asyncio.wait([*futures["pending"], *futures["failed"]]))
         await rust.turns(1, None)
-        cancelled.cancel()
+        for future in futures["cancelled"]:
+            future.cancel()
         started = rust.into_future(asyncio.sleep(3600))
         awaited = rust.into_future(asyncio.sleep(3600)).wait()
         failing = rust.into_future(fail()).wait()
@@ -47,10 +76,12 @@ def leave_in_flight(rust, loop):
         await rust.turns(1, None)
         waiter.cancel()
         # These come when the loop has made its last turn.
-        gates[1].fail(ValueError("the loop is closed by then"))
-        gates[2].open("a value")
+        for gate in gates["failed"]:
+            gate.fail(ValueError("the loop is closed by then"))
+        for gate in gates["done"]:
+            gate.open("a value")
         unstarted = rust.into_future(asyncio.sleep(3600))
-        return [pending, failed, done, awaited, failing, never, started, unstarted], gates
+        return [futures, awaited, failing, never, started, unstarted], gates
 
     kept, gates = loop.run_until_complete(main())
     loop.close()
@@ -73,14 +104,15 @@ def close_many(rust, new_loop, count):
         kept, gates = leave_in_flight(rust, loop)
         learn_of_the_end(rust, kept)
         if number % 2:
-            # A completion that comes long after the end of the loop.
-            gates[0].open("nobody listens")
+            # Completions that come long after the end of the loop.
+            for gate in gates["pending"]:
+                gate.open("nobody listens")
         del kept, gates, loop
         if number % 10 == 9:
             # Futures that are never done go on in the background, and hold the locals that they were started with.
             assert rust.shutdown(30)
             gc.collect()
-    assert reports <= {"RustFuture exception was never retrieved"}
+    assert reports <= {f"{kind} exception was never retrieved" for kind in ("RustFuture", "Task")}
 
 
 def test_nothing_is_left_of_a_loop_that_closes_with_everything_in_flight(rust, new_loop, pytestconfig):
