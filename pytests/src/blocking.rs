@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3_asyncio::tokio as bridge;
 
@@ -62,6 +63,21 @@ pub(crate) fn block_on_turns(
 pub(crate) fn block_on_python(py: Python<'_>, awaitable: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     let task = bridge::into_future(awaitable)?;
     bridge::block_on(py, recorded(Arc::default(), task))
+}
+
+/// `block_on` a task of the runtime that awaits what a Python function returns, on the loop of this thread.
+#[pyfunction]
+pub(crate) fn block_on_task(py: Python<'_>, function: Py<PyAny>) -> PyResult<Py<PyAny>> {
+    let locals = bridge::get_current_locals(py)?;
+    let task = bridge::scope(locals, async move {
+        let task = Python::attach(|py| bridge::into_future(function.bind(py).call0()?))?;
+        task.await
+    });
+    let future = async {
+        let joined = tokio::spawn(task).await;
+        joined.unwrap_or_else(|error| Err(PyRuntimeError::new_err(error.to_string())))
+    };
+    bridge::block_on(py, recorded(Arc::default(), future))
 }
 
 /// `run` of the same as for `block_on`.

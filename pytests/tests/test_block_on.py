@@ -16,6 +16,22 @@ def test_awaiting_the_loop_that_stands_still_is_an_error_and_the_loop_goes_on(ru
     assert run(main()) == "goes on"
 
 
+def test_what_a_task_awaits_on_the_loop_that_stands_still_comes_when_the_loop_goes_on(run, rust):
+    async def main():
+        for number in range(20):
+            tasks = []
+
+            def start():
+                tasks.append(rust.into_future(asyncio.sleep(0, number)).wait())
+                # Time for the runtime to poll it.
+                rust.block_on_turns(1000, None)
+
+            rust.block_on_call(start)
+            assert await tasks[0] == number
+
+    run(main())
+
+
 def test_many_threads_wait_at_once_while_the_loop_runs(run, rust):
     async def main():
         loop = asyncio.get_running_loop()

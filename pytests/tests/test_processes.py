@@ -41,7 +41,7 @@ def interrupted(source):
     ) as process:
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(signal.SIGINT)
-        out, err = last_words(process)
+        out, err = last_words(process, source)
     return process.returncode, out, err
 
 
@@ -55,13 +55,14 @@ def wake(process):
     process.send_signal(signal.SIGCONT)
 
 
-def last_words(process):
-    """What a program that was sent a signal prints to its end. One that may have gone to sleep on the signal is woken."""
+def last_words(process, source):
+    """What a program that was sent a signal prints to its end. One of asyncio's own, which may sleep on the signal, is woken."""
     try:
-        return process.communicate(timeout=10)
-    except subprocess.TimeoutExpired:
-        wake(process)
-    try:
+        if "asyncio.run(" in source:
+            try:
+                return process.communicate(timeout=10)
+            except subprocess.TimeoutExpired:
+                wake(process)
         return process.communicate(timeout=60)
     finally:
         process.kill()

@@ -4,6 +4,7 @@ import os
 import re
 import select
 import signal
+import statistics
 import subprocess
 import sys
 import textwrap
@@ -56,7 +57,7 @@ def signalled(body, kind, *signals, sent=None):
             if sent is not None:
                 sent.append(time.clock_gettime(time.CLOCK_MONOTONIC))
             process.send_signal(number)
-        out, err = last_words(process)
+        out, err = last_words(process, source)
     return process.returncode, "".join([*before, out]).splitlines(), err
 
 
@@ -100,21 +101,34 @@ def test_a_program_can_catch_the_keyboard_interrupt_and_go_on(kind, wait):
 
 
 def test_ctrl_c_ends_block_on_within_a_tenth_of_a_second(kind):
-    """As measured from the signal. The best of several: a busy machine keeps any one of them."""
-    body = """
-        import time
+    """As measured from the signal. The middle one of many: a busy machine keeps a few of them."""
+    sent = []
+    status, out, err = signalled(
+        """
+        import threading, time
 
-        try:
-            rust.block_on(waiting)
-        except KeyboardInterrupt:
-            print(time.clock_gettime(time.CLOCK_MONOTONIC))
-    """
-    took = []
-    for _ in range(5):
-        status, out, err = signalled(body, kind, signal.SIGINT, sent=(sent := []))
-        assert (status, err) == (0, "")
-        took.append(float(out[0]) - sent[0])
-    assert min(took) < 0.1
+        blocks = threading.Event()
+
+        def tell():
+            for _ in range(15):
+                blocks.wait()
+                blocks.clear()
+                # The main thread has let go of the interpreter: the signal does not find it in Python code.
+                waiting()
+
+        threading.Thread(target=tell).start()
+        for _ in range(15):
+            try:
+                rust.block_on(blocks.set)
+            except KeyboardInterrupt:
+                print(time.clock_gettime(time.CLOCK_MONOTONIC))
+        """,
+        kind,
+        *[signal.SIGINT] * 15,
+        sent=sent,
+    )
+    assert (status, out.pop(), err) == (0, "dropped 15 of 15", "")
+    assert statistics.median(float(ended) - begun for begun, ended in zip(sent, out)) < 0.1
 
 
 RUST_IS_MAIN = """
@@ -152,13 +166,21 @@ def test_ctrl_c_ends_a_rust_coroutine_that_is_the_main_task(kind, main, told):
     assert err.rstrip().endswith("KeyboardInterrupt")
 
 
-def test_ctrl_c_ends_block_on_inside_of_a_running_loop(kind):
-    """As in Jupyter, where the loop runs all the time: the cell is interrupted, the loop goes on."""
+@pytest.mark.parametrize("wait", ["rust.block_on(waiting)", "rust.block_on_task(waits_for_ever)"])
+def test_ctrl_c_ends_block_on_inside_of_a_running_loop(kind, wait):
+    """As in Jupyter, where the loop runs all the time: the cell is interrupted, the loop goes on.
+
+    Nobody can know that a task of the runtime keeps the cell waiting for ever, as that awaits the loop.
+    """
     status, out, err = signalled(
-        """
+        f"""
+        def waits_for_ever():
+            waiting()
+            return asyncio.sleep(0)
+
         async def cell():
             try:
-                rust.block_on(waiting)
+                {wait}
             except KeyboardInterrupt:
                 print("interrupted")
             return await rust.turns(3, "goes on")
