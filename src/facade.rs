@@ -11,15 +11,6 @@ mod attributes;
 #[macro_use]
 mod exporting;
 #[cfg(feature = "attributes")]
-#[allow(missing_docs, reason = "not public API")]
-mod arguments;
-#[cfg(feature = "attributes")]
-#[allow(missing_docs, reason = "not public API")]
-mod export;
-#[cfg(feature = "attributes")]
-#[allow(missing_docs, reason = "not public API")]
-mod outcome;
-#[cfg(feature = "attributes")]
 pub mod private;
 
 /// Stamps the functions of a runtime's module. `$generic` is the parameter that stands for the runtime where that is the

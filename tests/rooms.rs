@@ -13,7 +13,7 @@ use quote::ToTokens;
 const ATTACHES: &[(&str, usize, &str)] = &[
     ("entry/program.rs", 1, "a program's `main`"),
     (
-        "facade/export.rs",
+        "facade/private/export.rs",
         1,
         "attached already: PyO3 extracts an argument there",
     ),

@@ -2,14 +2,18 @@
 
 #![allow(missing_docs, reason = "not public API")]
 
+mod arguments;
+mod export;
+mod outcome;
+
 use std::future::Future;
 use std::process::ExitCode;
 
 use pyo3::prelude::*;
 
-pub use super::arguments::*;
-pub use super::export::*;
-pub use super::outcome::*;
+pub use self::arguments::*;
+pub use self::export::*;
+pub use self::outcome::*;
 
 #[cfg(feature = "testing")]
 pub use crate::testing::{
