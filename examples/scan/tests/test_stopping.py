@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import weakref
 
 import pytest
 from support import SLOW, SLOW_PATTERN, by_iterating, last_of, plant, until
@@ -92,6 +93,24 @@ def test_the_threads_that_search_end(run, tmp_path, way):
         progress_is_gone = last_of(scanning)
         await stop(scanning, way, lambda: scanning.progress.files_found == 3)
         del scanning
+        await progress_is_gone()
+
+    run(main())
+
+
+def test_a_break_is_enough_where_only_the_loop_has_the_scan(run, large):
+    async def main():
+        of_scan = []
+
+        def begin():
+            scanning = scan.scan(large, "needle")
+            of_scan.extend([last_of(scanning), weakref.ref(scanning.progress)])
+            return scanning
+
+        async for _ in begin():
+            progress_is_gone, progress = of_scan
+            await until(lambda: progress().files_found > 4096)
+            break
         await progress_is_gone()
 
     run(main())
