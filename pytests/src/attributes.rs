@@ -360,6 +360,12 @@ macro_rules! exported {
                     self.count
                 }
 
+                /// As `add`, but for where it begins.
+                #[pyo3(eager_start)]
+                async fn add_soon(&mut self, gate: Py<Gate>) -> PyResult<usize> {
+                    self.add(gate).await
+                }
+
                 /// Counts once the gate is open, and calls the function in its last poll.
                 async fn add_and_call(
                     &mut self,

@@ -449,6 +449,30 @@ def test_a_method_that_changes_the_object_has_it_for_itself(exported, rust, run)
     run(main())
 
 
+def test_an_eager_start_that_has_to_wait_has_the_object_until_it_ends(exported, rust, run):
+    async def main():
+        counter, gate = exported.Counter(), rust.Gate()
+
+        async def started(gate):
+            task = asyncio.ensure_future(counter.add_soon(gate))
+            await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match=r"^Counter\.add_now has the object for itself"):
+                counter.add_now()
+            return task
+
+        task = await started(gate)
+        gate.open(None)
+        assert await task == 1
+        assert await counter.add_now() == 2
+        task = await started(rust.Gate())
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await counter.add_now() == 3
+
+    run(main())
+
+
 def test_methods_that_read_the_object_share_it_and_keep_it_from_changing(exported, rust, run):
     async def main():
         counter, gates = exported.Counter(), [rust.Gate() for _ in range(2)]

@@ -138,6 +138,22 @@ def test_it_is_collected_in_a_cycle_with_the_value_that_it_would_have_returned(r
     assert run(main()) is None
 
 
+def test_a_cycle_through_what_the_rust_future_holds_lasts_until_the_coroutine_is_closed(rust):
+    """The collector cannot look into a Rust future, as the documentation of `into_coroutine` says."""
+
+    class Holder:
+        pass
+
+    holder = Holder()
+    holder.coroutine = rust.lazy_turns(1, holder)
+    gone = weakref.ref(holder)
+    del holder
+    gc.collect()
+    gone().coroutine.close()
+    gc.collect()
+    assert gone() is None
+
+
 def test_a_task_that_its_loop_forgot_is_collected_with_it(new_loop, rust, complaints):
     gate = rust.Gate()
 
