@@ -5,7 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3_asyncio::generic::{self, Runtime};
+use pyo3_asyncio::__private::{
+    Arguments, Coroutine, CoroutineOptions, Owning, cancellable_coroutine,
+};
+use pyo3_asyncio::generic::Runtime;
 use smol::Executor;
 
 use crate::bridge;
@@ -30,14 +33,24 @@ pub(crate) fn run_ready(py: Python<'_>) {
     py.detach(|| while EXECUTOR.try_tick() {});
 }
 
-/// A coroutine on that runtime. It awaits what the function returns, and tells `cancel` of what it is cancelled with meanwhile.
+/// A coroutine on that runtime. It awaits what the function returns, and gives `cancel` what it is cancelled with meanwhile, which
+/// says whether there is anything left to cancel. Where there is not, the coroutine is what ends with it.
 #[pyfunction]
+#[pyo3(signature = (function, cancel, *, eager_start))]
 pub(crate) fn around(
     py: Python<'_>,
     function: Py<PyAny>,
     cancel: Py<PyAny>,
-) -> PyResult<Bound<'_, PyAny>> {
-    generic::into_cancellable_coroutine::<OnTheLoop, _, _>(py, |mut handle| {
+    eager_start: bool,
+) -> PyResult<Coroutine<'_, Py<PyAny>>> {
+    // What the attributes expand to: they know the runtimes with a feature only, and are the one way to an eager start that
+    // can be cancelled.
+    let options = CoroutineOptions {
+        names: || ("rust_future", None),
+        eager_start,
+        arguments: Arguments::new(),
+    };
+    cancellable_coroutine::<OnTheLoop, Owning, _, _, _>(py, options, |mut handle| {
         recorded(Arc::default(), async move {
             let task = Python::attach(|py| bridge::into_future(function.bind(py).call0()?))?;
             let mut task = pin!(task);
@@ -45,7 +58,13 @@ pub(crate) fn around(
                 tokio::select! {
                     biased;
                     cancelled = handle.cancelled() => {
-                        Python::attach(|py| cancel.call1(py, (cancelled.value(py),)))?;
+                        let taken = Python::attach(|py| {
+                            cancel.bind(py).call1((cancelled.value(py),))?.extract::<bool>()
+                        })?;
+                        if !taken {
+                            // It is over: an error of its own goes before.
+                            return task.await.and(Err(cancelled));
+                        }
                     }
                     outcome = &mut task => return outcome,
                 }

@@ -1,11 +1,11 @@
-"""CPython's own tests of tasks, with a coroutine of Rust in each task.
+"""CPython's own tests of what takes coroutines, with a coroutine of Rust in each task.
 
-Whatever coroutine a case gives to a task is awaited by a coroutine of Rust, across the bridge and back, and the task runs that. The
-Rust side runs on the loop's thread, between two turns, so that each case takes the same way each time. Where a case lets the
-loop turn once, it turns as often as the way there and back takes.
+Whatever coroutine a case gives to a task is awaited by a coroutine of Rust, across the bridge and back, and the task runs that:
+once one that starts on the runtime, and once one with an eager start. The Rust side runs on the loop's thread, between two turns,
+so that each case takes the same way each time. Where a case lets the loop turn once, it turns as often as the way there and back
+takes. Time passes only when nothing else is left to do.
 
-The cases of `wait_for` and of `timeout`, and those of task groups that sleep for a part of a second, are left out: they rely on
-how fast the machine is.
+`Lib/test/test_coroutines.py` is about what the compiler makes of an `async def`, and its coroutines yield to no event loop.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import importlib
 import inspect
 import select
 import sys
+import time
 import types
 import unittest
 import weakref
@@ -29,10 +30,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine 'rust_future' was neve
 
 LOOKS_INSIDE = "it looks at the coroutine, its frame, or what it waits for, and these are Rust's"
 OTHER_TASK = "its coroutine is awaited by Rust, and so runs in another task than the one of the case"
+TWO_TASKS = "it asks which task was heard of last, and two are: that of the case and the one in which Rust awaits, in either order"
 OWN_CONTEXT = "what Rust awaits has a copy of the context: two threads cannot be inside one"
 LATER = "Rust stands between, so that the task hears some turns later, when the case has gone on"
-SAME_COROUTINE = "it gives one coroutine twice, and each time a coroutine of Rust is made of it"
+ORDER = "of the tasks that start in one turn Rust starts the first one last"
+NO_DEBUG_MODE = "it fails in debug mode by itself"
 MESSAGE = "the message of a cancellation is that of the innermost exception on this Python, which has not been in two tasks"
+NEVER_ENDS = "it never ends: there is nothing left to do, nor to wait for"
+NO_LOOP_RUNS = "it turns the loop by hand, and without a loop that runs Rust cannot await"
 
 OF_TASKS = {
     "test_baseexception_during_cancel": OTHER_TASK,
@@ -49,13 +54,8 @@ OF_TASKS = {
     "test_task_repr": LOOKS_INSIDE,
     "test_task_repr_wait_for": LOOKS_INSIDE,
     "test_task_source_traceback": LOOKS_INSIDE,
-    "test_wait": LATER,
     "test_wait_concurrent_complete": LATER,
-    "test_wait_first_completed": LATER,
-    "test_wait_first_exception_in_wait": LATER,
     "test_wait_really_done": LATER,
-    "test_wait_with_exception": LATER,
-    "test_wait_with_iterator_of_tasks": LATER,
     "test_wait_with_timeout": LATER,
 }
 if sys.version_info < (3, 11):
@@ -65,7 +65,6 @@ if sys.version_info < (3, 11):
         test_cancel_with_message_then_future_exception=MESSAGE,
         test_cancel_with_message_then_future_result=MESSAGE,
         test_cancel_yield=LATER,
-        test_coroutine_non_gen_function_return_future=LATER,
         test_task_repr_partial_corowrapper=LOOKS_INSIDE,
     )
 else:
@@ -73,17 +72,13 @@ else:
         test_context_4=OWN_CONTEXT,
         test_context_5=OWN_CONTEXT,
         test_context_6=OWN_CONTEXT,
-        test_log_destroyed_pending_task=LOOKS_INSIDE,
+        test_log_destroyed_pending_task=NO_LOOP_RUNS,
         test_uncancel_basic=OTHER_TASK,
     )
-if sys.version_info < (3, 10):
-    OF_TASKS["test_wait_with_global_loop"] = LATER
 if sys.version_info >= (3, 12):
     OF_TASKS["test_cancel_gather_1"] = LATER
 if sys.version_info >= (3, 13):
     OF_TASKS["test_uncancel_resets_must_cancel"] = LATER
-# It waits for itself for ever, by way of the other task.
-NEVER_ENDS = "test_task_awaits_on_itself"
 
 OF_EAGER_TASKS = {
     "test_all_tasks_with_blocking": LATER,
@@ -100,21 +95,71 @@ CASES = {
     "test_tasks": {
         "CTask_CFuture_Tests": OF_TASKS,
         "PyTask_PyFuture_Tests": OF_TASKS,
-        "CoroutineGatherTests": {"test_duplicate_coroutines": SAME_COROUTINE} if sys.version_info >= (3, 11) else {},
+        "CoroutineGatherTests": {},
         "RunCoroutineThreadsafeTests": {},
         "SleepTests": {},
     },
+    "test_locks": {
+        "LockTests": {"test_cancel_race": LATER},
+        "EventTests": {"test_wait": LATER},
+        "ConditionTests": {},
+        "SemaphoreTests": {},
+    },
     "test_pep492": {"CoroutineTests": {"test_task_print_stack": LOOKS_INSIDE}},
+    "test_queues": {
+        "QueueBasicTests": {},
+        "QueueGetTests": {},
+        "QueuePutTests": {},
+        "LifoQueueTests": {},
+        "PriorityQueueTests": {},
+        "QueueJoinTests": {},
+    },
+    "test_runners": {"RunTests": {"test_asyncio_run_reports_hanging_tasks_errors": TWO_TASKS}},
+    "test_waitfor": {"AsyncioWaitForTest": {"test_cancel_blocking_wait_for": LATER, "test_cancel_wait_for": LATER}},
 }
-if sys.version_info >= (3, 11):
+# Those that cannot apply with one of the two starts alone.
+ONLY_LAZY = {
+    "LockTests": {"test_acquire": ORDER},
+    "ConditionTests": {"test_notify": ORDER, "test_notify_all": ORDER, "test_wait": ORDER},
+    "SemaphoreTests": {"test_acquire": ORDER, "test_acquire_fifo_order": ORDER},
+}
+ONLY_EAGER = {"LockTests": {"test_cancel_release_race": LATER}}
+if sys.version_info >= (3, 10):
+    ONLY_LAZY["SemaphoreTests"].update(test_acquire_fifo_order_2=ORDER, test_acquire_no_hang=ORDER)
+if sys.version_info < (3, 11):
+    CASES["test_queues"]["QueueGetTests"]["test_get_cancelled"] = LATER
+    if asyncio.coroutines._is_debug_mode():
+        OF_TASKS["test_coroutine_non_gen_function_return_future"] = LATER
+        CASES["test_runners"]["RunTests"]["test_asyncio_run_debug"] = NO_DEBUG_MODE
+else:
+    CASES["test_futures2"] = {"CFutureTests": {}, "PyFutureTests": {}, "FutureReprTests": {}}
+    CASES["test_locks"]["BarrierTests"] = {"test_repr": LATER}
+    CASES["test_queues"]["QueuePutTests"]["test_put_cancelled"] = LATER
+    CASES["test_runners"]["RunnerTests"] = {
+        "test_interrupt_cancelled_task": OTHER_TASK,
+        "test_run_keeps_context": OWN_CONTEXT,
+    }
     CASES["test_taskgroups"] = {"TestTaskGroup": {"test_taskgroup_task_context": OWN_CONTEXT}}
+    CASES["test_timeouts"] = {"TimeoutTests": {}}
+    ONLY_LAZY["QueueGetTests"] = {"test_get_with_waiting_putters": ORDER}
+    ONLY_LAZY["QueuePutTests"] = {"test_put_cancelled_race": ORDER}
+    ONLY_LAZY["BarrierTests"] = {"test_reset_barrier_while_tasks_waiting_and_waiting_again": ORDER}
 if sys.version_info >= (3, 12):
+    for base in ("CFutureTests", "PyFutureTests"):
+        CASES["test_futures2"][base]["test_task_exc_handler_correct_context"] = OWN_CONTEXT
+    CASES["test_waitfor"]["WaitForShieldTests"] = {}
     CASES["test_eager_task_factory"] = {
         "PyEagerTaskFactoryLoopTests": OF_EAGER_TASKS,
         "CEagerTaskFactoryLoopTests": {**OF_EAGER_TASKS, "test_issue122332": LOOKS_INSIDE}
         if sys.version_info >= (3, 13)
         else OF_EAGER_TASKS,
     }
+if sys.version_info >= (3, 13):
+    CASES["test_locks"]["SemaphoreTests"]["test_acquire_fifo_order_4"] = LATER
+
+
+def excluded(module, base, eager_start):
+    return {**CASES[module][base], **(ONLY_EAGER if eager_start else ONLY_LAZY).get(base, {})}
 
 
 class Awaited:
@@ -135,10 +180,11 @@ class Awaited:
         return await self.coroutine
 
     def cancel(self, error):
+        """Whether the coroutine will hear of it."""
         if self.task:
-            self.task.cancel(*error.args)
-        else:
-            self.cancelled = error
+            return self.task.cancel(*error.args)
+        self.cancelled = error
+        return True
 
     def __del__(self):
         self.coroutine.close()
@@ -151,19 +197,19 @@ class Awaited:
                 awaited.coroutine.close()
 
 
-def around(coroutine):
+def around(coroutine, eager_start):
     """A coroutine of Rust that awaits the one of a case."""
     if type(coroutine) is not types.CoroutineType or coroutine.cr_code is Awaited.run.__code__:
         return coroutine
     awaited = Awaited(coroutine)
-    return rust.around(awaited.run, awaited.cancel)
+    return rust.around(awaited.run, awaited.cancel, eager_start=eager_start)
 
 
-def on_rust(function):
+def on_rust(function, eager_start):
     """Has a function of a loop's or a task's take a coroutine of Rust."""
 
     def with_rust(self, coroutine, *args, **kwargs):
-        return function(self, around(coroutine), *args, **kwargs)
+        return function(self, around(coroutine, eager_start), *args, **kwargs)
 
     return with_rust
 
@@ -186,16 +232,75 @@ def run_briefly(loop):
     loop.run_until_complete(task)
 
 
-run_once, close = BaseEventLoop._run_once, cpython_utils.TestLoop.close
+CPythonsLoop = cpython_utils.TestLoop
+run_once, close = BaseEventLoop._run_once, CPythonsLoop.close
+
+
+class Clock:
+    """Time that passes only while neither Python nor Rust has anything to do: no case relies on how fast the machine is."""
+
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+CLOCK = Clock()
 
 
 def run_once_after_rust(loop):
     rust.run_ready()
-    # CPython's loop for tests has no selector.
-    readers = getattr(loop, "readers", {})
-    for fd in select.select(list(readers), [], [], 0)[0]:
-        loop._ready.append(readers[fd])
     run_once(loop)
+
+
+def run_once_in_no_time(loop):
+    rust.run_ready()
+    if not is_busy(loop):
+        CLOCK.now = max(CLOCK.now, next_timer(loop))
+    run_once(loop)
+
+
+def run_test_loop_once(loop):
+    """CPython's loop for tests has no selector, and a time of its own: a case says how much of it passes after each timer."""
+    rust.run_ready()
+    for fd in readable(loop):
+        loop._ready.append(loop.readers[fd])
+    if not loop._ready and loop.is_running():
+        assert next_timer(loop) <= loop.time(), NEVER_ENDS
+    run_once(loop)
+    rust.run_ready()
+    if not is_busy(loop):
+        for when in loop._timers:
+            loop.advance_time(loop._gen.send(when))
+        loop._timers.clear()
+
+
+IN_NO_TIME = [
+    (BaseEventLoop, "_run_once", run_once_in_no_time),
+    (CPythonsLoop, "_run_once", run_test_loop_once),
+    (time, "monotonic", CLOCK.monotonic),
+    (time, "sleep", CLOCK.sleep),
+]
+# What other threads do takes its time.
+IN_REAL_TIME = [(BaseEventLoop, "_run_once", run_once_after_rust)]
+
+
+def is_busy(loop):
+    return loop._ready or readable(loop)
+
+
+def readable(loop):
+    readers = loop.readers if isinstance(loop, CPythonsLoop) else loop._selector.get_map()
+    return select.select(list(readers), [], [], 0)[0]
+
+
+def next_timer(loop):
+    timers = [timer.when() for timer in loop._scheduled if not timer.cancelled()]
+    assert timers, NEVER_ENDS
+    return min(timers)
 
 
 def close_and_forget(loop):
@@ -205,14 +310,16 @@ def close_and_forget(loop):
 
 
 class OnRustCoroutines:
+    clock = IN_NO_TIME
+
     def run(self, result=None):
         with contextlib.ExitStack() as patches:
             patches.callback(rust.run_ready)
             for owner, name, ours in [
-                (BaseEventLoop, "_run_once", run_once_after_rust),
-                (BaseEventLoop, "create_task", on_rust(BaseEventLoop.create_task)),
+                *self.clock,
+                (BaseEventLoop, "create_task", on_rust(BaseEventLoop.create_task, self.eager_start)),
                 (asyncio.tasks, "__sleep0", Turns),
-                (cpython_utils.TestLoop, "close", close_and_forget),
+                (CPythonsLoop, "close", close_and_forget),
                 (cpython_utils, "run_briefly", run_briefly),
             ]:
                 patches.enter_context(mock.patch.object(owner, name, ours))
@@ -222,6 +329,13 @@ class OnRustCoroutines:
                 # A mock in its place may have been told of a task. The case itself lives for longer than what is left is counted.
                 self.__dict__.pop("loop", None)
                 Awaited.close_unstarted()
+
+    def _run_loop(self, loop):
+        """What the cases of `gather` do for as long as there is something to do."""
+        rust.run_ready()
+        while is_busy(loop):
+            run_briefly(loop)
+            rust.run_ready()
 
 
 class OnLoopThatSelects:
@@ -233,45 +347,71 @@ class OnLoopThatSelects:
         self.set_event_loop(self.loop)
 
 
+class OnRunnersLoopThatSelects:
+    def new_loop(self):
+        loop = asyncio.SelectorEventLoop()
+        loop.shutdown_ag_run = False
+        shutdown_asyncgens = loop.shutdown_asyncgens
+
+        async def shutdown():
+            loop.shutdown_ag_run = True
+            await shutdown_asyncgens()
+
+        loop.shutdown_asyncgens = shutdown
+        return loop
+
+
+LOOPS_THAT_SELECT = {"test_pep492": OnLoopThatSelects, "test_runners": OnRunnersLoopThatSelects}
+
+
 def cpython(module, base):
     return getattr(importlib.import_module(f"test.test_asyncio.{module}"), base)
 
 
-def relies_on_speed(case):
-    return inspect.isfunction(case) and "sleep(0." in inspect.getsource(case)
-
-
-def suite(module, base, without=()):
+def suite(module, base, eager_start, without=()):
     """CPython's cases of one class."""
     cases = cpython(module, base)
-    members = dict.fromkeys(without)
-    if module == "test_taskgroups":
-        members.update((name, None) for name, case in vars(cases).items() if relies_on_speed(case))
-    if isinstance(getattr(cases, "Task", None), type):
-        members["Task"] = type("Task", (cases.Task,), {"__init__": on_rust(cases.Task.__init__)})
-    loop = (OnLoopThatSelects,) if module == "test_pep492" else ()
-    return type(f"Test{base}", (OnRustCoroutines, *loop, cases), members)
+    members = dict.fromkeys(without, None)
+    members["eager_start"] = eager_start
+    if module == "test_runners" or base == "RunCoroutineThreadsafeTests":
+        members["clock"] = IN_REAL_TIME
+    for name in ("Task", "cls"):
+        task = getattr(cases, name, None)
+        if isinstance(task, type):
+            members[name] = type(name, (task,), {"__init__": on_rust(task.__init__, eager_start)})
+    loop = [LOOPS_THAT_SELECT[module]] if module in LOOPS_THAT_SELECT else []
+    return type(suite_name(base, eager_start), (OnRustCoroutines, *loop, cases), members)
 
 
-CLASSES = [(module, base) for module, bases in CASES.items() for base in bases]
+def suite_name(base, eager_start):
+    return f"Test{'Eager' if eager_start else ''}{base}"
 
-globals().update((f"Test{base}", suite(module, base, without=CASES[module][base])) for module, base in CLASSES)
+
+CLASSES = [(module, base, eager) for module, bases in CASES.items() for base in bases for eager in (False, True)]
+
+globals().update((suite_name(*it[1:]), suite(*it, without=excluded(*it))) for it in CLASSES)
 
 
-@pytest.mark.parametrize("module, base", CLASSES)
-def test_no_excluded_name_is_stale(module, base):
-    assert set(CASES[module][base]) <= set(unittest.defaultTestLoader.getTestCaseNames(cpython(module, base)))
+@pytest.mark.parametrize("module, base, eager_start", CLASSES)
+def test_no_excluded_name_is_stale(module, base, eager_start):
+    names = unittest.defaultTestLoader.getTestCaseNames(cpython(module, base))
+    assert set(excluded(module, base, eager_start)) <= set(names)
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("module, base", CLASSES)
-def test_an_excluded_case_really_cannot_apply(module, base, monkeypatch):
+@pytest.mark.parametrize("module, base, eager_start", CLASSES)
+def test_an_excluded_case_really_cannot_apply(module, base, eager_start, monkeypatch):
     # What a failed case leaves behind it complains of at its end.
     monkeypatch.setattr(asyncio.log.logger, "disabled", True)
-    for name, reason in CASES[module][base].items():
-        # What comes later comes in time now and then.
-        if name == NEVER_ENDS or reason is LATER:
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    for name, reason in excluded(module, base, eager_start).items():
+        # One of the two orders is the one that it wants.
+        if reason is TWO_TASKS:
             continue
-        case, result = suite(module, base)(name), unittest.TestResult()
-        case.run(result)
-        assert not result.wasSuccessful(), f"{name} passes: there is no reason to exclude it"
+        case, result = suite(module, base, eager_start)(name), unittest.TestResult()
+        passes = False
+        # What never ends does not get to the end of its case either, and an interrupt is not the case's to catch.
+        with contextlib.suppress(AssertionError, KeyboardInterrupt):
+            case.run(result)
+            passes = result.wasSuccessful()
+        assert not passes, f"{name} passes: there is no reason to exclude it"
