@@ -42,7 +42,7 @@ THREADS_AT_ONCE = 8
 # Some distributions package the test suite of Python on its own. test_cpython.py says so.
 HAS_CPYTHONS_TESTS = all(map(importlib.util.find_spec, ["test", "test.test_asyncio"]))
 
-# The tests that also run with a collection of garbage before each of the loop's callbacks: those of one coroutine at a time.
+# The tests that also run with a collection of garbage between any two steps: those of one coroutine at a time.
 COLLECTED = {
     "test_anyio",
     "test_attributes",
@@ -144,46 +144,48 @@ def new_loop(request, complaints):
 
 def pytest_generate_tests(metafunc):
     brief = metafunc.config.getoption("brief")
-    if "between_callbacks" in metafunc.fixturenames and metafunc.module.__name__ in COLLECTED:
-        done = {"": None} if brief else {"": None, "collected": gc.collect}
-        metafunc.parametrize("between_callbacks", done.values(), ids=done.keys(), indirect=True)
+    if "collected" in metafunc.fixturenames and metafunc.module.__name__ in COLLECTED:
+        collected = {"": False} if brief else {"": False, "collected": True}
+        metafunc.parametrize("collected", collected.values(), ids=collected.keys(), indirect=True)
     if "collect_between" in metafunc.fixturenames:
         between = {"": False} if brief else {"": False, "collecting": True}
         metafunc.parametrize("collect_between", between.values(), ids=between.keys())
 
 
 @pytest.fixture
-def between_callbacks(request):
-    """What is done before each of the loop's callbacks, if anything."""
-    return getattr(request, "param", None)
+def collected(request):
+    """Whether garbage is collected between any two steps."""
+    return getattr(request, "param", False)
 
 
-def before_each_callback(loop, do):
-    """Has the loop do something before whatever it is given to call."""
+def collect_before_each_call(loop):
+    """Collects garbage before whatever this thread calls. A step of a coroutine is a call too, to who profiles.
+
+    So it is collected also between the steps that one turn of our drain makes, and between those that a test makes itself.
+    """
+    # uvloop calls from C, where nobody profiles: what it is given has to call something in Python.
     for name, position in [("add_reader", 1), ("call_soon", 0), ("call_soon_threadsafe", 0)]:
 
         def schedule(*args, original=getattr(loop, name), position=position, **kwargs):
             callback = args[position]
-
-            def call(*args):
-                do()
-                return callback(*args)
-
-            return original(*args[:position], call, *args[position + 1 :], **kwargs)
+            return original(*args[:position], lambda *args: callback(*args), *args[position + 1 :], **kwargs)
 
         setattr(loop, name, schedule)
 
+    sys.setprofile(lambda frame, event, argument: event in ("call", "c_call") and gc.collect())
+
 
 @pytest.fixture
-def loop(new_loop, between_callbacks):
+def loop(new_loop, collected):
     """An event loop, ended as `asyncio.run` ends its own. If it hangs, that is the failure of its test and of no other."""
     loop = new_loop()
     # In debug mode the loop logs what takes long, pytest keeps the log, and a busy machine makes a leak of it.
     loop.slow_callback_duration = float("inf")
-    if between_callbacks:
-        before_each_callback(loop, between_callbacks)
+    if collected:
+        collect_before_each_call(loop)
     alarm = loop.call_later(LOOP_HANGS_AFTER, sys.exit, "the loop has been waiting for too long")
     yield loop
+    sys.setprofile(None)
     alarm.cancel()
     end(loop)
 
