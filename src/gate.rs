@@ -78,13 +78,6 @@ local! {
 #[must_use = "the step ends when this is dropped"]
 pub(crate) struct Step(PhantomData<*const ()>);
 
-impl Step {
-    /// Whether nothing else of ours is under way in this thread.
-    pub(crate) fn is_outermost(&self) -> bool {
-        PLACE.get().depth == 1
-    }
-}
-
 impl Drop for Step {
     fn drop(&mut self) {
         let mut place = PLACE.get();

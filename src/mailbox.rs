@@ -24,7 +24,6 @@ pub(crate) mod doorbell;
 mod drain;
 pub(crate) mod queue;
 mod registry;
-pub(crate) mod spin;
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -46,7 +45,6 @@ use burst::{Burst, Start};
 use doorbell::Doorbell;
 use queue::{Queue, Remains};
 use registry::{Registered, Registry};
-use spin::Spinner;
 
 /// How long the last loops of a process, together, wait for the helper, as they close.
 const HELPER_PATIENCE: Duration = Duration::from_millis(200);
@@ -69,11 +67,6 @@ pub(crate) struct Mailbox(Arc<Inner>);
 struct Inner {
     queue: Queue<Job, Doorbell>,
     starts: Burst<Start>,
-    to_python: Spinner,
-    to_rust: Spinner,
-    owes_rust: AtomicBool,
-    /// A job of this turn of the drain has left the loop something to do.
-    loop_is_busy: AtomicBool,
     /// The thread that drained it last, which is the one that runs the loop.
     drained_by: AtomicUsize,
     anchors: Anchors<Arc<dyn Anchored>>,
@@ -149,45 +142,10 @@ impl Mailbox {
 
     /// Posts a job. Callable from any thread, attached or not. Gives the job back if the loop is closed.
     pub(crate) fn post(&self, job: Job) -> Result<(), Job> {
-        self.post_attached(job)?;
-        self.to_python().arrive();
-        Ok(())
-    }
-
-    /// The same for a thread that is attached, and calls `to_python().arrive()` when it is detached: a loop that is awake would
-    /// have to wait for the interpreter until then.
-    pub(crate) fn post_attached(&self, job: Job) -> Result<(), Job> {
         if self.is_inherited() {
             return Err(job);
         }
         self.0.queue.push(job)
-    }
-
-    /// What is posted to the loop.
-    pub(crate) fn to_python(&self) -> &Spinner {
-        &self.0.to_python
-    }
-
-    /// What the loop's thread starts on a runtime, and what it has awaited for Rust.
-    pub(crate) fn to_rust(&self) -> &Spinner {
-        &self.0.to_rust
-    }
-
-    /// An outcome is there for Rust. A worker that is awake would come for the interpreter at once: it is told when the turn
-    /// of the drain lets go of that, or by `tell_rust`.
-    pub(crate) fn owe_rust(&self) {
-        self.0.owes_rust.store(true, Ordering::Relaxed);
-    }
-
-    /// A job leaves the loop something to do: it is not to be kept waiting for the next job.
-    pub(crate) fn keep_loop_busy(&self) {
-        self.0.loop_is_busy.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn tell_rust(&self) {
-        if self.0.owes_rust.swap(false, Ordering::Relaxed) {
-            self.to_rust().arrive();
-        }
     }
 
     /// What this loop's thread starts on a runtime.
@@ -241,10 +199,6 @@ impl Mailbox {
         Ok(Self(Arc::new(Inner {
             queue: Queue::new(Doorbell::NotYet),
             starts: Burst::new(),
-            to_python: Spinner::default(),
-            to_rust: Spinner::default(),
-            owes_rust: AtomicBool::new(false),
-            loop_is_busy: AtomicBool::new(false),
             drained_by: AtomicUsize::new(0),
             anchors: Anchors::new(),
             address: event_loop.as_ptr() as usize,

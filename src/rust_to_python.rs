@@ -7,7 +7,6 @@
 //! | [`future`] | the loop's | the Python object, a thin handle on the shared state |
 
 mod awaiting;
-mod awake;
 mod callbacks;
 mod cancel;
 mod coroutine;

@@ -14,8 +14,7 @@
 //!    nothing is kept that nobody will take.
 //! 4. A leader does nothing else before its lead has ended, and leads for a bounded number of polls. What a user's future does
 //!    cannot hold up the burst, nor a burst without end the leader's own future.
-//! 5. A worker that stays awake (`lead`) leads too: it has no future of its own to come to, and takes once.
-//! 6. Only the thread that drains the loop's mailbox joins. A worker of the runtime would put a leader where no other worker
+//! 5. Only the thread that drains the loop's mailbox joins. A worker of the runtime would put a leader where no other worker
 //!    finds it, behind what it does itself.
 
 use std::any::TypeId;
@@ -90,20 +89,6 @@ impl<S> Burst<S> {
         }
     }
 
-    /// Makes a thread that stays awake the leader, if there is none. It calls `take`, once.
-    #[must_use = "who leads has to call `take`"]
-    pub(crate) fn lead(&self) -> bool {
-        let mut lead = lock(&self.0);
-        let is_free = lead.is_none();
-        if is_free {
-            *lead = Some(Lead {
-                runtime: None,
-                followers: Vec::new(),
-            });
-        }
-        is_free
-    }
-
     /// What the leader has to start. If that is nothing, or if `last` says so, its lead has ended.
     pub(crate) fn take(&self, last: bool) -> Vec<S> {
         let mut lead = lock(&self.0);
@@ -126,33 +111,6 @@ mod loom_models {
     use crate::primitive::{AtomicUsize, Ordering::SeqCst};
 
     use super::*;
-
-    #[test]
-    fn loom_a_task_that_follows_a_worker_awake_is_started_once() {
-        model(|| {
-            let burst = Arc::new(Burst::new());
-            let started = Arc::new(AtomicUsize::new(0));
-            let worker = {
-                let (burst, started) = (Arc::clone(&burst), Arc::clone(&started));
-                thread::spawn(move || {
-                    if burst.lead() {
-                        started.fetch_add(burst.take(true).len(), SeqCst);
-                    }
-                })
-            };
-            match burst.join(TypeId::of::<()>(), (), |()| ()) {
-                Joined::Follows => {}
-                Joined::Leads(()) => {
-                    started.fetch_add(1 + burst.take(true).len(), SeqCst);
-                }
-                Joined::Late(()) | Joined::Alone(()) => {
-                    started.fetch_add(1, SeqCst);
-                }
-            }
-            worker.join().unwrap();
-            assert_eq!(started.load(SeqCst), 1);
-        });
-    }
 
     #[test]
     fn loom_every_task_of_a_burst_is_started_once() {

@@ -3,21 +3,17 @@
 //! The protocol is told in [`mailbox`](super).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::doorbell::{self, Call, Doorbell};
-use super::{Job, Mailbox, spin, this_thread};
+use super::{Mailbox, this_thread};
 use crate::gate::{self, Who};
 use crate::{asyncio, metrics, process};
 
 /// The most jobs that one turn of the drain runs before the loop's other work gets its turn.
 const BATCH: usize = 128;
-
-/// Who gets the interpreter back after so long has met another thread that wants it.
-const CONTENDED: Duration = Duration::from_micros(500);
 
 /// Hangs the drain into the loop: at once on the loop's own thread, through `call_soon_threadsafe` from another.
 pub(super) fn install(mailbox: &Mailbox, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -113,13 +109,11 @@ impl Drain {
             gate::when_open_to(Who::Turn, move || mailbox.0.queue.ring_again());
             return Ok(());
         };
-        self.mailbox.0.loop_is_busy.store(false, Ordering::Relaxed);
         let thread = this_thread();
         self.mailbox.0.drained_by.store(thread, Ordering::Relaxed);
         let mut turn = Turn {
             mailbox: &self.mailbox,
             jobs: 0,
-            awake_since: None,
         };
         if let Some(rung) = queue.answer() {
             metrics::woken(rung);
@@ -133,9 +127,10 @@ impl Drain {
             if self.mailbox.is_inherited() {
                 break;
             }
-            let Some(job) = turn.next(py) else {
+            let Some(job) = queue.pop() else {
                 break;
             };
+            turn.jobs += 1;
             job(py)?;
         }
         Ok(())
@@ -161,61 +156,11 @@ impl Drain {
 struct Turn<'a> {
     mailbox: &'a Mailbox,
     jobs: usize,
-    /// When it first had nothing to do, and stayed awake.
-    awake_since: Option<Instant>,
-}
-
-impl Turn<'_> {
-    /// The next job. Where an answer is about to come, it is waited for awake (see [`spin`]).
-    fn next(&mut self, py: Python<'_>) -> Option<Job> {
-        let queue = &self.mailbox.0.queue;
-        let job = match queue.take() {
-            Some(job) => Some(job),
-            None if self.is_over() => None,
-            None => match self.stay_awake(py) {
-                Some(job) => Some(job),
-                None => queue.pop(),
-            },
-        };
-        self.jobs += usize::from(job.is_some());
-        job
-    }
-
-    /// Whether it has been awake for so long that the loop's other work has its turn: with the bell audible, so that the loop
-    /// comes back.
-    fn is_over(&self) -> bool {
-        self.awake_since
-            .is_some_and(|since| since.elapsed() > spin::AT_A_TIME)
-    }
-
-    fn stay_awake(&mut self, py: Python<'_>) -> Option<Job> {
-        if self.mailbox.0.loop_is_busy.load(Ordering::Relaxed) || !metrics::few_in_flight() {
-            return None;
-        }
-        let spinner = self.mailbox.to_python();
-        let watch = spinner.watch()?;
-        // What came before that is no arrival.
-        let queue = &self.mailbox.0.queue;
-        if let Some(job) = queue.take() {
-            return Some(job);
-        }
-        let start = Instant::now();
-        self.awake_since.get_or_insert(start);
-        py.detach(|| {
-            self.mailbox.tell_rust();
-            spinner.spin(watch)
-        });
-        if start.elapsed() > CONTENDED {
-            spinner.give_up();
-        }
-        queue.take()
-    }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         metrics::turn(self.jobs);
-        self.mailbox.tell_rust();
         self.mailbox.0.queue.pause();
     }
 }

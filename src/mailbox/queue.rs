@@ -8,7 +8,6 @@
 //!    `close` has taken it away (its descriptor may by then belong to somebody else).
 //! 3. `pop` takes the first job. Only when it finds none does it unset `rung` and silence the bell, under the same lock.
 //!    Hence *a queue that holds jobs has been rung for*, and jobs that are pushed while a drain is under way cost no ring.
-//!    `take` leaves both as they are, for a drain that goes on to wait for jobs: they cost no ring then either.
 //! 4. A drain ends with `pause`. If it stopped before `pop` gave `None`, because its turn was over or a job raised, the bell
 //!    is reminded: one that stays audible until it is silenced has nothing to do then, one that is heard once rings again.
 //! 5. `close` takes jobs and bell out. From then on `push` gives the job back and `pop` gives `None`.
@@ -87,11 +86,6 @@ impl<J, B: Bell> Queue<J, B> {
     /// A drain begins. When it was called for, if it is the first to come since.
     pub(crate) fn answer(&self) -> Option<Instant> {
         lock(&self.0).rung_at.take()
-    }
-
-    /// The next job. `None` means that the queue is empty or closed; it may still count as rung for.
-    pub(crate) fn take(&self) -> Option<J> {
-        lock(&self.0).jobs.pop_front()
     }
 
     /// The next job. `None` means that the queue is empty or closed, and that the next push will ring.
@@ -256,49 +250,6 @@ mod loom_models {
             producer.join().unwrap();
             listen(&mut seen);
             assert_eq!(seen, [1, 2, 3]);
-        });
-    }
-
-    #[test]
-    fn loom_a_drain_that_waits_awake_and_gives_up_loses_nothing() {
-        model(|| {
-            let bell = Arc::new(Audible::default());
-            let queue = Arc::new(Queue::new(Arc::clone(&bell)));
-            queue.push(1).expect("nobody closes the queue");
-            let producer = {
-                let queue = Arc::clone(&queue);
-                thread::spawn(move || queue.push(2).expect("nobody closes the queue"))
-            };
-            let mut seen = Vec::from_iter(queue.take());
-            // Awake, and then either asleep or with its turn over.
-            match queue.take() {
-                Some(job) => seen.push(job),
-                None => seen.extend(queue.pop()),
-            }
-            queue.pause();
-            producer.join().unwrap();
-            while bell.0.load(Relaxed) == 1 {
-                drain(&queue, 1, &mut seen);
-            }
-            assert_eq!(seen, [1, 2]);
-        });
-    }
-
-    #[test]
-    fn loom_a_job_for_a_drain_that_waits_awake_costs_no_ring() {
-        model(|| {
-            let bell = Arc::new(OneShot::default());
-            let queue = Arc::new(Queue::new(Arc::clone(&bell)));
-            let push = |job| queue.push(job).expect("nobody closes the queue");
-            push(1);
-            assert_eq!(queue.take(), Some(1));
-            assert_eq!(queue.take(), None);
-            push(2);
-            assert_eq!(bell.0.load(Relaxed), 1, "the drain is awake");
-            assert_eq!(queue.take(), Some(2));
-            assert_eq!(queue.pop(), None);
-            push(3);
-            assert_eq!(bell.0.load(Relaxed), 2, "the drain is asleep");
         });
     }
 

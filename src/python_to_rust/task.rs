@@ -45,8 +45,6 @@ use crate::{asyncio, process};
 #[must_use = "dropping a PyTask cancels the Python task; detach it to let it run on"]
 pub struct PyTask {
     crossing: Arc<Crossing>,
-    /// The loop, if it is awake, was told. It is at the first poll, as the thread that made this is attached.
-    is_announced: bool,
 }
 
 type Outcome = PyResult<Py<PyAny>>;
@@ -113,12 +111,9 @@ pub fn into_future_with_locals(
         posted.arrive();
         start.run(py)
     };
-    let refused = mailbox.post_attached(Box::new(job)).err();
+    let refused = mailbox.post(Box::new(job)).err();
     drop(refused);
-    Ok(PyTask {
-        crossing,
-        is_announced: false,
-    })
+    Ok(PyTask { crossing })
 }
 
 /// Like [`into_future_with_locals`], on `event_loop` and in this thread's current context.
@@ -151,10 +146,7 @@ impl PyTask {
 impl Future for PyTask {
     type Output = PyResult<Py<PyAny>>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if !std::mem::replace(&mut self.is_announced, true) {
-            self.crossing.mailbox.to_python().arrive();
-        }
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.crossing.mailbox.is_inherited() {
             return Poll::Ready(Err(LoopClosed::new_err(
                 "the Python awaitable runs in the parent of this process, which has forked since: it never ends here",
@@ -205,9 +197,7 @@ impl Crossing {
         if let Some(anchor) = anchor {
             self.mailbox.release(anchor);
         }
-        let refused = self.handoff.finish(outcome);
-        self.mailbox.owe_rust();
-        refused
+        self.handoff.finish(outcome)
     }
 
     /// Cancels the running task, on its loop.
@@ -223,7 +213,6 @@ impl Crossing {
     }
 
     fn cancel_task(&self, task: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.mailbox.keep_loop_busy();
         asyncio::cancel_for_drop(task, self.made, self.dropped.get())
     }
 
@@ -345,7 +334,6 @@ impl Start {
             return Ok(());
         }
         let crossing = &self.crossing;
-        crossing.mailbox.keep_loop_busy();
         let anchored = Arc::clone(crossing) as Arc<dyn Anchored>;
         *lock_std(&crossing.anchor) = crossing.mailbox.anchor(anchored);
         asyncio::add_done_callback(task, Bound::new(task.py(), completion)?.as_any())?;
@@ -379,7 +367,6 @@ struct Completion(Arc<Crossing>);
 impl Completion {
     fn __call__(&self, task: &Bound<'_, PyAny>) {
         self.bring(task);
-        self.0.mailbox.tell_rust();
     }
 }
 

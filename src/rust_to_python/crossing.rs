@@ -14,7 +14,6 @@ use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use super::awake::StayAwake;
 use super::cancel::CancelSlot;
 use super::future::RustFuture;
 use super::leader::Leader;
@@ -71,7 +70,7 @@ where
     if mailbox.is_drained_here() {
         let starts = mailbox.starts();
         match starts.join(TypeId::of::<R>(), crossing, R::spawn_later) {
-            Joined::Follows => mailbox.to_rust().arrive(),
+            Joined::Follows => {}
             Joined::Late(start) => start(),
             Joined::Alone(crossing) => R::spawn(crossing),
             Joined::Leads(crossing) => R::spawn(Leader::new(mailbox.clone(), crossing)),
@@ -211,7 +210,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        let Some(step) = gate::step() else {
+        let Some(_step) = gate::step() else {
             let waker = cx.waker().clone();
             gate::when_open_to(Who::Step, || quietly(|| waker.wake()));
             return Poll::Pending;
@@ -219,23 +218,16 @@ where
         let Some(shared) = this.shared.as_ref() else {
             return Poll::Ready(());
         };
-        let mut awake = StayAwake::after(&step, &shared.mailbox);
         let entered = this.span.enter();
-        let output = loop {
-            let polled = catch(|| {
-                let allowed = shared.link.poll_allowed(cx.waker());
-                allowed.then(|| this.future.as_mut().poll(cx))
-            });
-            match polled {
-                Ok(Some(Poll::Pending)) => {
-                    if !awake.as_mut().is_some_and(StayAwake::is_answered) {
-                        return Poll::Pending;
-                    }
-                }
-                Ok(Some(Poll::Ready(output))) => break Some(output.map_err(Failure::Error)),
-                Ok(None) => break None,
-                Err(panic) => break Some(Err(Failure::Panic(panic))),
-            }
+        let polled = catch(|| {
+            let allowed = shared.link.poll_allowed(cx.waker());
+            allowed.then(|| this.future.as_mut().poll(cx))
+        });
+        let output = match polled {
+            Ok(Some(Poll::Pending)) => return Poll::Pending,
+            Ok(Some(Poll::Ready(output))) => Some(output.map_err(Failure::Error)),
+            Ok(None) => None,
+            Err(panic) => Some(Err(Failure::Panic(panic))),
         };
         let output = output.map(Quiet::new);
         // Whoever sees the outcome sees a world in which the future is gone, with all that it held.
@@ -249,9 +241,6 @@ where
             post(shared, output, locals, this.span.post());
         }
         drop(entered);
-        if let Some(mut awake) = awake {
-            awake.is_answered();
-        }
         Poll::Ready(())
     }
 }

@@ -230,7 +230,6 @@ impl Shared {
         };
         // A KeyboardInterrupt in one task is not the end of the next.
         for callback in callbacks {
-            self.mailbox.keep_loop_busy();
             callback.call_soon(event_loop, future)?;
         }
         interrupted
