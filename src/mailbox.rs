@@ -19,14 +19,13 @@
 
 mod anchors;
 mod blocked;
-pub(crate) mod burst;
 pub(crate) mod doorbell;
 mod drain;
 pub(crate) mod queue;
 mod registry;
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -41,7 +40,6 @@ use crate::{asyncio, gate, metrics, process};
 pub(crate) use anchors::Anchor;
 use anchors::Anchors;
 pub(crate) use blocked::Blocked;
-use burst::{Burst, Start};
 use doorbell::Doorbell;
 use queue::{Queue, Remains};
 use registry::{Registered, Registry};
@@ -66,9 +64,6 @@ pub(crate) struct Mailbox(Arc<Inner>);
 
 struct Inner {
     queue: Queue<Job, Doorbell>,
-    starts: Burst<Start>,
-    /// The thread that drained it last, which is the one that runs the loop.
-    drained_by: AtomicUsize,
     anchors: Anchors<Arc<dyn Anchored>>,
     address: usize,
     /// The process that it belongs to.
@@ -84,13 +79,6 @@ static REGISTRY: LazyLock<Registry<Mailbox>> = LazyLock::new(Registry::new);
 thread_local! {
     /// The mailbox that this thread asked for last: nearly always the one that it asks for next.
     static LAST: RefCell<Option<Mailbox>> = const { RefCell::new(None) };
-}
-
-/// A number of this thread, which no other one ever has. None is zero.
-fn this_thread() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(1);
-    thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
-    NUMBER.with(|number| *number)
 }
 
 impl Registered for Mailbox {
@@ -148,20 +136,9 @@ impl Mailbox {
         self.0.queue.push(job)
     }
 
-    /// What this loop's thread starts on a runtime.
-    pub(crate) fn starts(&self) -> &Burst<Start> {
-        &self.0.starts
-    }
-
     /// Whether the loop is in debug mode. A change is seen from the next turn of the drain on.
     pub(crate) fn is_debug(&self) -> bool {
         self.0.debug.load(Ordering::Relaxed)
-    }
-
-    /// Whether this thread runs the loop, as far as the last turn of the drain tells: that costs nothing, while Python's own
-    /// answer costs a system call before Python 3.12.
-    pub(crate) fn is_drained_here(&self) -> bool {
-        self.0.drained_by.load(Ordering::Relaxed) == this_thread()
     }
 
     /// Anchors an object until it is released or the loop closes. `None` if the loop is closed: the object will not be told.
@@ -198,8 +175,6 @@ impl Mailbox {
     fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         Ok(Self(Arc::new(Inner {
             queue: Queue::new(Doorbell::NotYet),
-            starts: Burst::new(),
-            drained_by: AtomicUsize::new(0),
             anchors: Anchors::new(),
             address: event_loop.as_ptr() as usize,
             generation: gate::generation_of_process(),

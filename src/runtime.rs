@@ -22,17 +22,6 @@ pub trait Runtime: 'static {
     where
         F: Future<Output = ()> + Send + 'static;
 
-    /// Makes a start of the future for later, from a thread of the runtime: a burst of futures wakes the runtime once.
-    ///
-    /// A runtime that can be shut down, and started anew, starts it where it would have been started now, as it must not come
-    /// back for a future of its last life; override it then. Others just spawn, as this does.
-    fn spawn_later<F>(future: F) -> Box<dyn FnOnce() + Send>
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        Box::new(|| Self::spawn(future))
-    }
-
     /// Starts a future on the executor that this thread itself drives, if it is inside of one; gives it back otherwise.
     ///
     /// A runtime without such executors gives every future back, as this does unless it is overridden.

@@ -12,7 +12,6 @@ mod cancel;
 mod coroutine;
 mod crossing;
 mod future;
-mod leader;
 mod lent;
 mod link;
 mod local;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
+use super::Mailbox;
 use super::doorbell::{self, Call, Doorbell};
-use super::{Mailbox, this_thread};
 use crate::gate::{self, Who};
 use crate::{asyncio, metrics, process};
 
@@ -109,8 +109,6 @@ impl Drain {
             gate::when_open_to(Who::Turn, move || mailbox.0.queue.ring_again());
             return Ok(());
         };
-        let thread = this_thread();
-        self.mailbox.0.drained_by.store(thread, Ordering::Relaxed);
         let mut turn = Turn {
             mailbox: &self.mailbox,
             jobs: 0,

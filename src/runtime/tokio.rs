@@ -28,14 +28,6 @@ impl super::Runtime for Tokio {
         handle().spawn(future);
     }
 
-    fn spawn_later<F>(future: F) -> Box<dyn FnOnce() + Send>
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let handle = handle();
-        Box::new(move || drop(handle.spawn(future)))
-    }
-
     fn spawn_local<F>(future: F) -> Result<(), F>
     where
         F: Future<Output = ()> + 'static,

@@ -3,7 +3,6 @@
 //! The way of a result: `poll` → the user's future is dropped → a job is posted to the mailbox → the loop's thread
 //! converts the result and settles the Python future. A worker never attaches to the interpreter here.
 
-use std::any::TypeId;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,14 +15,12 @@ use pyo3::prelude::*;
 
 use super::cancel::CancelSlot;
 use super::future::RustFuture;
-use super::leader::Leader;
 use super::local::spawn_on_loop;
 use super::shared::Shared;
 use crate::error::{Panic, Quiet, RuntimeStopped, catch, quietly, rust_panic, watch_panics};
 use crate::gate::{self, Who};
 use crate::locals::{Scope, TaskLocals, scope};
 use crate::mailbox::Mailbox;
-use crate::mailbox::burst::Joined;
 use crate::metrics::RustToPython;
 use crate::runtime::Runtime;
 use crate::trace;
@@ -50,8 +47,6 @@ where
 }
 
 /// Starts `future` on the runtime. Cancelling the Python future hands the cancellation to `cancel`, if there is one.
-///
-/// On the thread that runs the event loop, a burst of these wakes the runtime once.
 pub(super) fn spawn<R, F, T>(
     py: Python<'_>,
     locals: TaskLocals,
@@ -66,18 +61,7 @@ where
     let _turn = process::turn(py);
     let (crossing, python) = Crossing::new(py, locals, future, cancel)?;
     let spawning = Spawning(&python.get().shared);
-    let mailbox = &spawning.0.mailbox;
-    if mailbox.is_drained_here() {
-        let starts = mailbox.starts();
-        match starts.join(TypeId::of::<R>(), crossing, R::spawn_later) {
-            Joined::Follows => {}
-            Joined::Late(start) => start(),
-            Joined::Alone(crossing) => R::spawn(crossing),
-            Joined::Leads(crossing) => R::spawn(Leader::new(mailbox.clone(), crossing)),
-        }
-    } else {
-        R::spawn(crossing);
-    }
+    R::spawn(crossing);
     std::mem::forget(spawning);
     Ok(python)
 }
