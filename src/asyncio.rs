@@ -1,9 +1,7 @@
 //! Every name of Python's that the crate uses, as typed functions. Nothing else interns a name or imports a module.
 
 mod awaitable;
-mod cancelling;
 mod event_loop;
-mod first_step;
 mod lookup;
 #[cfg(feature = "attributes")]
 mod program;
@@ -11,7 +9,6 @@ mod signals;
 mod threads;
 
 pub(crate) use awaitable::*;
-pub(crate) use cancelling::*;
 pub use event_loop::get_running_loop;
 pub(crate) use event_loop::*;
 #[cfg(feature = "attributes")]

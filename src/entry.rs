@@ -4,19 +4,17 @@ mod blocking;
 mod interrupt;
 #[cfg(feature = "attributes")]
 mod program;
-mod watched;
 
 use std::future::Future;
+use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 
 use self::interrupt::Interrupts;
-use self::watched::Watched;
-use crate::asyncio::{self, LastMoment, Moment};
+use crate::asyncio;
 use crate::locals::TaskLocals;
 use crate::primitive::lock_std;
 use crate::runtime::Runtime;
@@ -37,11 +35,9 @@ where
 {
     refuse_running_loop(py, "run")?;
     let event_loop = asyncio::new_event_loop(py, module)?;
-    let ended = Arc::new(LastMoment::now());
-    let future = Watched::new(future, Arc::clone(&ended));
     let result = asyncio::set_event_loop(py, Some(&event_loop))
-        .and_then(|()| run_until_complete::<R, _, T>(&event_loop, future));
-    first_error(py, result, end(&event_loop, Some(ended.get())))
+        .and_then(|()| run_until_complete::<R, F, T>(&event_loop, future));
+    first_error(py, result, end(&event_loop))
 }
 
 fn refuse_running_loop(py: Python<'_>, function: &str) -> PyResult<()> {
@@ -171,20 +167,18 @@ pub fn run_forever(py: Python<'_>) -> PyResult<()> {
         (Ok(()), removed) => removed,
         (result, _) => result,
     };
-    first_error(py, result, end(&event_loop, None))
+    first_error(py, result, end(&event_loop))
 }
 
 /// Ends a loop as `asyncio.run` does: tasks cancelled, async generators and the executor shut down, the loop closed. Each
 /// step is taken whatever became of the one before; the first error comes out.
-///
-/// Tasks are left alone that clean up because of the end of a main future, which began at that moment.
-fn end(event_loop: &Bound<'_, PyAny>, main_ended: Option<Moment>) -> PyResult<()> {
+fn end(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
     let complete = |future: PyResult<Bound<'_, PyAny>>| {
         asyncio::run_until_complete(event_loop, &future?).map(drop)
     };
     let steps = [
-        cancel_all_tasks(event_loop, main_ended),
+        cancel_all_tasks(event_loop),
         complete(asyncio::shutdown_asyncgens(event_loop)),
         complete(asyncio::shutdown_default_executor(event_loop)),
         asyncio::set_event_loop(py, None),
@@ -197,13 +191,13 @@ fn end(event_loop: &Bound<'_, PyAny>, main_ended: Option<Moment>) -> PyResult<()
     ended
 }
 
-fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>, main_ended: Option<Moment>) -> PyResult<()> {
+fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
     let tasks = asyncio::all_tasks(event_loop)?;
     if tasks.is_empty() {
         return Ok(());
     }
-    asyncio::cancel_at_end(&tasks, main_ended)?;
+    tasks.iter().try_for_each(asyncio::cancel)?;
     asyncio::run_until_complete(event_loop, &asyncio::gather(py, &tasks)?)?;
     for task in &tasks {
         if let Some(error) = asyncio::exception(task)? {

@@ -6,8 +6,6 @@ use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-use super::event_loop::is_debug;
-use super::first_step::task_after_first_step;
 use super::lookup::{imports, intern};
 
 imports! {
@@ -16,7 +14,6 @@ imports! {
     import_gather = "asyncio", "gather";
     import_future_repr_info = "asyncio.base_futures", "_future_repr_info";
     import_extract_stack = "asyncio.format_helpers", "extract_stack";
-    import_task = "asyncio", "Task";
     import_cancelled_error = "asyncio", "CancelledError";
     import_invalid_state_error = "asyncio", "InvalidStateError";
     import_coroutine_type = "types", "CoroutineType";
@@ -55,44 +52,24 @@ pub(crate) fn name_of(awaitable: &Bound<'_, PyAny>) -> String {
 
 /// Wraps an awaitable in a task of the loop that runs in a copy of the context. A future or task comes back as it is.
 ///
-/// Called on the loop's thread, from one of its callbacks. A coroutine's task has made its first step when this returns, and
-/// may be done; not so where the loop has a task factory, which makes every task, and in debug mode.
-///
-/// The error that comes with a task is one that ended its first step and that has to pass on to the loop.
+/// Called on the loop's thread.
 pub(crate) fn start_task<'py>(
     event_loop: &Bound<'py, PyAny>,
     awaitable: &Bound<'py, PyAny>,
     context: &Bound<'py, PyAny>,
-) -> PyResult<(Bound<'py, PyAny>, Option<PyErr>)> {
-    let py = event_loop.py();
-    // Siblings must not see each other's changes, and nobody else may be inside the context when the task enters it.
-    let context = context.call_method0(intern!(py, "copy"))?;
-    if !is_coroutine(awaitable)? {
-        let kwargs = PyDict::new(py);
-        kwargs.set_item(intern!(py, "loop"), event_loop)?;
-        let args = (import_ensure_future(py)?, awaitable);
-        let future = context.call_method(intern!(py, "run"), args, Some(&kwargs))?;
-        return Ok((future, None));
-    }
-    let factory = event_loop.call_method0(intern!(py, "get_task_factory"))?;
-    if !factory.is_none() || is_debug(event_loop)? {
-        return Ok((create_task(event_loop, awaitable, &context)?, None));
-    }
-    match task_after_first_step(event_loop, awaitable, &context)? {
-        Some(started) => Ok(started),
-        None => Ok((create_task(event_loop, awaitable, &context)?, None)),
-    }
-}
-
-/// `event_loop.create_task(coroutine)`, in the context, of which a task takes a copy.
-fn create_task<'py>(
-    event_loop: &Bound<'py, PyAny>,
-    coroutine: &Bound<'py, PyAny>,
-    context: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
-    let create_task = event_loop.getattr(intern!(py, "create_task"))?;
-    context.call_method1(intern!(py, "run"), (create_task, coroutine))
+    // Entering a context fails while another thread is inside of it. Nobody else knows the copy.
+    let context = context.call_method0(intern!(py, "copy"))?;
+    let run = intern!(py, "run");
+    if is_coroutine(awaitable)? {
+        let create_task = event_loop.getattr(intern!(py, "create_task"))?;
+        return context.call_method1(run, (create_task, awaitable));
+    }
+    let kwargs = PyDict::new(py);
+    kwargs.set_item(intern!(py, "loop"), event_loop)?;
+    let args = (import_ensure_future(py)?, awaitable);
+    context.call_method(run, args, Some(&kwargs))
 }
 
 /// Lets a task die that is not done and whose loop is closed, without asyncio's "Task was destroyed but it is pending!"

@@ -23,7 +23,6 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::handoff::{GivenUp, Handoff, Interest};
-use crate::asyncio::{LastMoment, Moment};
 use crate::error::{LoopClosed, catch, rust_panic};
 use crate::locals::TaskLocals;
 use crate::mailbox::{Anchor, Anchored, Mailbox};
@@ -53,8 +52,6 @@ struct Crossing {
     mailbox: Mailbox,
     handoff: Handoff<Py<PyAny>, Outcome>,
     anchor: Mutex<Option<Anchor>>,
-    made: Moment,
-    dropped: LastMoment,
     span: trace::Crossing,
     in_flight: PythonToRust,
 }
@@ -94,8 +91,6 @@ pub fn into_future_with_locals(
         mailbox: mailbox.clone(),
         handoff: Handoff::new(),
         anchor: Mutex::new(None),
-        made: Moment::now(),
-        dropped: LastMoment::now(),
         span: trace::Crossing::python_to_rust(mailbox.address(), || asyncio::name_of(&awaitable)),
         in_flight: PythonToRust::start(),
     });
@@ -166,7 +161,6 @@ impl Drop for PyTask {
         if self.crossing.mailbox.is_inherited() {
             return;
         }
-        self.crossing.dropped.set(Moment::now());
         match self.crossing.handoff.give_up() {
             GivenUp::Nothing => {}
             GivenUp::Task => self.crossing.cancel(),
@@ -204,7 +198,7 @@ impl Crossing {
     fn cancel(self: &Arc<Self>) {
         let crossing = Arc::clone(self);
         let cancel = move |py: Python<'_>| match crossing.handoff.take_task() {
-            Some(task) => crossing.cancel_task(task.bind(py)),
+            Some(task) => asyncio::cancel(task.bind(py)),
             None => Ok(()),
         };
         // A closed loop has nothing to cancel.
@@ -212,15 +206,11 @@ impl Crossing {
         drop(refused);
     }
 
-    fn cancel_task(&self, task: &Bound<'_, PyAny>) -> PyResult<()> {
-        asyncio::cancel_for_drop(task, self.made, self.dropped.get())
-    }
-
     /// Ends an awaitable that will not be awaited: a coroutine is closed, so that Python does not warn of it, and a task or a
     /// future is cancelled, as it is when a task that awaits it is. Other objects have nothing to end.
     fn give_up_unstarted(&self, awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
         if asyncio::is_future(awaitable)? {
-            self.cancel_task(awaitable)
+            asyncio::cancel(awaitable)
         } else {
             asyncio::close_unstarted(awaitable)
         }
@@ -304,14 +294,14 @@ impl Start {
         let event_loop = self.event_loop.bind(py);
         let start = || asyncio::start_task(event_loop, awaitable, self.context.bind(py));
         match catch(start).unwrap_or_else(|panic| Err(rust_panic(py, panic))) {
-            Ok((task, interrupted)) => {
+            Ok(task) => {
                 if let Err(error) = self.started(&task) {
                     // Whatever it is: the Rust side must not wait for a callback that was not registered. The loop is told
                     // too, whoever else wants it.
                     drop(self.crossing.finish(Err(error.clone_ref(py))));
                     return Err(error);
                 }
-                interrupted.map_or(Ok(()), Err)
+                Ok(())
             }
             Err(error) if asyncio::ends_the_loop(py, &error) => {
                 // It may have struck when the task was there already: the coroutine is left alone.
@@ -338,7 +328,7 @@ impl Start {
         *lock_std(&crossing.anchor) = crossing.mailbox.anchor(anchored);
         asyncio::add_done_callback(task, Bound::new(task.py(), completion)?.as_any())?;
         if crossing.handoff.started(task.clone().unbind()) {
-            crossing.cancel_task(task)?;
+            asyncio::cancel(task)?;
         }
         Ok(())
     }
