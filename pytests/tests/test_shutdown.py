@@ -63,16 +63,17 @@ def test_what_was_started_in_a_burst_just_before_a_shutdown_does_not_start_anoth
 
 def test_a_python_task_is_cancelled_when_the_rust_future_that_awaits_it_is_dropped(rust, run):
     async def main():
-        ended = asyncio.Event()
+        started, ended = asyncio.Event(), asyncio.Event()
 
         async def sleep():
+            started.set()
             try:
                 await asyncio.sleep(3600)
             finally:
                 ended.set()
 
         future = rust.into_future(sleep()).wait()
-        await rust.turns(1, None)
+        await started.wait()
         assert rust.shutdown(PATIENCE)
         await ended.wait()
         with pytest.raises(rust.RuntimeStopped):
