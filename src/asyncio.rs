@@ -1,4 +1,4 @@
-//! Every name of Python's that the crate uses, as typed functions. Nothing else interns a name or imports a module.
+//! Every name of Python that the crate uses, as typed functions. Nothing else interns a name or imports a module.
 
 mod awaitable;
 mod event_loop;
@@ -6,7 +6,6 @@ mod lookup;
 #[cfg(feature = "attributes")]
 mod program;
 mod signals;
-mod threads;
 
 pub(crate) use awaitable::*;
 pub use event_loop::get_running_loop;
@@ -14,4 +13,3 @@ pub(crate) use event_loop::*;
 #[cfg(feature = "attributes")]
 pub(crate) use program::*;
 pub(crate) use signals::*;
-pub(crate) use threads::*;

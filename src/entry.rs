@@ -16,9 +16,9 @@ use pyo3::prelude::*;
 use self::interrupt::Interrupts;
 use crate::asyncio;
 use crate::locals::TaskLocals;
-use crate::primitive::lock_std;
 use crate::runtime::Runtime;
-use crate::rust_to_python::future_into_py;
+use crate::sync::primitive::lock;
+use crate::to_python::Plan;
 
 pub(crate) use blocking::block_on;
 #[cfg(feature = "attributes")]
@@ -88,7 +88,7 @@ where
         Ok(())
     };
     let locals = TaskLocals::new(event_loop.clone()).copy_context(py)?;
-    let main = future_into_py::<R, _, ()>(py, locals, future)?;
+    let main = Plan::new().locals(locals).future::<R, _, ()>(py, future)?;
     interrupts.cancel(&main)?;
     let Err(error) = asyncio::run_until_complete(event_loop, &main) else {
         return receive(py, &mut receiver)?.unwrap_or_else(|| {
@@ -114,7 +114,7 @@ fn receive<T: Send>(py: Python<'_>, receiver: &mut mpsc::Receiver<T>) -> PyResul
         // `detach` asks for a reference that another thread could use, which a receiver's is not.
         let receiver = Mutex::new(&mut *receiver);
         let received = py.detach(|| {
-            let receiver = lock_std(&receiver);
+            let receiver = lock(&receiver);
             receiver.recv_timeout(PATIENCE)
         });
         match received {

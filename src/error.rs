@@ -1,18 +1,15 @@
 //! The named errors, and what becomes of a panic and of an error of the user's own type.
 
 mod convert;
-mod panic;
 
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 
 use crate::asyncio;
+use crate::panic::Panic;
 
 pub use convert::{IntoPyErr, into_py_err};
-#[cfg(feature = "testing")]
-pub(crate) use panic::panic_text;
-pub(crate) use panic::{Panic, Quiet, catch, quietly, watch_panics};
 
 create_exception!(
     pyo3_asyncio,

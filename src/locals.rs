@@ -141,11 +141,6 @@ thread_local! {
     static OF_THREAD: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
 }
 
-/// Takes the locals of the task that is being polled away from this thread until the guard drops.
-pub(crate) fn leave() -> Entered {
-    Entered::replacing(&CURRENT, None)
-}
-
 /// Restores the locals that were there before. Neither swapping nor dropping a `TaskLocals` can panic.
 #[must_use = "the locals are installed until this is dropped"]
 pub(crate) struct Entered {

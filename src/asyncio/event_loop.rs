@@ -18,6 +18,7 @@ imports! {
     import_copy_context = "contextvars", "copy_context";
     import_catch_warnings = "warnings", "catch_warnings";
     import_simplefilter = "warnings", "simplefilter";
+    import_is_finalizing = "sys", "is_finalizing";
 }
 
 /// The running event loop of this thread, as `asyncio.get_running_loop()` gives it.
@@ -237,6 +238,23 @@ pub(crate) fn run_in_context<'py>(
 /// `atexit.register(callback)`
 pub(crate) fn at_exit(callback: &Bound<'_, PyAny>) -> PyResult<()> {
     import_register(callback.py())?.call1((callback,)).map(drop)
+}
+
+/// Runs something from within a deallocation, where an exception may be under way. Does nothing if the interpreter is gone,
+/// and every loop with it.
+pub(crate) fn in_deallocation(run: impl FnOnce(Python<'_>)) {
+    let _ = Python::try_attach(|py| {
+        let under_way = PyErr::take(py);
+        run(py);
+        if let Some(error) = under_way {
+            error.restore(py);
+        }
+    });
+}
+
+/// `sys.is_finalizing()`
+pub(crate) fn is_finalizing(py: Python<'_>) -> PyResult<bool> {
+    import_is_finalizing(py)?.call0()?.is_truthy()
 }
 
 /// `os.register_at_fork(…)`, with the methods of `hooks`, where processes can fork.

@@ -13,9 +13,18 @@ imports! {
     import_getsignal = "signal", "getsignal";
     import_setsignal = "signal", "signal";
     import_default_int_handler = "signal", "default_int_handler";
+    import_main_thread = "threading", "main_thread";
+    import_get_ident = "threading", "get_ident";
 }
 
 const SIGINT: i32 = 2;
+
+/// Whether this is the thread that handles signals.
+pub(crate) fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
+    let main_thread = import_main_thread(py)?.call0()?;
+    let ident = main_thread.getattr(intern!(py, "ident"))?;
+    ident.eq(import_get_ident(py)?.call0()?)
+}
 
 /// Whether Ctrl-C still does what it does where nobody has chosen otherwise.
 pub(crate) fn interrupt_is_default(py: Python<'_>) -> PyResult<bool> {

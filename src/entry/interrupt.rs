@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 
 use crate::asyncio::{self, SignalsWake};
-use crate::primitive::lock_std;
+use crate::sync::primitive::lock;
 
 /// What the first Ctrl-C does.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl Handler {
 
 impl Handler {
     fn end_work(&self, py: Python<'_>) -> PyResult<()> {
-        let work = match &*lock_std(&self.work) {
+        let work = match &*lock(&self.work) {
             Work::NotYet => return Ok(()),
             Work::Cancel(main) => Some(main.clone_ref(py)),
             Work::Stop => None,
@@ -110,7 +110,7 @@ impl<'py> Interrupts<'py> {
 
     fn begin(&self, work: Work) -> PyResult<()> {
         let handler = self.handler.get();
-        *lock_std(&handler.work) = work;
+        *lock(&handler.work) = work;
         if self.count() > 0 {
             handler.end_work(self.handler.py())?;
         }

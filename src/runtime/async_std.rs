@@ -4,7 +4,7 @@ use std::future::Future;
 
 use async_std::task;
 
-use crate::gate::Home;
+use crate::sync::generation::Home;
 
 /// The threads of the executor stay behind when the process forks, and there is no way to start others.
 static HOME: Home = Home::new();

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::gate::Home;
+use crate::sync::generation::Home;
 
 /// The threads of the executor stay behind when the process forks, and there is no way to start others.
 static HOME: Home = Home::new();

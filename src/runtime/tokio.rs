@@ -12,9 +12,10 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use self::own::{Own, drive};
-use crate::gate::{self, PerProcess};
-use crate::primitive::lock_std;
-use crate::silence::silently;
+use crate::panic::silently;
+use crate::sync::activity::Activity;
+use crate::sync::generation::{PerProcess, generation_of_process};
+use crate::sync::primitive::lock;
 
 /// Tokio, as the bridge sees it.
 #[derive(Debug)]
@@ -77,7 +78,7 @@ enum Bridge {
 }
 
 fn build() -> Runtime {
-    lock_std(BUILDER.get())
+    lock(BUILDER.get())
         .get_or_insert_with(|| {
             inherited_builder().unwrap_or_else(|| {
                 let mut builder = Builder::new_multi_thread();
@@ -102,8 +103,8 @@ fn inherited_builder() -> Option<Builder> {
 
 /// The state of this process. The runtimes of a parent have no threads here, and are neither used nor dropped.
 fn state() -> MutexGuard<'static, State> {
-    gate::generation_of_process();
-    lock_std(STATE.get())
+    generation_of_process();
+    lock(STATE.get())
 }
 
 fn running() -> RwLockReadGuard<'static, Option<Handle>> {
@@ -176,7 +177,7 @@ pub fn try_init(builder: Builder) -> Result<(), AlreadyStarted> {
     if state.in_use {
         return Err(AlreadyStarted);
     }
-    let previous = lock_std(BUILDER.get()).replace(builder);
+    let previous = lock(BUILDER.get()).replace(builder);
     // It may hold what the user gave it, such as callbacks.
     drop(state);
     drop(previous);
@@ -243,7 +244,7 @@ pub fn handle() -> Handle {
 #[cold]
 fn start() -> Handle {
     // No process forks while a runtime is half built.
-    let _step = gate::step();
+    let _activity = Activity::enter_anyway();
     let mut state = state();
     if let Some(handle) = &*running() {
         return handle.clone();

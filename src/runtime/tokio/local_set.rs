@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 
-use crate::silence::silently;
+use crate::panic::silently;
 
 /// Spawns on the `LocalSet` (or local runtime) of this thread, or gives the future back.
 pub(super) fn spawn_local<F>(future: F) -> Result<(), F>
