@@ -1,4 +1,5 @@
-//! The public modules, one a runtime: stamped from one text, so that every runtime has the same functions and the same words.
+//! The public modules, one for each runtime. One macro stamps them, so every runtime has the same functions and the same
+//! documentation.
 
 #[cfg(any(
     feature = "async-std-runtime",
@@ -13,9 +14,9 @@ mod exporting;
 #[cfg(feature = "attributes")]
 pub mod private;
 
-/// Stamps the functions of a runtime's module. `$generic` is the parameter that stands for the runtime where that is the
-/// caller's choice. The rest is for the documentation: what comes before a function's name and after it in an example, how
-/// to sleep on that runtime, and where it polls a future that is not `Send`.
+/// Stamps the functions of a runtime's module. `$generic` is the type parameter for the runtime, in the module where the
+/// caller chooses it. The literals are for the documentation: the module's path, the type arguments of a call, a function
+/// that sleeps on this runtime, and where it polls a future that is not `Send`.
 macro_rules! facade {
     ([$($generic:ident)?], $runtime:ty, $path:literal, $turbofish:literal, $sleep:literal, $local:literal) => {
         use std::future::Future;
@@ -27,27 +28,29 @@ macro_rules! facade {
         use crate::rust_to_python::Making;
         use crate::{PyTask, TaskLocals};
 
-        /// Starts a Rust future on the runtime and gives a Python future that settles with its result.
+        /// Starts a Rust future on the runtime and returns a Python future of its result.
         ///
-        /// The Python future belongs to the loop of [`get_current_locals`], does everything that an `asyncio.Future` does,
-        /// and passes `asyncio.isfuture`. The Rust future runs at once, whether Python awaits it or not; inside of it,
-        /// [`get_current_loop`] and [`into_future`] find the loop and the context of this call.
+        /// The Rust future runs at once, whether Python awaits it or not. Inside of it, [`get_current_loop`] and
+        /// [`into_future`] find the loop and the context of this call. The Python future belongs to the loop of
+        /// [`get_current_locals`]. It has all methods of an `asyncio.Future` and passes `asyncio.isfuture`.
         ///
         /// *Cancelling* the Python future (`cancel()`, `asyncio.timeout`, a cancelled task that awaits it) drops the Rust
-        /// future, on the runtime, without polling it again. A Python future that is merely dropped lets it go on;
-        /// if it then fails, the loop's exception handler hears of it.
+        /// future on the runtime, without polling it again. Dropping the Python future does not stop the Rust future. If
+        /// the Rust future then fails, the loop's exception handler is called.
         ///
-        /// Where there is no loop, because this thread neither runs one nor polls a Rust future that knows one, it gives a
-        /// coroutine, as [`into_coroutine`] does: so `asyncio.run(rust_function())` works, and starts the Rust future.
+        /// Without a loop, this returns a coroutine, as [`into_coroutine`] does. That is so if this thread neither runs a loop
+        /// nor polls a Rust future that knows one. Hence `asyncio.run(rust_function())` works, and starts the Rust future.
         ///
-        /// Called on any thread that is attached to the interpreter.
+        /// May be called on any thread that is attached to the interpreter.
         ///
         /// # Errors
         ///
-        /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed. The Python future raises the error that the Rust
-        /// future returns, and [`RustPanic`](crate::err::RustPanic) with the panic's text and place if it panics, or if its
-        /// drop or the conversion of its result to Python does. A future that fails with an error type of your own is
-        /// taken by way of [`into_py_err`](crate::err::into_py_err), or of `?` inside an `async` block.
+        /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+        ///
+        /// The Python future raises the error that the Rust future returns. It raises
+        /// [`RustPanic`](crate::err::RustPanic), with the panic's text and place, if the Rust future panics, if its drop does, or
+        /// if the conversion of its result to Python does. To return an error type of your own, use
+        /// [`into_py_err`](crate::err::into_py_err), or `?` inside an `async` block.
         ///
         /// # Example
         ///
@@ -78,7 +81,7 @@ macro_rules! facade {
 
         /// Like [`future_into_py`], on the loop and in the context of `locals`.
         ///
-        /// The locals may be of another thread's loop: then the Python future is to be awaited there.
+        /// The locals may belong to the loop of another thread. The Python future must then be awaited there.
         ///
         /// # Errors
         ///
@@ -115,26 +118,28 @@ macro_rules! facade {
             future_into_py_with_locals::<$($generic,)? F, T>(py, locals, fut)
         }
 
-        /// Makes a coroutine of a Rust future: in Python, what calling an `async def` gives.
+        /// Makes a coroutine of a Rust future, like the one that calling an `async def` returns.
         ///
-        /// Nothing runs before it is awaited, or made a task. Then the Rust future starts on the runtime; inside of it,
-        /// [`get_current_loop`] and [`into_future`] find the loop and the context of the task that awaits. asyncio takes
-        /// it wherever it takes a coroutine: `asyncio.run`, `create_task`, `TaskGroup`, `gather`, `wait_for`. It is named
-        /// after the function that calls this.
+        /// Nothing runs before the coroutine is awaited or made a task. Then the Rust future starts on the runtime. Inside of
+        /// it, [`get_current_loop`] and [`into_future`] find the loop and the context of the awaiting task. asyncio accepts it
+        /// wherever it accepts a coroutine: `asyncio.run`, `create_task`, `TaskGroup`, `gather`, `wait_for`. It is named after
+        /// the function that calls this.
         ///
-        /// *Cancelling* its task drops the Rust future, on the runtime, without polling it again; so do `close()` and dropping
-        /// the coroutine. A future that has to clean up first is for [`into_cancellable_coroutine`].
+        /// *Cancelling* its task drops the Rust future on the runtime, without polling it again. So do `close()` and dropping
+        /// the coroutine. Use [`into_cancellable_coroutine`] for a future that has to clean up first.
         ///
-        /// Python's garbage collector does not see what the Rust future holds: a cycle through that lasts until the future is
-        /// done, or the coroutine closed.
+        /// Python's garbage collector does not see what the Rust future holds. A reference cycle through the future lasts until
+        /// the future is done or the coroutine is closed.
         ///
-        /// Called on any thread that is attached to the interpreter; no loop has to run yet.
+        /// May be called on any thread that is attached to the interpreter. No loop has to run yet.
         ///
         /// # Errors
         ///
-        /// Python's, if it has no memory for the object. Awaiting it raises the error that the Rust future returns,
-        /// [`RustPanic`](crate::err::RustPanic) if it panics, and `RuntimeError` where no event loop runs or when it was
-        /// awaited before. Python warns of one that is never awaited.
+        /// Python's own error if it cannot allocate the object.
+        ///
+        /// Awaiting the coroutine raises the error that the Rust future returns, and [`RustPanic`](crate::err::RustPanic) if it
+        /// panics. It raises `RuntimeError` if no event loop runs, or if the coroutine was awaited before. Python warns about a
+        /// coroutine that is never awaited.
         ///
         /// # Example
         ///
@@ -169,8 +174,10 @@ macro_rules! facade {
             crate::rust_to_python::into_coroutine::<$runtime, F, T>(py, Making::lazy::<F>(), fut)
         }
 
-        /// Like [`into_coroutine`], for a future that is not dropped when Python cancels it: it is told so by the
-        /// [`CancelHandle`](crate::CancelHandle) that `make` is given, and ends by itself.
+        /// Like [`into_coroutine`], for a future that cleans up when Python cancels it.
+        ///
+        /// A cancellation does not drop the future. The [`CancelHandle`](crate::CancelHandle) that is passed to `make` tells the
+        /// future about it, and the future ends by itself.
         ///
         /// # Errors
         ///
@@ -190,19 +197,19 @@ macro_rules! facade {
             crate::rust_to_python::into_cancellable_coroutine::<$runtime, F, T>(py, making, make)
         }
 
-        /// Like [`future_into_py`], with the first poll on this thread: *eager start*, as asyncio calls it.
+        /// Like [`future_into_py`], but polls the future on this thread first. asyncio calls this an *eager start*.
         ///
-        /// The poll happens in the runtime's context, detached from the interpreter. A future that is ready then costs
-        /// no hop to the runtime and no turn of the loop: the Python future is done when this returns. One that is not goes
-        /// on on the runtime, and its second poll comes at once.
+        /// The first poll happens in the runtime's context, detached from the interpreter. If the future is ready, it needs no hop
+        /// to the runtime and no turn of the loop: the Python future is done when this returns. Otherwise the future moves to the
+        /// runtime, which polls it a second time at once.
         ///
-        /// *It pays* where most calls find their result ready: a cache, a buffered read, a channel that holds something.
-        /// *It hurts* where the first poll computes for long or blocks, as the event loop waits meanwhile, and it gains
-        /// nothing where the future always waits.
+        /// *It pays* if most calls find their result ready: a cache, a buffered read, a channel that holds an item.
+        /// *It hurts* if the first poll computes for long or blocks, since the event loop waits meanwhile. It gains nothing if
+        /// the future always waits.
         ///
         /// # Errors
         ///
-        /// Those of [`future_into_py`]. A `SystemExit` or `KeyboardInterrupt` that the first poll returns comes out here.
+        /// Those of [`future_into_py`]. If the first poll returns `SystemExit` or `KeyboardInterrupt`, this returns it.
         ///
         /// # Example
         ///
@@ -237,17 +244,18 @@ macro_rules! facade {
 
         /// Like [`future_into_py`], for a future that is not `Send` and so stays on this thread.
         ///
-        /// On the thread of the event loop that the Python future belongs to, the loop polls it, inside the runtime's
-        /// context and attached to the interpreter: it may hold a `Py<…>`, an `Rc` or a lock across an `await`, and use the
-        /// runtime's timers and sockets. It shares the loop's thread, so what it computes between two awaits delays the loop.
-        /// That is so, too, where the loop runs inside of a local executor. If another thread goes on with the loop, the Python
-        /// future raises a `RuntimeError`, and the Rust future stays where it is.
+        /// On the thread of the event loop, the loop polls the future, inside the runtime's context and attached to the
+        /// interpreter. The future may hold a `Py<…>`, an `Rc` or a lock across an `await`, and use the runtime's timers and
+        /// sockets. What it computes between two awaits delays the loop. The loop polls it even if the loop itself runs inside
+        /// of a local executor.
+        ///
+        /// If another thread continues the loop, the Python future raises `RuntimeError`. The Rust future stays on its thread.
         ///
         #[doc = $local]
         ///
         /// # Errors
         ///
-        /// Those of [`future_into_py`], and `RuntimeError` on a thread that can poll it in neither way.
+        /// Those of [`future_into_py`], and `RuntimeError` on a thread that cannot poll the future.
         ///
         /// # Example
         ///
@@ -314,10 +322,12 @@ macro_rules! facade {
             local_future_into_py_with_locals::<$($generic,)? F, T>(py, locals, fut)
         }
 
-        /// Starts a Python awaitable as a task of the current loop and gives a Rust future of its result.
+        /// Starts a Python awaitable as a task of the current loop and returns a Rust future of its result.
         ///
-        /// The loop and the context are those of [`get_current_locals`]: inside a future that [`future_into_py`] or [`run`]
-        /// started, its own. Called on any thread that is attached to the interpreter; what comes back is awaited anywhere.
+        /// The loop and the context are those of [`get_current_locals`]. Inside a future that [`future_into_py`] or [`run`]
+        /// started, they are that future's own.
+        ///
+        /// May be called on any thread that is attached to the interpreter. The returned future may be awaited on any thread.
         ///
         /// # Errors
         ///
@@ -347,21 +357,21 @@ macro_rules! facade {
             crate::into_future_with_locals(&locals, awaitable)
         }
 
-        /// Runs a Rust future on a new event loop in this thread, as `asyncio.run` runs a coroutine, and gives its result.
+        /// Runs a Rust future on a new event loop in this thread and returns its result, as `asyncio.run` does.
         ///
-        /// The loop is of the policy's kind (`uvloop.install()` before makes it uvloop's). At the end, whatever it is,
-        /// leftover tasks are cancelled, async generators and the default executor are shut down and the loop is closed.
+        /// asyncio's policy chooses the loop; call `uvloop.install()` first for a loop of uvloop's. However the future ends,
+        /// leftover tasks are cancelled, async generators and the default executor are shut down, and the loop is closed.
         ///
-        /// Ctrl-C, in the main thread and unless the program handles it itself, drops the future, waits until it is
-        /// dropped, and ends with `KeyboardInterrupt`. A second Ctrl-C does not wait.
+        /// In the main thread, Ctrl-C drops the future, waits until it is dropped, and ends this with `KeyboardInterrupt`. A
+        /// second Ctrl-C does not wait. A program that handles SIGINT itself keeps its handler.
         ///
-        /// The interpreter is taken as it is. Only the attribute `main` also sees to it that the packages of the virtual
-        /// environment that `VIRTUAL_ENV` names are found where `python3` on the `PATH` is another's.
+        /// The interpreter is used as it is. The attribute `main` also adds the packages of the virtual environment that
+        /// `VIRTUAL_ENV` names, if `python3` on the `PATH` belongs to another one.
         ///
         /// # Errors
         ///
-        /// The future's own error, [`RustPanic`](crate::err::RustPanic) if it panics, and `RuntimeError` in a thread that
-        /// runs a loop already: there, `await` a future of [`future_into_py`], or use [`block_on`].
+        /// The future's own error, and [`RustPanic`](crate::err::RustPanic) if it panics. `RuntimeError` in a thread that already
+        /// runs a loop: there, `await` a future made by [`future_into_py`], or use [`block_on`].
         ///
         /// # Example
         ///
@@ -385,7 +395,7 @@ macro_rules! facade {
             crate::entry::run::<$runtime, F, T>(py, None, fut)
         }
 
-        /// Like [`run`], on a loop of the caller's, which is not ended: as `loop.run_until_complete` in Python.
+        /// Like [`run`], on the caller's loop, which stays open, as after `loop.run_until_complete` in Python.
         ///
         /// # Errors
         ///
@@ -399,25 +409,29 @@ macro_rules! facade {
             crate::entry::run_until_complete::<$runtime, F, T>(&event_loop, fut)
         }
 
-        /// Waits for a Rust future, detached from the interpreter: for exported functions that are not asynchronous.
+        /// Waits for a Rust future, in an exported function that is not asynchronous.
         ///
-        /// No event loop is needed, and one that runs in this thread, as in Jupyter, stands still meanwhile. The future is polled
-        /// on this thread, inside the runtime's context, and may borrow from the caller. As it is polled detached, it is to
-        /// be `Send`, and attaches itself (`Python::attach`) to touch Python.
+        /// This thread polls the future, detached from the interpreter and inside the runtime's context. So the future may borrow
+        /// from the caller. It must be `Send`, and call `Python::attach` to use Python. No event loop is needed. If this thread
+        /// runs one, as in Jupyter, that loop stops until this returns.
         ///
-        /// Ctrl-C, in the main thread, drops the future and raises `KeyboardInterrupt` within a tenth of a second, between
-        /// two polls; so does every signal whose Python handler raises. Called on any thread that is attached to the
-        /// interpreter.
+        /// In the main thread, Ctrl-C drops the future between two polls and raises `KeyboardInterrupt` within a tenth of a
+        /// second. So does every signal whose Python handler raises.
+        ///
+        /// May be called on any thread that is attached to the interpreter.
         ///
         /// # Errors
         ///
-        /// The future's own error, [`RustPanic`](crate::err::RustPanic) if it panics, and what a signal handler raises.
-        /// `RuntimeError` on a thread that the runtime polls futures on, which would wait for itself. Inside the future, awaiting
-        /// Python on the loop of this very thread is a `RuntimeError`, as it would never end. A task that the future spawns and
-        /// then waits for has nobody to tell it so: what it awaits on that loop does wait for ever, until Ctrl-C.
+        /// The future's own error, [`RustPanic`](crate::err::RustPanic) if it panics, and whatever a signal handler raises.
         ///
-        /// With `panic = "abort"` in the profile, tokio cannot be asked whether it polls futures on a thread: every thread that is
-        /// inside of a tokio runtime is refused then, those of `spawn_blocking` included.
+        /// `RuntimeError` on a thread on which the runtime polls futures, since it would wait for itself.
+        ///
+        /// Inside the future, awaiting Python on the loop of this thread fails with `RuntimeError`, since that loop is stopped.
+        /// A task that the future spawns does not get this error: what it awaits on that loop waits until this returns. If the
+        /// future waits for such a task, both wait until Ctrl-C.
+        ///
+        /// With `panic = "abort"`, this refuses every thread inside of a tokio runtime, also those of `spawn_blocking`: tokio
+        /// answers only by a panic whether it polls futures on a thread.
         ///
         /// # Example
         ///
@@ -448,8 +462,8 @@ macro_rules! facade {
 
 /// The bridge on async-std.
 ///
-/// async-std starts its executor itself, with as many threads as the machine has processors (`ASYNC_STD_THREAD_COUNT`
-/// changes that), so there is nothing to initialize.
+/// There is nothing to initialize: async-std starts its executor itself, with one thread for each processor.
+/// `ASYNC_STD_THREAD_COUNT` changes their number.
 #[cfg(feature = "async-std-runtime")]
 pub mod async_std {
     facade!(
@@ -458,7 +472,7 @@ pub mod async_std {
         "async_std",
         "",
         "async_std::task::sleep",
-        "On another thread, inside of `async_std::task::block_on`, async-std's `spawn_local` runs it."
+        "On another thread, inside of `async_std::task::block_on`, async-std's `spawn_local` runs the future."
     );
 
     pub use crate::runtime::async_std::AsyncStd;
@@ -472,7 +486,7 @@ pub mod async_std {
         "async_std::task::sleep"
     );
 
-    /// What `pyo3-async-runtimes` re-exports for its attributes. Ours do not use it.
+    /// The names that `pyo3-async-runtimes` re-exports for its attributes. The attributes of this crate do not use them.
     #[cfg(feature = "attributes")]
     pub mod re_exports {
         pub use async_std::task::spawn_blocking;
@@ -481,7 +495,7 @@ pub mod async_std {
 
 /// The bridge on smol.
 ///
-/// smol starts its executor itself, with one thread (`SMOL_THREADS` changes that), so there is nothing to initialize.
+/// There is nothing to initialize: smol starts its executor itself, with one thread. `SMOL_THREADS` changes their number.
 #[cfg(feature = "smol-runtime")]
 pub mod smol {
     facade!(
@@ -490,7 +504,7 @@ pub mod smol {
         "smol",
         "",
         "smol::Timer::after",
-        "Elsewhere it cannot run: smol has no local executor of its own that could be found."
+        "On another thread the future cannot run: smol has no local executor that can be looked up."
     );
 
     pub use crate::runtime::smol::Smol;
@@ -514,8 +528,8 @@ pub mod tokio {
         "tokio",
         "",
         "tokio::time::sleep",
-        "On another thread, inside of a `tokio::task::LocalSet`, tokio's `spawn_local` runs it. With `panic = \"abort\"` it \
-         does not: tokio tells whether there is one by a panic only."
+        "On another thread, inside of a `tokio::task::LocalSet`, tokio's `spawn_local` runs the future. With \
+         `panic = \"abort\"` it does not: tokio answers only by a panic whether there is a `LocalSet`."
     );
 
     use std::time::Duration;
@@ -525,17 +539,21 @@ pub mod tokio {
         try_init_with_runtime,
     };
 
-    /// Ends the runtime: what runs on it is dropped, and its threads end. Whether all of that has happened within `timeout`.
+    /// Shuts the runtime down: drops its tasks and ends its threads. Returns whether that was done within `timeout`.
     ///
-    /// A Python future whose Rust future is dropped by this raises [`RuntimeStopped`](crate::err::RuntimeStopped). Called on
-    /// any thread, attached to the interpreter or not: it waits detached, so that a poll that needs the interpreter can end.
-    /// What has not ended in time, such as a poll that does not come back, goes on ending in the background. The runtime
-    /// starts again when it is next used, as it was built before, or by a new builder ([`init`]).
+    /// A Python future whose Rust future this drops raises [`RuntimeStopped`](crate::err::RuntimeStopped). A poll that takes
+    /// longer than `timeout` ends in the background. The next use starts the runtime again, built as before or by a new
+    /// builder ([`init`]).
     ///
-    /// At the end of a Python process this is done by itself, before the interpreter is finalized, with a timeout of
-    /// 0.1 seconds. A runtime that others have a reference to, yours ([`init_with_runtime`]) or one that was lent
-    /// ([`get_runtime`]), cannot be ended: the bridge only lets go of it, and this is `false`. Tasks of your own on it then run into
-    /// the end of the interpreter: let them use `Python::try_attach`, and end them in a callback of `atexit`.
+    /// May be called on any thread, attached to the interpreter or not. It waits detached, so that polls that need the
+    /// interpreter can end.
+    ///
+    /// At the end of a Python process this happens by itself, before the interpreter is finalized, with a timeout of
+    /// 0.1 seconds.
+    ///
+    /// A runtime to which others have a reference cannot be shut down: yours ([`init_with_runtime`]), or one that
+    /// [`get_runtime`] has lent. The bridge then only stops using it, and this returns `false`. Your own tasks on it still run
+    /// when the interpreter is finalized. Use `Python::try_attach` in them, and end them in a callback of `atexit`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -550,7 +568,7 @@ pub mod tokio {
         crate::process::shutdown_tokio(timeout)
     }
 
-    /// What `pyo3-async-runtimes` re-exports for its attributes. Ours do not use it.
+    /// The names that `pyo3-async-runtimes` re-exports for its attributes. The attributes of this crate do not use them.
     #[cfg(feature = "attributes")]
     pub mod re_exports {
         pub use std::future::pending;
@@ -563,9 +581,9 @@ pub mod tokio {
         tokio_main,
         tokio_test,
         "| `flavor` | `\"multi_thread\"`, or `\"current_thread\"`: one thread beside the main one | `\"multi_thread\"` |
-| `worker_threads` | how many threads the `multi_thread` flavor has, from 1 up | tokio's own default |",
-        "| `flavor` | `\"multi_thread\"` or `\"current_thread\"`, for a runtime of the test's own | that of the process |
-| `worker_threads` | how many threads the `multi_thread` flavor has, for a runtime of the test's own | that of the process |"
+| `worker_threads` | the number of threads of the `multi_thread` flavor, at least 1 | tokio's default |",
+        "| `flavor` | `\"multi_thread\"` or `\"current_thread\"`, for a runtime of the test's own | the runtime of the process |
+| `worker_threads` | the number of threads of the `multi_thread` flavor, for a runtime of the test's own | the runtime of the process |"
     );
     #[cfg(feature = "attributes")]
     exporting!(
@@ -578,8 +596,8 @@ pub mod tokio {
 
 /// The bridge on a runtime of your own: implement [`Runtime`](generic::Runtime) and name it as the first type parameter.
 ///
-/// The functions are those of the runtimes' own modules; the examples use tokio where yours would stand. A whole program is
-/// `examples/custom_runtime.rs`.
+/// The functions are the same as in the modules of the runtimes. The examples use tokio in the place of your runtime.
+/// `examples/custom_runtime.rs` is a complete program.
 pub mod generic {
     facade!(
         [R],
@@ -587,7 +605,7 @@ pub mod generic {
         "generic",
         "::<pyo3_asyncio::tokio::Tokio, _, _>",
         "tokio::time::sleep",
-        "Elsewhere [`Runtime::spawn_local`] decides."
+        "On another thread, [`Runtime::spawn_local`] decides."
     );
 
     pub use crate::runtime::Runtime;

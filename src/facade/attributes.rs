@@ -1,22 +1,21 @@
 //! The attributes of a runtime's module, with their documentation.
 
-/// Exports `#[main]` and `#[test]`. `$main` and `$test` are their names among the macros; the options that only this
-/// runtime has are rows of the tables of options.
+/// Exports `#[main]` and `#[test]`. `$main` and `$test` are their names in the crate of the macros. `$main_options` and
+/// `$test_options` are table rows for the options that only this runtime has.
 macro_rules! attributes {
     ($path:literal, $main:ident, $test:ident, $main_options:literal, $test_options:literal) => {
-        /// Makes an `async fn main` the program: it runs on this runtime, and a Python event loop runs in the main thread
-        /// meanwhile.
+        /// Runs an `async fn main` on this runtime, with a Python event loop in the main thread.
         ///
-        /// Python is started, `main` is run as by [`run`], with all that `run` does at the end, and the process exits.
+        /// The program starts Python, runs `main` as [`run`] does, and exits.
         ///
-        /// | option | takes | without it |
+        /// | option | takes | default |
         /// | --- | --- | --- |
         #[doc = $main_options]
         /// | `event_loop` | the name of a Python module that has `new_event_loop()`, such as `"uvloop"` | asyncio's policy |
-        /// | `crate` | the path to this crate | found by `Cargo.toml`, under whatever name it has there |
+        /// | `crate` | the path to this crate | the name that `Cargo.toml` gives it |
         ///
-        /// Documentation and lint levels (`allow` and the like) on the function are of the program's `main`. Other
-        /// attributes, such as `#[tracing::instrument]`, are of the `async fn`.
+        /// Documentation and lint levels (such as `allow`) on the function apply to the program's `main`. Other attributes, such
+        /// as `#[tracing::instrument]`, apply to the `async fn`.
         ///
         /// # Exit status
         ///
@@ -29,9 +28,9 @@ macro_rules! attributes {
         ///
         /// # Errors
         ///
-        /// What is not accepted is a compile error that points at it: an option that is unknown, is set twice or has a
-        /// wrong value, and a function that is not an `async fn main()` without parameters that returns a `PyResult`, or a
-        /// `Result` with an error of your own that becomes a `PyErr`.
+        /// A mistake is a compile error that points at it. The function must be an `async fn main()` without parameters. It
+        /// returns a `PyResult`, or a `Result` with an error of your own that becomes a `PyErr`. An option must be known, be set
+        /// once, and have a valid value.
         ///
         /// # Example
         ///
@@ -54,26 +53,28 @@ macro_rules! attributes {
 
         /// Makes a function a test, under cargo's own harness and under [`testing::main`](crate::testing::main).
         ///
-        /// An `async fn` is polled on this runtime; a plain `fn` may block. Either has a thread of its own, that of no
-        /// event loop, which is not attached to the interpreter. [`get_current_loop`] and [`into_future`] find the test's
-        /// event loop: its own under cargo's harness, that of the program's `main` under [`testing`](crate::testing).
+        /// An `async fn` is polled on this runtime; a plain `fn` may block. Each test has a thread of its own. No event loop
+        /// runs on that thread, and it is not attached to the interpreter.
         ///
-        /// It may take one parameter, the loop, as a `Py<PyAny>` or as [`TaskLocals`](crate::TaskLocals). It returns
-        /// nothing, or a `Result<(), E>` of any `E: Debug`; the traceback of a `PyErr` is in the report.
-        /// `#[ignore]` and `#[should_panic]` mean what they mean for `#[test]`.
+        /// [`get_current_loop`] and [`into_future`] find the test's event loop. Under cargo's harness each test has its own.
+        /// Under [`testing`](crate::testing) all tests share that of the program's `main`.
         ///
-        /// | option | takes | without it |
+        /// A test may take one parameter, the loop, as a `Py<PyAny>` or as [`TaskLocals`](crate::TaskLocals). It returns
+        /// nothing, or a `Result<(), E>` with any `E: Debug`. The report shows the traceback of a `PyErr`.
+        /// `#[ignore]` and `#[should_panic]` work as with `#[test]`.
+        ///
+        /// | option | takes | default |
         /// | --- | --- | --- |
         #[doc = $test_options]
         /// | `event_loop` | the name of a Python module that has `new_event_loop()`, for a loop of the test's own | asyncio's policy, or the loop of `main` |
-        /// | `crate` | the path to this crate | found by `Cargo.toml`, under whatever name it has there |
+        /// | `crate` | the path to this crate | the name that `Cargo.toml` gives it |
         ///
-        /// A runtime of the test's own, where there are options for one, polls the test and what it spawns; what Python
-        /// awaits runs on that of the process all the same. A test may begin before its event loop does.
+        /// If options ask for a runtime of the test's own, it polls the test and the tasks that the test spawns. Rust futures
+        /// that Python awaits still run on the runtime of the process. A test may begin before its event loop runs.
         ///
         /// # Errors
         ///
-        /// What is not accepted is a compile error that points at it.
+        /// A mistake is a compile error that points at it.
         ///
         /// # Example
         ///

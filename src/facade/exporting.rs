@@ -1,33 +1,37 @@
-//! The attributes that export functions, with their documentation: one text for every runtime.
+//! The attributes that export functions, with their documentation, which is the same for every runtime.
 
-/// Exports `#[pyfunction]` and `#[pymethods]`. `$path` is the runtime's module and `$sleep` how to sleep on it, for the examples.
+/// Exports `#[pyfunction]` and `#[pymethods]`. For the examples, `$path` is the runtime's module, and `$sleep` a function that
+/// sleeps on it.
 macro_rules! exporting {
     ($path:literal, $pyfunction:ident, $pymethods:ident, $sleep:literal) => {
-        /// Exports an `async fn` as a function that gives Python a coroutine: there, it is an `async def`.
+        /// Exports an `async fn` as a function that returns a coroutine. In Python it is an `async def`.
         ///
-        /// Arguments are extracted when it is called, so a `TypeError` comes at the call. The future starts on the runtime when the
-        /// coroutine is awaited, as that of [`into_coroutine`]: it finds the loop and the context of the task that awaits it,
-        /// and cancelling the task drops it. It may return a value, `()`, or a `Result` whose error PyO3 can make an exception
-        /// of. In Rust the `async fn` stays what it is, and is called as before.
+        /// A call extracts the arguments, so it may raise `TypeError`. The future starts on the runtime when the coroutine is
+        /// awaited, as with [`into_coroutine`]. It finds the loop and the context of the awaiting task, and cancelling that task
+        /// drops it. It may return a value, `()`, or a `Result` whose error PyO3 can turn into an exception. Rust code can still
+        /// call the `async fn`.
         ///
-        /// | option | says |
+        /// | option | meaning |
         /// | --- | --- |
-        /// | `eager_start` | the first poll is on the thread that awaits: see [`eager_future_into_py`] |
-        /// | `name`, `signature`, `text_signature`, `pass_module`, `warn` | what they say to PyO3 |
-        /// | `signature = (…) -> "list[str]"` | what the coroutine comes to, in a type stub |
+        /// | `eager_start` | the awaiting thread polls first: see [`eager_future_into_py`] |
+        /// | `name`, `signature`, `text_signature`, `pass_module`, `warn` | as in PyO3 |
+        /// | `signature = (…) -> "list[str]"` | the type that awaiting the coroutine gives, in a type stub |
         /// | `crate` | the path to this crate, instead of its name in `Cargo.toml` |
         ///
-        /// They may stand in a `#[pyo3(…)]` as well, where `crate` is the path to PyO3. A parameter that is marked
-        /// `#[pyo3(cancel_handle)]` is not Python's: it is a [`CancelHandle`](crate::CancelHandle), and cancelling the task
-        /// tells the future so instead of dropping it.
+        /// Options may also stand in `#[pyo3(…)]`, where `crate` is the path to PyO3.
         ///
-        /// Before the first step, Python's garbage collector sees the arguments that are `Py<…>` or `Option<Py<…>>`, and the object
-        /// of a method. It sees nothing of what the future holds later, or within another type: a cycle through that lasts until
-        /// the future is done, or the coroutine closed. `inspect.iscoroutinefunction` says no of the function, as of all that are
-        /// not Python's own; `inspect.iscoroutine` says yes of the coroutine.
+        /// A parameter marked `#[pyo3(cancel_handle)]` is not an argument in Python. It is a
+        /// [`CancelHandle`](crate::CancelHandle): cancelling the task tells the future, instead of dropping it.
         ///
-        /// An inline `#[pymodule]` knows its functions by the name of their attribute, so this one has to be `pyfunction` there.
-        /// Inside of it, `pyo3::prelude::*` would make that name ambiguous:
+        /// Before the first step, Python's garbage collector sees the arguments of the types `Py<…>` and `Option<Py<…>>`, and the
+        /// object of a method. It does not see objects inside other types, nor what the future holds later. A reference cycle
+        /// through those lasts until the future is done or the coroutine is closed.
+        ///
+        /// `inspect.iscoroutine` is true for the coroutine. `inspect.iscoroutinefunction` is false for the function, as for every
+        /// function that is not written in Python.
+        ///
+        /// An inline `#[pymodule]` recognizes its functions by the name of their attribute, so this attribute must be called
+        /// `pyfunction` there. Do not import `pyo3::prelude::*` inside the module, since the name would be ambiguous:
         ///
         /// ```
         /// use pyo3::prelude::*;
@@ -55,9 +59,13 @@ macro_rules! exporting {
         ///
         /// # Errors
         ///
-        /// What is not accepted is a compile error: a function that is not `async`, parameters that borrow (`&str`, `Bound`,
-        /// `Python`), a future that is not `Send`. The stub that PyO3's introspection makes says what the coroutine comes to, with
-        /// the feature `experimental-inspect`.
+        /// A mistake is a compile error: a function that is not `async`, parameters that borrow (`&str`, `Bound`, `Python`), or a
+        /// future that is not `Send`.
+        ///
+        /// # Type stubs
+        ///
+        /// With the feature `experimental-inspect`, the stub that PyO3's introspection generates has the type that awaiting the
+        /// coroutine gives.
         ///
         /// # Example
         ///
@@ -84,31 +92,31 @@ macro_rules! exporting {
         #[doc(inline)]
         pub use pyo3_asyncio_macros::$pyfunction as pyfunction;
 
-        /// PyO3's `#[pymethods]`, in which methods may be `async fn`: they give Python a coroutine, as with
+        /// PyO3's `#[pymethods]`, in which a method may be an `async fn`. Such a method returns a coroutine, as with
         #[doc = concat!("[`#[pyfunction]`](macro@crate::", $path, "::pyfunction).")]
         ///
-        /// Everything else in the block is PyO3's. The options of an `async fn` are in `#[pyo3(…)]` on it, also `eager_start`.
+        /// Everything else in the block is PyO3's. The options of an `async fn`, also `eager_start`, stand in `#[pyo3(…)]` on it.
         ///
-        /// | receiver | what the coroutine keeps, from the call to its end |
+        /// | receiver | what the coroutine holds, from the call to its end |
         /// | --- | --- |
         /// | `&self` of a `frozen` class | the object |
         /// | `&self` | the object, and a shared borrow of it |
-        /// | `&mut self` | the object, for itself alone |
+        /// | `&mut self` | the object, and an exclusive borrow of it |
         /// | `slf: Py<Self>` | the object |
         /// | `cls: Py<PyType>` with `#[classmethod]` | the class |
         /// | none, with `#[staticmethod]` | nothing |
         ///
-        /// A call that cannot have its borrow, as another coroutine has it, is a `RuntimeError`. The borrow is given back
-        /// before Python goes on, also when the task was cancelled, or the coroutine was closed, thrown into or dropped: that waits
-        /// for a poll that is under way, for a quarter of a second at most. A `frozen` class is the better choice where methods run
-        /// side by side: it keeps what changes in a lock or a channel of its own.
+        /// A call raises `RuntimeError` if another coroutine holds a borrow that conflicts with its own. The borrow ends before
+        /// Python continues, also when the task is cancelled, or the coroutine is closed, thrown into or dropped.
+        ///
+        /// Prefer a `frozen` class if methods run concurrently, and keep its mutable state in a lock or a channel.
         ///
         /// `__aenter__`, `__aexit__`, `__anext__` and `__call__` may be `async fn`. An `__anext__` that returns `None` ends the
-        /// iteration. Python does not await a constructor: make one a class method that returns `Self`.
+        /// iteration. Python does not await a constructor: write a class method that returns `Self` instead.
         ///
         /// # Errors
         ///
-        /// What is not accepted is a compile error.
+        /// A mistake is a compile error.
         ///
         /// # Example
         ///
