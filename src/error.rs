@@ -36,6 +36,36 @@ create_exception!(
      into the child of a fork."
 );
 
+/// Adds the exceptions [`RustPanic`], [`LoopClosed`] and [`RuntimeStopped`] to a module, so that Python can import and catch them.
+///
+/// # Errors
+///
+/// Python's, if it has no memory for the names.
+///
+/// # Example
+///
+/// ```
+/// use pyo3::prelude::*;
+///
+/// #[pymodule]
+/// fn my_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+///     pyo3_asyncio::err::register(module)
+/// }
+///
+/// # Python::initialize();
+/// # Python::attach(|py| -> PyResult<()> {
+/// let module = pyo3::wrap_pymodule!(my_module)(py).into_bound(py);
+/// assert!(module.getattr("RustPanic")?.is(py.get_type::<pyo3_asyncio::err::RustPanic>()));
+/// # Ok(())
+/// # }).unwrap();
+/// ```
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("RustPanic", py.get_type::<RustPanic>())?;
+    module.add("LoopClosed", py.get_type::<LoopClosed>())?;
+    module.add("RuntimeStopped", py.get_type::<RuntimeStopped>())
+}
+
 /// The error for a caught panic.
 pub(crate) fn rust_panic(py: Python<'_>, panic: Panic) -> PyErr {
     described(py, panic).unwrap_or_else(|error| error)

@@ -52,9 +52,11 @@ mod to_python;
 mod to_rust;
 mod trace;
 
-/// The exceptions that are raised to Python, and returned to Rust in a `PyErr`; and how an error of your own becomes one.
+/// The exceptions that Python is raised and that Rust is returned in a `PyErr`, and how an error of your own becomes one.
 pub mod err {
-    pub use crate::error::{IntoPyErr, LoopClosed, RuntimeStopped, RustPanic, into_py_err};
+    pub use crate::error::{
+        IntoPyErr, LoopClosed, RuntimeStopped, RustPanic, into_py_err, register,
+    };
 }
 
 #[cfg(feature = "async-std-runtime")]

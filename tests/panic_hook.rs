@@ -5,8 +5,8 @@
 #![cfg(feature = "tokio-runtime")]
 
 use std::panic::{set_hook, take_hook};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use pyo3::prelude::*;
 use pyo3_asyncio::err::RustPanic;

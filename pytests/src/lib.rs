@@ -65,13 +65,7 @@ mod pyo3_asyncio_pytests {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        let py = module.py();
         module.add("WORKERS", crate::bridge::start()?)?;
-        module.add("LoopClosed", py.get_type::<pyo3_asyncio::err::LoopClosed>())?;
-        module.add(
-            "RuntimeStopped",
-            py.get_type::<pyo3_asyncio::err::RuntimeStopped>(),
-        )?;
-        module.add("RustPanic", py.get_type::<pyo3_asyncio::err::RustPanic>())
+        pyo3_asyncio::err::register(module)
     }
 }

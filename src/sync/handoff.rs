@@ -83,6 +83,11 @@ impl<T, R> Handoff<T, R> {
         self.0.lock().interest
     }
 
+    /// Whether the outcome is there, or was taken.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.0.lock().is_finished()
+    }
+
     /// Lets the task go on unobserved. Gives the outcome if it is there already.
     #[must_use = "an outcome that comes back may be an error"]
     pub(crate) fn detach(&self) -> Option<R> {

@@ -152,6 +152,8 @@ impl Plan {
     {
         let entry = Entry::new(py)?;
         let eager = self.eager_start;
+        // A closed loop is refused before the future is polled.
+        Mailbox::of(&entry, &locals.event_loop(py))?;
         let begun = match self.cancellation.take() {
             None => begin::<P, F, T>(&entry, &locals, future, eager, None)?,
             Some(cancellation) => {
@@ -182,6 +184,29 @@ impl Plan {
             Some(cancellation) => {
                 let future = cancellation.around(future);
                 self.wait::<OnRuntime<R>, _, T, _>(py, future, Some(cancellation))
+            }
+        }
+    }
+
+    /// Makes a coroutine whose Rust future the event loop polls, on its own thread, though it is `Send`.
+    #[cfg(feature = "attributes")]
+    pub(crate) fn loop_coroutine<R, F, T>(
+        mut self,
+        py: Python<'_>,
+        future: F,
+    ) -> PyResult<Bound<'_, PyAny>>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: Crossed,
+    {
+        self.names.get_or_insert(names_of::<F>);
+        self.eager_start = true;
+        match self.cancellation.take() {
+            None => self.wait::<OnThisThread<R>, F, T, F>(py, future, None),
+            Some(cancellation) => {
+                let future = cancellation.around(future);
+                self.wait::<OnThisThread<R>, _, T, _>(py, future, Some(cancellation))
             }
         }
     }

@@ -122,6 +122,13 @@ pub fn into_future_with_loop(
 }
 
 impl PyTask {
+    /// Whether the Python task is done, so that the next poll gives its outcome.
+    ///
+    /// Also true once the outcome was taken, and if the loop closed. Callable from any thread, attached or not.
+    pub fn is_finished(&self) -> bool {
+        self.0.mailbox.is_inherited() || self.0.handoff.is_finished()
+    }
+
     /// Lets the Python task run on without anybody awaiting it.
     ///
     /// An error that it ends with goes where asyncio sends those of such tasks: to the loop's exception handler. Callable

@@ -5,8 +5,8 @@
 //! 1. The object and the borrow of it live in the user's future, in one `async` block. It takes the borrow and then waits
 //!    once, before it gets to the `async fn`.
 //! 2. The call polls that block up to there. So an error about the borrow comes from the call.
-//! 3. The rest of the block is a local future. The event loop polls it on its own thread, and however the coroutine ends, the
-//!    future and its borrow are dropped before Python goes on.
+//! 3. The event loop polls the rest of the block on its own thread. However the coroutine ends there, the future and its borrow
+//!    are dropped before Python goes on.
 //!
 //! An object of a `frozen` class is not borrowed, and needs none of this.
 
@@ -238,7 +238,7 @@ impl Way for Borrowing {
         T: for<'a> IntoPyObject<'a> + Send + 'static,
     {
         let future = Self::borrow(future)?;
-        options.plan().local_coroutine::<R, _, T>(py, future)
+        options.plan().loop_coroutine::<R, _, T>(py, future)
     }
 
     #[track_caller]
@@ -254,7 +254,7 @@ impl Way for Borrowing {
     {
         let mut plan = options.plan();
         let future = Self::borrow(make(plan.cancel_handle()))?;
-        plan.local_coroutine::<R, _, T>(py, future)
+        plan.loop_coroutine::<R, _, T>(py, future)
     }
 }
 
