@@ -192,6 +192,8 @@ LIGHT = PYTHON_AWAITS_RUST + RUST_AWAITS_PYTHON + FLOORS
 
 # ---- Streams.
 
+ITEMS = 100_000
+
 
 async def numbers(count):
     for number in range(count):
@@ -206,7 +208,7 @@ def stream_to_rust(function):
 
         return run
 
-    return Case(f"stream from Python to Rust (`{function}`), each item", prepare, count=100_000, needs=function)
+    return Case(f"stream from Python to Rust (`{function}`), each item", prepare, count=ITEMS, needs=function)
 
 
 async def to_python(rust, _):
@@ -220,7 +222,7 @@ async def to_python(rust, _):
 
 
 STREAMS = [
-    Case("stream from Rust to Python, each item", to_python, count=100_000, needs="numbers"),
+    Case("stream from Rust to Python, each item", to_python, count=ITEMS, needs="numbers"),
     stream_to_rust("into_stream_v1"),
     stream_to_rust("into_stream_v2"),
 ]

@@ -179,5 +179,9 @@ def machine():
     return f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}"
 
 
+def amount(scale):
+    return f"{int(probes.SLEEPS * scale.share):,} sleeps, {int(cases.ITEMS * scale.share):,} items a stream"
+
+
 def new_seed():
     return random.randrange(1_000_000)

@@ -38,7 +38,7 @@ def lines(header, rows):
 
 def titles(sides, unit):
     quotient = [f"{sides[0]} / {sides[1]}"] if len(sides) == 2 else []
-    return [f"{side}, {unit}" for side in sides] + quotient
+    return [f"{side}, {unit}" if unit else side for side in sides] + quotient
 
 
 def alone(results, sides):

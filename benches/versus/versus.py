@@ -83,11 +83,13 @@ def main():
     scale = runner.QUICK if arguments.quick else runner.FULL
     if arguments.rounds:
         scale = replace(scale, rounds=arguments.rounds)
-    # It is read before anything is measured, so that a wrong name costs no time.
+    # Both files are opened before anything is measured, so that a wrong name costs no time.
     baseline = json.loads(arguments.baseline.read_text()) if arguments.baseline else None
+    if arguments.json:
+        arguments.json.touch()
     sides = choose_sides(arguments)
     seed = runner.new_seed() if arguments.seed is None else arguments.seed
-    heading = f"{runner.machine()}, seed {seed}, median (least–most)"
+    heading = f"{runner.machine()}, {runner.amount(scale)}, seed {seed}, median (least–most)"
 
     results = runner.measure(sides, choose_loops(arguments), scale, arguments.case, seed)
     if arguments.json:
