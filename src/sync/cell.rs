@@ -3,12 +3,13 @@
 //! # Protocol
 //!
 //! 1. One mutex guards the state and one waker for each waiter.
-//! 2. [`poll`](WakerCell::poll) looks at the state. If it does not find what it waits for, it leaves its waker and looks
-//!    again: it has released the lock in between to clone the waker. So it sees a change in that gap.
+//! 2. [`poll`](WakerCell::poll) looks at the state. If it does not find what it waits for, it releases the lock to
+//!    clone the waker. Then it looks again, and leaves the clone if it still finds nothing, in one step. So it sees a change
+//!    in that gap, and keeps no waker once it has found something.
 //! 3. [`change`](WakerCell::change) changes the state, and takes the wakers that the change concerns, in one step. It wakes
 //!    or drops them after it has released the lock.
 //! 4. Cloning, waking and dropping a waker runs foreign code, which may take locks of its own or panic. None of it runs under
-//!    the lock, and its panic does not reach the caller.
+//!    the lock. A panic of a wake or a drop does not reach the caller.
 
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -82,13 +83,14 @@ impl<S, const WAITERS: usize> WakerCell<S, WAITERS> {
                 return Poll::Pending;
             }
         }
-        let waker = waker.clone();
-        let (found, previous) = {
-            let mut inner = lock(&self.0);
-            let previous = inner.wakers[waiter].replace(waker);
-            (look(&mut inner.state), previous)
-        };
-        quietly(|| drop(previous));
+        let mut waker = Some(waker.clone());
+        let mut inner = lock(&self.0);
+        let found = look(&mut inner.state);
+        if found.is_none() {
+            std::mem::swap(&mut inner.wakers[waiter], &mut waker);
+        }
+        drop(inner);
+        quietly(|| drop(waker));
         found.map_or(Poll::Pending, Poll::Ready)
     }
 
