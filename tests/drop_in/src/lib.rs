@@ -131,5 +131,7 @@ pub mod root {
         let _: fn(TaskLocals, Python<'_>) -> PyResult<TaskLocals> = TaskLocals::copy_context;
         let _: for<'py> fn(&TaskLocals, Python<'py>) -> Bound<'py, PyAny> = TaskLocals::event_loop;
         let _: for<'py> fn(&TaskLocals, Python<'py>) -> Bound<'py, PyAny> = TaskLocals::context;
+        #[expect(deprecated, reason = "it is there as well, and used all the same")]
+        let _: for<'py> fn(&TaskLocals, Python<'py>) -> TaskLocals = TaskLocals::clone_ref;
     }
 }
