@@ -576,15 +576,15 @@ pub mod tokio {
     );
 }
 
-/// The bridge on a runtime of your own: implement [`Runtime`](generic::Runtime) and name it as the first type parameter.
+/// The bridge on a runtime of your own: implement [`Runtime`](custom::Runtime) and name it as the first type parameter.
 ///
 /// The functions are those of the runtimes' own modules; the examples use tokio where yours would stand. A whole program is
 /// `examples/custom_runtime.rs`.
-pub mod generic {
+pub mod custom {
     facade!(
         [R],
         R,
-        "generic",
+        "custom",
         "::<pyo3_asyncio::tokio::Tokio, _, _>",
         "tokio::time::sleep",
         "Elsewhere [`Runtime::spawn_local`] decides."

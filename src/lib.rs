@@ -62,7 +62,7 @@ pub use asyncio::get_running_loop;
 pub use entry::run_forever;
 #[cfg(feature = "async-std-runtime")]
 pub use facade::async_std;
-pub use facade::generic;
+pub use facade::custom;
 #[cfg(feature = "attributes")]
 #[doc(hidden)]
 pub use facade::private as __private;

@@ -1,4 +1,4 @@
-//! The functions of `generic`, as they are called there, on a runtime of one's own.
+//! The functions of `custom`, as they are called there, on a runtime of one's own.
 //!
 //! Here, and only here, code has to change: the runtime implements the trait, which is smaller.
 
@@ -6,7 +6,7 @@ use std::future::Future;
 
 use pyo3::prelude::*;
 use pyo3_async_runtimes::TaskLocals;
-use pyo3_async_runtimes::generic::{
+use pyo3_async_runtimes::custom::{
     Runtime, future_into_py, future_into_py_with_locals, get_current_locals, get_current_loop,
     into_future, run, run_until_complete,
 };
