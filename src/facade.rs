@@ -10,6 +10,7 @@ mod attributes;
 #[cfg(feature = "attributes")]
 #[macro_use]
 mod exporting;
+pub mod generic;
 #[cfg(feature = "attributes")]
 pub mod private;
 
@@ -579,7 +580,7 @@ pub mod tokio {
 /// The bridge on a runtime of your own: implement [`Runtime`](custom::Runtime) and name it as the first type parameter.
 ///
 /// The functions are those of the runtimes' own modules; the examples use tokio where yours would stand. A whole program is
-/// `examples/custom_runtime.rs`.
+/// `examples/custom_runtime.rs`. A runtime in the shape of `pyo3-async-runtimes` is for [`generic`].
 pub mod custom {
     facade!(
         [R],

@@ -62,7 +62,6 @@ pub use asyncio::get_running_loop;
 pub use entry::run_forever;
 #[cfg(feature = "async-std-runtime")]
 pub use facade::async_std;
-pub use facade::custom;
 #[cfg(feature = "attributes")]
 #[doc(hidden)]
 pub use facade::private as __private;
@@ -70,6 +69,7 @@ pub use facade::private as __private;
 pub use facade::smol;
 #[cfg(feature = "tokio-runtime")]
 pub use facade::tokio;
+pub use facade::{custom, generic};
 /// The registry of tests. `inventory::submit!` adds a [`Test`](testing::Test) that no attribute has made.
 #[cfg(feature = "testing")]
 pub use inventory;

@@ -13,6 +13,11 @@ use quote::ToTokens;
 const ATTACHES: &[(&str, usize, &str)] = &[
     ("entry/program.rs", 1, "a program's `main`"),
     (
+        "facade/generic.rs",
+        1,
+        "the value of a local future that need not be `Send`",
+    ),
+    (
         "facade/private/export.rs",
         1,
         "attached already: PyO3 extracts an argument there",
