@@ -91,6 +91,12 @@ impl TaskLocals {
             .into_bound(py)
     }
 
+    /// The same locals: a `clone`.
+    #[deprecated(note = "use `clone`, which needs no `py`")]
+    pub fn clone_ref(&self, _py: Python<'_>) -> Self {
+        self.clone()
+    }
+
     /// Installs the locals on this thread until the guard drops.
     pub(crate) fn enter(&self) -> Entered {
         Entered::replacing(&CURRENT, Some(self.clone()))

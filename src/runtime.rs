@@ -13,7 +13,7 @@ use std::future::Future;
 ///
 /// The modules [`tokio`](crate::tokio), [`async_std`](crate::async_std) and [`smol`](crate::smol) are made from one
 /// implementation each. Implement it for a runtime of your own to use that with the functions of
-/// [`generic`](crate::generic).
+/// [`custom`](crate::custom).
 pub trait Runtime: 'static {
     /// Starts a future in the background. Called from any thread, attached to the interpreter; must not block.
     ///

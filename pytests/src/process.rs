@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3_asyncio::generic;
+use pyo3_asyncio::custom;
 use pyo3_asyncio::tokio as bridge;
 
 use crate::ledger::recorded;
@@ -76,7 +76,7 @@ struct ByHand;
 type Spawned = Pin<Box<dyn Future<Output = ()> + Send>>;
 static SPAWNED: Mutex<Option<Spawned>> = Mutex::new(None);
 
-impl generic::Runtime for ByHand {
+impl custom::Runtime for ByHand {
     fn spawn<F>(future: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -100,7 +100,7 @@ impl Polled {
     #[new]
     fn new(event_loop: Bound<'_, PyAny>) -> PyResult<Self> {
         let never = recorded(Arc::default(), pending::<PyResult<()>>());
-        let future = generic::future_into_py_with_loop::<ByHand, _, _>(event_loop, never)?;
+        let future = custom::future_into_py_with_loop::<ByHand, _, _>(event_loop, never)?;
         let spawned = SPAWNED.lock().expect("nobody panics with it").take();
         let spawned = spawned.ok_or_else(|| PyRuntimeError::new_err("it is not spawned yet"))?;
         Ok(Self {
