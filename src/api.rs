@@ -616,15 +616,9 @@ pub mod tokio {
 
 /// The bridge on a runtime of your own: implement [`Runtime`](custom::Runtime) and name it as the first type parameter.
 ///
-<<<<<<< HEAD:src/api.rs
 /// The functions are the same as in the modules of the runtimes. The examples use tokio in the place of your runtime.
-/// `examples/custom_runtime.rs` is a complete program.
-pub mod generic {
-=======
-/// The functions are those of the runtimes' own modules; the examples use tokio where yours would stand. A whole program is
-/// `examples/custom_runtime.rs`. A runtime in the shape of `pyo3-async-runtimes` is for [`generic`].
+/// `examples/custom_runtime.rs` is a complete program. A runtime in the shape of `pyo3-async-runtimes` is for [`generic`].
 pub mod custom {
->>>>>>> w/dropin:src/facade.rs
     facade!(
         [R],
         R,

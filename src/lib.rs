@@ -60,26 +60,17 @@ pub mod err {
 }
 
 #[cfg(feature = "async-std-runtime")]
-<<<<<<< HEAD
 pub use api::async_std;
-=======
-pub use facade::async_std;
->>>>>>> w/dropin
 #[cfg(feature = "attributes")]
 #[doc(hidden)]
 pub use api::private as __private;
 #[cfg(feature = "smol-runtime")]
 pub use api::smol;
 #[cfg(feature = "tokio-runtime")]
-<<<<<<< HEAD
 pub use api::tokio;
-pub use api::{AwaitableBuilder, generic};
+pub use api::{AwaitableBuilder, custom, generic};
 pub use asyncio::get_running_loop;
 pub use entry::run_forever;
-=======
-pub use facade::tokio;
-pub use facade::{custom, generic};
->>>>>>> w/dropin
 /// The registry of tests. `inventory::submit!` adds a [`Test`](testing::Test) that no attribute has made.
 #[cfg(feature = "testing")]
 pub use inventory;

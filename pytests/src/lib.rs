@@ -51,8 +51,8 @@ mod pyo3_asyncio_pytests {
     use crate::on_the_loop::{around, run_ready};
     #[pymodule_export]
     use crate::process::{
-        Polled, call_for_ever, call_in_blocking_thread, init_runtime, init_runtime_named_by,
-        lend_runtime, shutdown, workers,
+        call_for_ever, call_in_blocking_thread, init_runtime, init_runtime_named_by, lend_runtime,
+        shutdown, workers,
     };
     #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};

@@ -86,8 +86,8 @@ use std::pin::Pin;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
-use crate::locals::{self, find_current_locals};
-use crate::rust_to_python::Making;
+use crate::locals;
+use crate::to_python::Plan;
 use crate::{PyTask, TaskLocals, runtime};
 
 /// Why a spawned task has no result.
@@ -254,18 +254,12 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: for<'py> IntoPyObject<'py> + Send + 'static,
 {
-    let locals = match R::get_task_locals() {
-        Some(locals) => Some(locals),
-        None => find_current_locals(py)?,
+    let plan = Plan::new().named_after::<F>();
+    let plan = match R::get_task_locals() {
+        Some(locals) => plan.locals(locals),
+        None => plan,
     };
-    match locals {
-        Some(locals) => future_into_py_with_locals::<R, F, T>(py, locals, fut),
-        None => crate::rust_to_python::into_coroutine::<R, _, T>(
-            py,
-            Making::lazy::<F>(),
-            scoped::<R, F>(fut),
-        ),
-    }
+    plan.future::<R, _, T>(py, scoped::<R, F>(fut))
 }
 
 /// Like [`future_into_py`], on the loop and in the context of `locals`.
@@ -283,7 +277,8 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: for<'py> IntoPyObject<'py> + Send + 'static,
 {
-    crate::rust_to_python::future_into_py::<R, _, T>(py, locals, scoped::<R, F>(fut))
+    let plan = Plan::new().locals(locals);
+    plan.future::<R, _, T>(py, scoped::<R, F>(fut))
 }
 
 /// Like [`future_into_py`], for a future that is not `Send` and so stays on this thread.
@@ -324,7 +319,8 @@ where
         // It need not be `Send`, so it becomes a Python object on this thread.
         Python::attach(|py| value.into_py_any(py))
     };
-    crate::rust_to_python::local_future_into_py::<Local<R>, _, _>(py, locals, converted)
+    let plan = Plan::new().locals(locals);
+    plan.local_future::<Local<R>, _, _>(py, converted)
 }
 
 /// Starts a Python awaitable as a task of the current loop and gives a Rust future of its result.

@@ -79,6 +79,14 @@ impl Plan {
         }
     }
 
+    /// Names a coroutine after the function that an `F` comes from.
+    pub(crate) fn named_after<F>(self) -> Self {
+        Self {
+            names: Some(names_of::<F>),
+            ..self
+        }
+    }
+
     pub(crate) fn eager_start(self, eager_start: bool) -> Self {
         Self {
             eager_start,
