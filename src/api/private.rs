@@ -1,6 +1,6 @@
 //! Not public API: what the attributes expand to.
 
-#![allow(missing_docs, reason = "not public API")]
+#![allow(missing_docs, missing_debug_implementations, reason = "not public API")]
 
 mod arguments;
 mod export;

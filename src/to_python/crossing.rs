@@ -71,13 +71,17 @@ pin_project! {
 }
 
 impl<F> UserFuture<F> {
-    pub(super) fn new(locals: TaskLocals, future: F) -> Self
+    pub(super) fn new(locals: TaskLocals, future: F) -> Pin<Box<Self>>
     where
         F: Future,
     {
-        Self {
-            future: scope(locals, future),
-        }
+        let future = scope(locals, future);
+        Box::pin(Self { future })
+    }
+
+    /// Drops the user's future, with its locals in place. Its panic is reported, and nothing else comes of it.
+    fn drop_future(self: Pin<&mut Self>) {
+        quietly(|| drop(self.project().future.end()));
     }
 }
 
@@ -108,36 +112,17 @@ where
     }
 }
 
-/// A [`UserFuture`] that is polled in its place, or in a box.
-pub(super) trait Droppable {
-    /// Drops the user's future, with its locals in place. Its panic is reported, and nothing else comes of it.
-    fn drop_future(self: Pin<&mut Self>);
-}
-
-impl<F> Droppable for UserFuture<F> {
-    fn drop_future(self: Pin<&mut Self>) {
-        quietly(|| drop(self.project().future.end()));
-    }
-}
-
-impl<F> Droppable for Pin<Box<UserFuture<F>>> {
-    fn drop_future(self: Pin<&mut Self>) {
-        Pin::get_mut(self).as_mut().drop_future();
-    }
-}
-
 pin_project! {
     /// The task that brings the outcome of a user's future to its Python future.
-    pub(super) struct Crossing<U: Droppable> {
-        #[pin]
-        future: U,
+    pub(super) struct Crossing<F> {
+        future: Pin<Box<UserFuture<F>>>,
         // `None` once the outcome is posted.
         state: Option<Arc<FutureState>>,
         span: trace::Span,
         in_flight: RustToPython,
     }
 
-    impl<U: Droppable> PinnedDrop for Crossing<U> {
+    impl<F> PinnedDrop for Crossing<F> {
         // The runtime lets go of the task before it is done.
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
@@ -149,7 +134,7 @@ pin_project! {
             }
             // A runtime that is shut down waits for this drop.
             let _activity = Activity::enter_anyway();
-            this.future.drop_future();
+            this.future.as_mut().drop_future();
             let stopped = RuntimeStopped::new_err(
                 "the Rust runtime dropped this future before it was done: was the runtime shut down, or did its threads stay \
                  behind in the parent of this process?",
@@ -159,22 +144,19 @@ pin_project! {
     }
 }
 
-impl<U: Droppable> Crossing<U> {
+impl<F> Crossing<F> {
     /// Makes the task, and the Python future that it settles. Cancelling that hands the cancellation to `cancellation`, if
     /// there is one.
-    pub(super) fn new<'py, T>(
+    pub(super) fn new<'py>(
         entry: &Entry<'py>,
         locals: &TaskLocals,
-        future: U,
+        future: Pin<Box<UserFuture<F>>>,
         cancellation: Option<Cancellation>,
-    ) -> PyResult<(Self, Bound<'py, RustFuture>)>
-    where
-        U: Future<Output = Ended<T>>,
-    {
+    ) -> PyResult<(Self, Bound<'py, RustFuture>)> {
         let py = entry.py();
         let event_loop = locals.event_loop(py);
         let mailbox = Mailbox::of(entry, &event_loop)?;
-        let span = trace::Span::rust_to_python::<U>(mailbox.address());
+        let span = trace::Span::rust_to_python::<F>(mailbox.address());
         let state = Arc::new(FutureState::new(mailbox, &event_loop)?);
         let python = RustFuture::new(Arc::clone(&state));
         let python = match cancellation {
@@ -196,9 +178,9 @@ impl<U: Droppable> Crossing<U> {
     }
 }
 
-impl<U, T> Future for Crossing<U>
+impl<F, T> Future for Crossing<F>
 where
-    U: Future<Output = Ended<T>> + Droppable,
+    F: Future<Output = PyResult<T>>,
     T: Crossed,
 {
     type Output = ();
@@ -207,7 +189,7 @@ where
         let Some(_activity) = Activity::enter_poll(cx.waker()) else {
             return Poll::Pending;
         };
-        let mut this = self.project();
+        let this = self.project();
         let Some(state) = this.state.as_ref() else {
             return Poll::Ready(());
         };
@@ -217,7 +199,7 @@ where
             this.future.as_mut().drop_future();
             *this.state = None;
         } else {
-            let ended = ready!(this.future.poll(cx));
+            let ended = ready!(this.future.as_mut().poll(cx));
             if let Some(state) = this.state.take() {
                 post(state, ended, this.span.post());
             }

@@ -20,7 +20,7 @@ use pyo3::types::PyString;
 
 use super::cancel::{CancelHandle, Cancellable, Cancellation};
 use super::coroutine::{Names, RustCoroutine, Start, Started, names_of};
-use super::crossing::{Crossing, Droppable, Ended, UserFuture};
+use super::crossing::{Crossing, Ended, UserFuture};
 use super::future::RustFuture;
 use super::local::{ThreadBound, spawn_on_loop};
 use super::state::{FutureState, can_be_raised};
@@ -282,18 +282,10 @@ const WHERE_LOCAL: &str = "call this on the thread that runs the event loop, or 
 /// Where a Rust future is polled.
 trait Place<F, T>: 'static {
     /// The first poll of an eager start, on this thread.
-    fn first_poll(entry: &Entry<'_>, user: UserFuture<F>) -> FirstPoll<F, T>;
+    fn first_poll(entry: &Entry<'_>, user: Pin<Box<UserFuture<F>>>) -> FirstPoll<F, T>;
 
     /// Starts the task of a future, and gives the Python future that it settles.
     fn spawn<'py>(
-        entry: &Entry<'py>,
-        locals: &TaskLocals,
-        user: UserFuture<F>,
-        cancellation: Option<Cancellation>,
-    ) -> PyResult<Bound<'py, RustFuture>>;
-
-    /// The same after the first poll.
-    fn go_on<'py>(
         entry: &Entry<'py>,
         locals: &TaskLocals,
         user: Pin<Box<UserFuture<F>>>,
@@ -310,26 +302,30 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Crossed,
 {
-    fn first_poll(entry: &Entry<'_>, user: UserFuture<F>) -> FirstPoll<F, T> {
+    fn first_poll(entry: &Entry<'_>, user: Pin<Box<UserFuture<F>>>) -> FirstPoll<F, T> {
         entry.detach(|| first_poll::<R, F, T>(user))
     }
 
     fn spawn<'py>(
         entry: &Entry<'py>,
         locals: &TaskLocals,
-        user: UserFuture<F>,
-        cancellation: Option<Cancellation>,
-    ) -> PyResult<Bound<'py, RustFuture>> {
-        spawn::<R, _, T>(entry, locals, user, cancellation)
-    }
-
-    fn go_on<'py>(
-        entry: &Entry<'py>,
-        locals: &TaskLocals,
         user: Pin<Box<UserFuture<F>>>,
         cancellation: Option<Cancellation>,
     ) -> PyResult<Bound<'py, RustFuture>> {
-        spawn::<R, _, T>(entry, locals, user, cancellation)
+        /// A runtime that refuses the task panics, and the caller hears it. Nobody needs to hear of the dropped task then.
+        struct Refused<'a>(&'a Arc<FutureState>);
+
+        impl Drop for Refused<'_> {
+            fn drop(&mut self) {
+                self.0.forsake();
+            }
+        }
+
+        let (crossing, python) = Crossing::new(entry, locals, user, cancellation)?;
+        let refused = Refused(&python.get().state);
+        R::spawn(crossing);
+        std::mem::forget(refused);
+        Ok(python)
     }
 }
 
@@ -343,79 +339,29 @@ where
     F: Future<Output = PyResult<T>> + 'static,
     T: Crossed,
 {
-    fn first_poll(_: &Entry<'_>, user: UserFuture<F>) -> FirstPoll<F, T> {
+    fn first_poll(_: &Entry<'_>, user: Pin<Box<UserFuture<F>>>) -> FirstPoll<F, T> {
         first_poll::<R, F, T>(user)
     }
 
     fn spawn<'py>(
         entry: &Entry<'py>,
         locals: &TaskLocals,
-        user: UserFuture<F>,
-        cancellation: Option<Cancellation>,
-    ) -> PyResult<Bound<'py, RustFuture>> {
-        spawn_local::<R, _, T>(entry, locals, user, cancellation)
-    }
-
-    fn go_on<'py>(
-        entry: &Entry<'py>,
-        locals: &TaskLocals,
         user: Pin<Box<UserFuture<F>>>,
         cancellation: Option<Cancellation>,
     ) -> PyResult<Bound<'py, RustFuture>> {
-        spawn_local::<R, _, T>(entry, locals, user, cancellation)
-    }
-}
-
-fn spawn<'py, R, U, T>(
-    entry: &Entry<'py>,
-    locals: &TaskLocals,
-    user: U,
-    cancellation: Option<Cancellation>,
-) -> PyResult<Bound<'py, RustFuture>>
-where
-    R: Runtime,
-    U: Future<Output = Ended<T>> + Droppable + Send + 'static,
-    T: Crossed,
-{
-    /// A runtime that refuses the task panics, and the caller hears it. Nobody needs to hear of the dropped task then.
-    struct Refused<'a>(&'a Arc<FutureState>);
-
-    impl Drop for Refused<'_> {
-        fn drop(&mut self) {
-            self.0.forsake();
+        let py = entry.py();
+        let (crossing, python) = Crossing::new(entry, locals, user, cancellation)?;
+        let running = asyncio::running_loop(py)?;
+        if running.is_some_and(|running| running.is(&locals.event_loop(py))) {
+            spawn_on_loop::<R, _>(&python.get().state, crossing);
+        } else if let Err(crossing) = R::spawn_local(crossing) {
+            crossing.abort();
+            return Err(PyRuntimeError::new_err(format!(
+                "a future that is not Send stays on its thread, and this thread cannot poll it: {WHERE_LOCAL}"
+            )));
         }
+        Ok(python)
     }
-
-    let (crossing, python) = Crossing::new(entry, locals, user, cancellation)?;
-    let refused = Refused(&python.get().state);
-    R::spawn(crossing);
-    std::mem::forget(refused);
-    Ok(python)
-}
-
-fn spawn_local<'py, R, U, T>(
-    entry: &Entry<'py>,
-    locals: &TaskLocals,
-    user: U,
-    cancellation: Option<Cancellation>,
-) -> PyResult<Bound<'py, RustFuture>>
-where
-    R: Runtime,
-    U: Future<Output = Ended<T>> + Droppable + 'static,
-    T: Crossed,
-{
-    let py = entry.py();
-    let (crossing, python) = Crossing::new(entry, locals, user, cancellation)?;
-    let running = asyncio::running_loop(py)?;
-    if running.is_some_and(|running| running.is(&locals.event_loop(py))) {
-        spawn_on_loop::<R, _>(&python.get().state, crossing);
-    } else if let Err(crossing) = R::spawn_local(crossing) {
-        crossing.abort();
-        return Err(PyRuntimeError::new_err(format!(
-            "a future that is not Send stays on its thread, and this thread cannot poll it: {WHERE_LOCAL}"
-        )));
-    }
-    Ok(python)
 }
 
 enum FirstPoll<F, T> {
@@ -423,18 +369,18 @@ enum FirstPoll<F, T> {
     Pending(Pin<Box<UserFuture<F>>>),
 }
 
-fn first_poll<R, F, T>(user: UserFuture<F>) -> FirstPoll<F, T>
+fn first_poll<R, F, T>(mut user: Pin<Box<UserFuture<F>>>) -> FirstPoll<F, T>
 where
     R: Runtime,
     F: Future<Output = PyResult<T>>,
 {
-    let mut user = Box::pin(user);
-    R::enter(
-        || match user.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    R::enter(|| {
+        let mut context = Context::from_waker(Waker::noop());
+        match user.as_mut().poll(&mut context) {
             Poll::Ready(ended) => FirstPoll::Ready(ended),
             Poll::Pending => FirstPoll::Pending(user),
-        },
-    )
+        }
+    })
 }
 
 /// A Rust future that has begun.
@@ -455,16 +401,14 @@ where
     P: Place<F, T>,
     F: Future<Output = PyResult<T>>,
 {
-    let user = UserFuture::new(locals.clone(), future);
-    let running = if eager_start {
-        match P::first_poll(entry, user) {
+    let mut user = UserFuture::new(locals.clone(), future);
+    if eager_start {
+        user = match P::first_poll(entry, user) {
             FirstPoll::Ready(ended) => return Ok(Begun::Ended(ended)),
-            FirstPoll::Pending(user) => P::go_on(entry, locals, user, cancellation)?,
-        }
-    } else {
-        P::spawn(entry, locals, user, cancellation)?
-    };
-    Ok(Begun::Running(running))
+            FirstPoll::Pending(user) => user,
+        };
+    }
+    Ok(Begun::Running(P::spawn(entry, locals, user, cancellation)?))
 }
 
 /// A Python future that is done.

@@ -9,10 +9,8 @@ use pyo3::prelude::*;
 pub type Arguments = Vec<Py<PyAny>>;
 
 /// Tells by its type whether an argument is an object: a method of one type hides those of the types that it derefs to.
-#[derive(Debug)]
 pub struct Argument<'a, T>(&'a T, Opaque<T>);
 
-#[derive(Debug)]
 pub struct Opaque<T>(PhantomData<T>);
 
 pub fn argument<T>(value: &T) -> Argument<'_, T> {

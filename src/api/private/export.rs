@@ -14,7 +14,6 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -29,7 +28,6 @@ use crate::to_python::Plan;
 
 pub use pyo3;
 
-#[derive(Debug)]
 pub struct CoroutineOptions {
     /// What it is called in Python, and the class that it is a method of.
     pub names: fn() -> (&'static str, Option<&'static str>),
@@ -39,14 +37,16 @@ pub struct CoroutineOptions {
 
 impl CoroutineOptions {
     #[track_caller]
-    fn plan(self) -> Plan {
+    fn planned(self) -> Planned {
         let plan = Plan::new().named(self.names).arguments(self.arguments);
-        plan.eager_start(self.eager_start)
+        Planned(plan.eager_start(self.eager_start))
     }
 }
 
+/// A coroutine without its future.
+pub struct Planned(Plan);
+
 /// What an exported function gives to Python: a coroutine that comes to a `T`.
-#[derive(Debug)]
 pub struct Coroutine<'py, T> {
     object: Bound<'py, PyAny>,
     returns: PhantomData<fn() -> T>,
@@ -68,7 +68,6 @@ pub trait Annotation {
 }
 
 /// A type that a type stub shows as that. There is no value of it.
-#[derive(Debug)]
 pub struct Annotated<A>(Infallible, PhantomData<A>);
 
 #[cfg(feature = "experimental-inspect")]
@@ -118,7 +117,7 @@ where
     T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
     Ok(Coroutine {
-        object: W::coroutine::<R, F, T>(py, options, future)?,
+        object: W::coroutine::<R, F, T>(py, options.planned(), future)?,
         returns: PhantomData,
     })
 }
@@ -136,31 +135,21 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
     T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
+    let mut planned = options.planned();
+    let future = make(planned.0.cancel_handle());
     Ok(Coroutine {
-        object: W::cancellable_coroutine::<R, F, T>(py, options, make)?,
+        object: W::coroutine::<R, F, T>(py, planned, future)?,
         returns: PhantomData,
     })
 }
 
-/// What comes between the call and the coroutine.
+/// How the coroutine runs, by what its future borrows.
 pub trait Way {
-    #[track_caller]
-    fn coroutine<'py, R, F, T>(
-        py: Python<'py>,
-        options: CoroutineOptions,
+    fn coroutine<R, F, T>(
+        py: Python<'_>,
+        planned: Planned,
         future: F,
-    ) -> PyResult<Bound<'py, PyAny>>
-    where
-        R: Runtime,
-        F: Future<Output = PyResult<T>> + Send + 'static,
-        T: for<'a> IntoPyObject<'a> + Send + 'static;
-
-    #[track_caller]
-    fn cancellable_coroutine<'py, R, F, T>(
-        py: Python<'py>,
-        options: CoroutineOptions,
-        make: impl FnOnce(CancelHandle) -> F,
-    ) -> PyResult<Bound<'py, PyAny>>
+    ) -> PyResult<Bound<'_, PyAny>>
     where
         R: Runtime,
         F: Future<Output = PyResult<T>> + Send + 'static,
@@ -168,93 +157,39 @@ pub trait Way {
 }
 
 /// The way of a future that borrows nothing.
-#[derive(Debug)]
 pub struct Owning;
 
 impl Way for Owning {
-    #[track_caller]
-    fn coroutine<'py, R, F, T>(
-        py: Python<'py>,
-        options: CoroutineOptions,
-        future: F,
-    ) -> PyResult<Bound<'py, PyAny>>
+    fn coroutine<R, F, T>(py: Python<'_>, planned: Planned, future: F) -> PyResult<Bound<'_, PyAny>>
     where
         R: Runtime,
         F: Future<Output = PyResult<T>> + Send + 'static,
         T: for<'a> IntoPyObject<'a> + Send + 'static,
     {
-        options.plan().coroutine::<R, F, T>(py, future)
-    }
-
-    #[track_caller]
-    fn cancellable_coroutine<'py, R, F, T>(
-        py: Python<'py>,
-        options: CoroutineOptions,
-        make: impl FnOnce(CancelHandle) -> F,
-    ) -> PyResult<Bound<'py, PyAny>>
-    where
-        R: Runtime,
-        F: Future<Output = PyResult<T>> + Send + 'static,
-        T: for<'a> IntoPyObject<'a> + Send + 'static,
-    {
-        let mut plan = options.plan();
-        let future = make(plan.cancel_handle());
-        plan.coroutine::<R, F, T>(py, future)
+        planned.0.coroutine::<R, F, T>(py, future)
     }
 }
 
 /// The way of a future that borrows its receiver for as long as it lives.
-#[derive(Debug)]
 pub struct Borrowing;
 
-impl Borrowing {
-    /// Takes the borrow.
-    fn borrow<F, T>(future: F) -> PyResult<Pin<Box<F>>>
+impl Way for Borrowing {
+    fn coroutine<R, F, T>(py: Python<'_>, planned: Planned, future: F) -> PyResult<Bound<'_, PyAny>>
     where
-        F: Future<Output = PyResult<T>>,
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'a> IntoPyObject<'a> + Send + 'static,
     {
         let mut future = Box::pin(future);
+        // Takes the borrow.
         match future
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Pending => Ok(future),
+            Poll::Pending => planned.0.loop_coroutine::<R, _, T>(py, future),
             Poll::Ready(Err(refused)) => Err(refused),
             Poll::Ready(Ok(_)) => unreachable!("it waits once it has its receiver"),
         }
-    }
-}
-
-impl Way for Borrowing {
-    #[track_caller]
-    fn coroutine<'py, R, F, T>(
-        py: Python<'py>,
-        options: CoroutineOptions,
-        future: F,
-    ) -> PyResult<Bound<'py, PyAny>>
-    where
-        R: Runtime,
-        F: Future<Output = PyResult<T>> + Send + 'static,
-        T: for<'a> IntoPyObject<'a> + Send + 'static,
-    {
-        let future = Self::borrow(future)?;
-        options.plan().loop_coroutine::<R, _, T>(py, future)
-    }
-
-    #[track_caller]
-    fn cancellable_coroutine<'py, R, F, T>(
-        py: Python<'py>,
-        options: CoroutineOptions,
-        make: impl FnOnce(CancelHandle) -> F,
-    ) -> PyResult<Bound<'py, PyAny>>
-    where
-        R: Runtime,
-        F: Future<Output = PyResult<T>> + Send + 'static,
-        T: for<'a> IntoPyObject<'a> + Send + 'static,
-    {
-        let mut plan = options.plan();
-        let future = Self::borrow(make(plan.cancel_handle()))?;
-        plan.loop_coroutine::<R, _, T>(py, future)
     }
 }
 

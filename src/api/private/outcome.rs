@@ -16,8 +16,7 @@ use pyo3::types::PyNone;
 
 pin_project! {
     /// A future whose output becomes what Python gets. An `async` block around it would keep the arguments twice.
-    #[derive(Debug)]
-    pub struct Converted<F, C> {
+        pub struct Converted<F, C> {
         #[pin]
         future: F,
         convert: C,
@@ -46,13 +45,10 @@ where
 }
 
 /// Tells what the output of an `async fn` is: a method of one type hides those of the types that it derefs to.
-#[derive(Debug)]
 pub struct Outcome<T>(Fallible<T>);
 
-#[derive(Debug)]
 pub struct Fallible<T>(Value<T>);
 
-#[derive(Debug)]
 pub struct Value<T>(PhantomData<T>);
 
 pub fn outcome<T>(_: &T) -> Outcome<T> {
@@ -106,7 +102,6 @@ impl<T> Value<T> {
 }
 
 /// A function that returns nothing returns `None` in Python. By itself, `()` is an empty tuple.
-#[derive(Debug)]
 pub struct Nothing;
 
 impl<'py> IntoPyObject<'py> for Nothing {
@@ -120,7 +115,6 @@ impl<'py> IntoPyObject<'py> for Nothing {
 }
 
 /// The same for what `__anext__` returns: `None` ends the iteration, as it does for a plain method of PyO3's.
-#[derive(Debug)]
 pub struct NextItem<T>(Fallible<PyResult<T>>);
 
 pub fn next_item<T>(result: &PyResult<T>) -> NextItem<T> {
