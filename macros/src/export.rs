@@ -12,7 +12,7 @@ use syn::ext::IdentExt as _;
 use syn::{Attribute, Error, LitStr, Result, Signature, Type, Visibility};
 
 use crate::errors::Errors;
-use crate::function::{check_callable, is_any_of, option, output_span};
+use crate::function::{check_callable, hygienic, is_any_of, option, output_span};
 use crate::runtime::Runtime;
 pub(crate) use options::Options;
 use signature::{Parameter, Parameters, Receiver, Returns};
@@ -143,7 +143,11 @@ impl Export<'_> {
         } else {
             "the first parameter of a function with `pass_module` is its module: take `module: Py<PyModule>`"
         };
-        let passes_first = (is_method && !is_static) || self.options.pass_module;
+        let passes_first = if is_method {
+            !is_static
+        } else {
+            self.options.pass_module
+        };
         match &parameters.receiver {
             Some(receiver) if is_class_method => Err(Error::new(receiver.span, missing)),
             Some(receiver) if is_static || !is_method => {
@@ -166,7 +170,7 @@ impl Export<'_> {
         };
         let arguments = parameters.rest.iter().map(|it| &it.name);
         // An error about the future is shown at the return type: it is not `Send`, or its output does not convert.
-        let at_output = hygienic(output_span(self.signature));
+        let at_output = output_span(self.signature);
         let of_output = respanned(private, at_output);
         let result = returns.result(private, at_output);
         let (way, future) = match &parameters.receiver {
@@ -289,11 +293,6 @@ fn is_for_python(attribute: &Attribute) -> bool {
 /// The wrapper is under the same conditions as the function, and PyO3 makes the docstring of the documentation.
 pub(crate) fn is_for_both(attribute: &Attribute) -> bool {
     is_any_of(attribute, &["cfg", "doc"])
-}
-
-/// The span of generated code that shows its errors at `span`, and whose variables are not those of the user.
-fn hygienic(span: Span) -> Span {
-    span.resolved_at(Span::mixed_site())
 }
 
 /// A path whose errors are shown at `span`. Where its first token has another span, the compiler shows it from there on.

@@ -59,12 +59,17 @@ pub(crate) fn check_callable(signature: &Signature, it: &str, errors: &mut Error
     }
 }
 
-/// Where to show an error about what a function returns.
+/// The span of generated code whose errors are shown at `span`. Its variables are not visible to the user's code.
+pub(crate) fn hygienic(span: Span) -> Span {
+    span.resolved_at(Span::mixed_site())
+}
+
+/// The span of generated code whose errors are about what the function returns.
 pub(crate) fn output_span(signature: &Signature) -> Span {
-    match &signature.output {
+    hygienic(match &signature.output {
         ReturnType::Type(_, output) => ungrouped(output).span(),
         ReturnType::Default => signature.ident.span(),
-    }
+    })
 }
 
 /// The type inside of the group that `macro_rules!` puts around it.
@@ -81,6 +86,11 @@ pub(crate) fn is_any_of(attribute: &Attribute, names: &[&str]) -> bool {
 
 pub(crate) fn is_lint_level(attribute: &Attribute) -> bool {
     is_any_of(attribute, &["allow", "expect", "warn", "deny", "forbid"])
+}
+
+/// Whether an attribute belongs on the outer of two nested functions. A lint level there covers both.
+pub(crate) fn is_for_outer(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("doc") || is_lint_level(attribute)
 }
 
 /// An attribute that is repeated on a second item. An `expect` becomes an `allow`, since one item alone may meet it.

@@ -1,14 +1,12 @@
 //! `#[main]`: makes an `async fn main` the start of the program.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ReturnType;
 
 use crate::arguments::crate_path;
 use crate::errors::Errors;
-use crate::function::{
-    Function, check_callable, is_any_of, is_lint_level, option, output_span, parse_item,
-};
+use crate::function::{Function, check_callable, is_for_outer, option, output_span, parse_item};
 use crate::options::Options;
 use crate::runtime::Runtime;
 
@@ -78,7 +76,7 @@ fn run(
     let runtime = runtime.ty();
     let event_loop = option(options.event_loop.as_ref());
     // An error here is about the future: it is not `Send`, or its output is no `Result`. It is shown at the return type.
-    let span = output_span(&function.sig).resolved_at(Span::call_site());
+    let span = output_span(&function.sig);
     let run =
         quote_spanned!(span=> run_main::<Runtime, _, _, _>(#runtime_options, #event_loop, main));
     quote! {
@@ -91,13 +89,12 @@ fn run(
     }
 }
 
-/// A plain `fn main` with the user's inside. Documentation and lint levels stay outside: a lint level covers both.
+/// A plain `fn main` with the user's inside.
 fn wrap(function: &Function, output: &TokenStream, statements: &TokenStream) -> TokenStream {
     let Function { vis, sig, body, .. } = function;
     let name = &sig.ident;
     let attributes = function.attrs.iter();
-    let (outer, inner): (Vec<_>, Vec<_>) =
-        attributes.partition(|it| is_any_of(it, &["doc"]) || is_lint_level(it));
+    let (outer, inner): (Vec<_>, Vec<_>) = attributes.partition(|it| is_for_outer(it));
     quote! {
         #(#outer)*
         #vis fn #name() -> #output {

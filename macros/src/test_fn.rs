@@ -7,7 +7,7 @@
 //!
 //! Both call a third function, which contains the user's function. So nothing is dead code under either harness.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
@@ -16,8 +16,8 @@ use syn::{Attribute, Error, FnArg, LitStr, Meta, MetaNameValue, Result};
 use crate::arguments::crate_path;
 use crate::errors::Errors;
 use crate::function::{
-    Function, check_callable, is_any_of, is_lint_level, option, output_span, parse_item,
-    without_expect,
+    Function, check_callable, hygienic, is_for_outer, is_lint_level, option, output_span,
+    parse_item, without_expect,
 };
 use crate::options::Options;
 use crate::runtime::Runtime;
@@ -44,12 +44,10 @@ pub(crate) fn expand(
     let Some(mut function) = errors.handle(parse_item::<Function>(&item, expected)) else {
         return item;
     };
+    let attrs = &mut function.attrs;
     let mut take = |name| {
-        let index = function
-            .attrs
-            .iter()
-            .position(|it| it.path().is_ident(name))?;
-        let attribute = function.attrs.remove(index);
+        let index = attrs.iter().position(|it| it.path().is_ident(name))?;
+        let attribute = attrs.remove(index);
         let text = errors.handle(text(&attribute))?;
         Some((attribute, text))
     };
@@ -102,17 +100,10 @@ fn check(function: &Function, options: &Options, errors: &mut Errors) {
 impl TestFn {
     /// The test of cargo's harness.
     fn cargo_test(&self) -> TokenStream {
-        let Function {
-            attrs, vis, sig, ..
-        } = &self.function;
-        let krate = &self.krate;
-        let doc = attrs
-            .iter()
-            .filter(|attribute| is_any_of(attribute, &["doc"]));
-        let lint_levels = attrs
-            .iter()
-            .filter(|it| is_lint_level(it))
-            .map(without_expect);
+        let (attrs, vis, krate) = (&self.function.attrs, &self.function.vis, &self.krate);
+        let doc = attrs.iter().filter(|it| it.path().is_ident("doc"));
+        let lint_levels = attrs.iter().filter(|it| is_lint_level(it));
+        let lint_levels = lint_levels.map(without_expect);
         let for_harness = [&self.ignore, &self.should_panic].into_iter().flatten();
         let for_harness = for_harness.map(|(attribute, _)| attribute);
         // The compiler refuses `#[should_panic]` on a test that returns something.
@@ -122,7 +113,7 @@ impl TestFn {
             let output = quote!(-> ::core::result::Result<(), #krate::__private::Failure>);
             (output, quote!(run))
         };
-        let (name, case, path) = (&sig.ident, self.case_name(), self.path());
+        let (name, case, path) = (&self.function.sig.ident, self.case_name(), self.path());
         quote! {
             #(#doc)*
             #(#lint_levels)*
@@ -163,14 +154,14 @@ impl TestFn {
 
     /// The function that contains the user's.
     fn case(&self) -> TokenStream {
-        let Function {
-            attrs, sig, body, ..
-        } = &self.function;
+        let (attrs, sig, body) = (
+            &self.function.attrs,
+            &self.function.sig,
+            &self.function.body,
+        );
         let (krate, runtime, name) = (&self.krate, self.runtime.ty(), self.case_name());
         let lint_levels = attrs.iter().filter(|it| is_lint_level(it));
-        let inner = attrs
-            .iter()
-            .filter(|attribute| !is_any_of(attribute, &["doc"]) && !is_lint_level(attribute));
+        let inner = attrs.iter().filter(|it| !is_for_outer(it));
         // A test may have this name too.
         let import_event_loop = (!sig.inputs.is_empty())
             .then(|| quote!(use #krate::__private::event_loop as __event_loop;));
@@ -196,21 +187,15 @@ impl TestFn {
 
     /// The call that makes the test case. An error here is about the user's types, so it is shown there.
     fn call(&self) -> TokenStream {
-        let Self {
-            function: Function { sig, .. },
-            options,
-            krate,
-            ..
-        } = self;
-        let generated = |span: Span| span.resolved_at(Span::call_site());
+        let (sig, options) = (&self.function.sig, &self.options);
         let argument = sig.inputs.first().map(|parameter| {
             let span = match parameter {
                 FnArg::Typed(parameter) => parameter.ty.span(),
                 FnArg::Receiver(receiver) => receiver.span(),
             };
-            quote_spanned!(generated(span)=> __event_loop())
+            quote_spanned!(hygienic(span)=> __event_loop())
         });
-        let span = generated(output_span(sig));
+        let span = output_span(sig);
         let mut name = sig.ident.clone();
         name.set_span(span);
         let test = quote_spanned!(span=> || #name(#argument));
@@ -218,7 +203,7 @@ impl TestFn {
             return quote_spanned!(span=> TestCase::<Runtime>::plain(#test));
         }
         let has_runtime = options.current_thread.is_some() || options.worker_threads.is_some();
-        let options = option(has_runtime.then(|| options.tokio_options(krate)));
+        let options = option(has_runtime.then(|| options.tokio_options(&self.krate)));
         quote_spanned!(span=> TestCase::<Runtime>::asynchronous(#options, #test))
     }
 
