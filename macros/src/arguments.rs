@@ -1,4 +1,4 @@
-//! The arguments of an attribute, separated by commas, and the one that all attributes accept: `crate = "path"`.
+//! The arguments of an attribute, and the option that all attributes have: `crate = "path"`.
 
 use proc_macro_crate::{Error as CrateError, FoundCrate, crate_name};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
@@ -129,7 +129,7 @@ pub(crate) fn crate_path(given: Option<&Path>, errors: &mut Errors) -> TokenStre
 mod tests {
     use super::*;
 
-    /// The package of these tests is one.
+    /// The package of these tests does not depend on `pyo3-asyncio`.
     #[test]
     fn a_package_without_the_dependency_is_told_to_add_it() {
         let mut errors = Errors::default();

@@ -1,7 +1,7 @@
-//! Exports an `async fn`, for `#[pyfunction]` and `#[pymethods]`: it gets a wrapper, a plain function that PyO3 exports.
+//! Exports an `async fn`, for `#[pyfunction]` and `#[pymethods]`: PyO3 exports a wrapper, a plain function.
 //!
-//! The `async fn` stays as it is, for Rust to call. The wrapper has the same parameters, so PyO3 extracts the arguments at
-//! the call. It returns a coroutine, made of the future that the `async fn` returns.
+//! The `async fn` stays as it is, and Rust can call it. The wrapper has the same parameters, so PyO3 extracts the arguments
+//! at the call. The wrapper makes a coroutine of the future that the `async fn` returns.
 
 mod options;
 mod signature;
@@ -14,7 +14,7 @@ use syn::{Attribute, Error, LitStr, Result, Signature, Type, Visibility};
 use crate::errors::Errors;
 use crate::function::{check_callable, hygienic, is_any_of, option, output_span};
 use crate::runtime::Runtime;
-pub(crate) use options::Options;
+pub(crate) use options::ExportOptions;
 use signature::{Parameter, Parameters, Receiver, Returns};
 
 /// An exported `async fn`.
@@ -28,11 +28,11 @@ pub(crate) struct Export<'a> {
     pub(crate) signature: &'a Signature,
     /// The class of a method.
     pub(crate) class: Option<&'a Type>,
-    pub(crate) options: Options,
+    pub(crate) options: ExportOptions,
 }
 
 impl Export<'_> {
-    /// The wrapper, for the caller to add the attribute by which PyO3 exports it, and an item to go beside it.
+    /// The wrapper, without the attribute by which PyO3 exports it, and an item that belongs beside it.
     pub(crate) fn wrapper(&self) -> Result<(TokenStream, Option<TokenStream>)> {
         let mut errors = Errors::default();
         check_callable(self.signature, "an exported `async fn`", &mut errors);
@@ -97,9 +97,10 @@ impl Export<'_> {
     /// The user's attributes that concern Python, and ours.
     fn wrapper_attributes(&self) -> TokenStream {
         // The options hold what `#[pyo3(…)]` says.
-        let is_kept =
-            |it: &&Attribute| !it.path().is_ident("pyo3") && is_for_python(it) || is_for_both(it);
-        let users = self.attributes.iter().filter(is_kept);
+        let users = self
+            .attributes
+            .iter()
+            .filter(|it| is_for_both(it) || is_for_python(it) && !it.path().is_ident("pyo3"));
         let name = LitStr::new(&self.python_name(), self.signature.ident.span());
         let name = self.options.name.is_none().then(|| quote!(name = #name,));
         // For a method, the path is on the `impl` block.
@@ -181,11 +182,11 @@ impl Export<'_> {
                 },
             ),
             Some(receiver) => {
-                let (way, held, hold) = self.hold(receiver);
+                let (way, argument, borrow) = self.receiver(receiver);
                 let future = quote_spanned! {at_output=>
                     async move {
-                        #hold
-                        let output = #function(#held, #(#arguments),*).await;
+                        #borrow
+                        let output = #function(#argument, #(#arguments),*).await;
                         #result
                     }
                 };
@@ -206,8 +207,8 @@ impl Export<'_> {
         }
     }
 
-    /// How the coroutine treats the borrow of a receiver, the argument, and the statement before the call that borrows.
-    fn hold(&self, receiver: &Receiver) -> (TokenStream, TokenStream, TokenStream) {
+    /// The `Way` of a coroutine with this receiver, the argument, and the statement that borrows the object for it.
+    fn receiver(&self, receiver: &Receiver) -> (TokenStream, TokenStream, TokenStream) {
         let private = self.private;
         let python_name = self.python_name();
         // An error about the object is shown at the receiver.
@@ -216,13 +217,13 @@ impl Export<'_> {
         match receiver.mutability {
             None => (
                 quote!(#private::SharedWay<Self>),
-                quote_spanned!(span=> &held),
-                quote_spanned!(span=> let held = #of_receiver::shared(&slf, #python_name).await?;),
+                quote_spanned!(span=> &borrow),
+                quote_spanned!(span=> let borrow = #of_receiver::shared(&slf, #python_name).await?;),
             ),
             Some(_) => (
                 quote!(#private::Borrowing),
-                quote_spanned!(span=> &mut held),
-                quote_spanned!(span=> let mut held = #of_receiver::exclusive(&slf, #python_name).await?;),
+                quote_spanned!(span=> &mut borrow),
+                quote_spanned!(span=> let mut borrow = #of_receiver::exclusive(&slf, #python_name).await?;),
             ),
         }
     }
@@ -252,7 +253,7 @@ impl Export<'_> {
     }
 }
 
-/// Removes what the `async fn` says to PyO3, since PyO3 exports the wrapper.
+/// Removes PyO3's attributes from the `async fn`: they are on the wrapper.
 pub(crate) fn without_python(attributes: &mut Vec<Attribute>, signature: &mut Signature) {
     attributes.retain(|attribute| !is_for_python(attribute));
     for input in &mut signature.inputs {
@@ -295,7 +296,7 @@ pub(crate) fn is_for_both(attribute: &Attribute) -> bool {
     is_any_of(attribute, &["cfg", "doc"])
 }
 
-/// A path whose errors are shown at `span`. Where its first token has another span, the compiler shows it from there on.
+/// Gives all tokens of a path the same span. Otherwise the compiler shows an error from the first token to the last.
 fn respanned(path: &TokenStream, span: Span) -> TokenStream {
     let tokens = path.clone().into_iter().map(|mut token| {
         token.set_span(span);

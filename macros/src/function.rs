@@ -93,7 +93,7 @@ pub(crate) fn is_for_outer(attribute: &Attribute) -> bool {
     attribute.path().is_ident("doc") || is_lint_level(attribute)
 }
 
-/// An attribute that is repeated on a second item. An `expect` becomes an `allow`, since one item alone may meet it.
+/// An attribute for a second item. An `expect` becomes an `allow`, because only one of the items may meet it.
 pub(crate) fn without_expect(attribute: &Attribute) -> Attribute {
     let mut attribute = attribute.clone();
     match &mut attribute.meta {

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_of_the_async_fn_except_documentation_and_lint_levels() {
+    fn documentation_and_lint_levels_stay_outside_and_other_attributes_go_inside() {
         let program = expanded(
             quote!(flavor = "current_thread"),
             quote! {

@@ -6,7 +6,7 @@ use syn::Result;
 
 use crate::arguments::crate_path;
 use crate::errors::Errors;
-use crate::export::{Export, Options, is_for_both, without_python};
+use crate::export::{Export, ExportOptions, is_for_both, without_python};
 use crate::function::{Function, parse_item};
 use crate::runtime::Runtime;
 
@@ -30,7 +30,7 @@ fn export(runtime: Runtime, arguments: TokenStream, function: &Function) -> Resu
     let Function {
         attrs, vis, sig, ..
     } = function;
-    let options = Options::parse(arguments, attrs, &mut errors);
+    let options = ExportOptions::parse(arguments, attrs, &mut errors);
     if sig.asyncness.is_none() {
         errors.push(
             sig.fn_token,

@@ -6,7 +6,7 @@ use syn::{ImplItem, ImplItemFn, ItemImpl, Path, Result, Visibility};
 
 use crate::arguments::{Argument, crate_path};
 use crate::errors::Errors;
-use crate::export::{Export, Options, never_awaited, pyo3_path, without_python};
+use crate::export::{Export, ExportOptions, never_awaited, pyo3_path, without_python};
 use crate::function::{parse_item, without_expect};
 use crate::runtime::Runtime;
 
@@ -104,7 +104,7 @@ fn export(
             errors.push(attribute, message);
         }
     }
-    let options = Options::parse(TokenStream::new(), &method.attrs, &mut errors);
+    let options = ExportOptions::parse(TokenStream::new(), &method.attrs, &mut errors);
     let export = Export {
         runtime,
         private,
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_block_for_rust_has_the_attributes_of_the_users() {
+    fn the_block_for_rust_keeps_the_users_attributes() {
         let methods = expanded(quote! {
             #[allow(clippy::unused_self)]
             #[expect(non_snake_case)]

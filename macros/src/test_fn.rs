@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_is_one_of_each_harness_around_one_function() {
+    fn a_test_is_an_item_for_each_harness_and_a_function() {
         let test = expanded(
             Runtime::Smol,
             quote!(event_loop = "uvloop"),

@@ -9,7 +9,7 @@ use crate::arguments::Argument;
 use crate::errors::Errors;
 
 #[derive(Default)]
-pub(crate) struct Options {
+pub(crate) struct ExportOptions {
     /// The path to `pyo3-asyncio`.
     pub(crate) krate: Option<Path>,
     pub(crate) eager_start: bool,
@@ -25,7 +25,7 @@ pub(crate) struct Options {
     names: Vec<Ident>,
 }
 
-impl Options {
+impl ExportOptions {
     /// Parses the arguments of our attribute, and those of each `#[pyo3(…)]` on the function.
     pub(crate) fn parse(ours: TokenStream, attributes: &[Attribute], errors: &mut Errors) -> Self {
         let mut options = Self::default();
