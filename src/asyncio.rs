@@ -1,4 +1,4 @@
-//! Every name of Python that the crate uses, as typed functions. Nothing else interns a name or imports a module.
+//! Every Python name that the crate uses, as typed functions. No other module interns a name or imports a module.
 
 mod awaitable;
 mod event_loop;

@@ -1,4 +1,4 @@
-//! The named errors, and what becomes of a panic and of an error of the user's own type.
+//! The named exceptions, and how panics and errors of other types become Python exceptions.
 
 mod convert;
 
@@ -15,32 +15,32 @@ create_exception!(
     pyo3_asyncio,
     RustPanic,
     PyException,
-    "A Rust future panicked, or the conversion of its result to Python did.\n\n\
-     Its text is in str(); message (the panic's own text), file, line and, if RUST_BACKTRACE asks for it, backtrace are \
-     attributes, and None where they are not known. From Python 3.11 on, file, line and backtrace are also a note, which \
-     a traceback shows; before, they end the text."
+    "A Rust future panicked, or converting its result to Python did.\n\n\
+     str() gives the text. The attributes are message (the panic's own text), file, line and, if RUST_BACKTRACE asks for \
+     it, backtrace. An unknown attribute is None. From Python 3.11 on, file, line and backtrace are also a note, which a \
+     traceback shows. Before 3.11, they end the text."
 );
 
 create_exception!(
     pyo3_asyncio,
     LoopClosed,
     PyRuntimeError,
-    "The event loop that something was awaited on is closed."
+    "The event loop is closed, so nothing can be awaited on it."
 );
 
 create_exception!(
     pyo3_asyncio,
     RuntimeStopped,
     PyRuntimeError,
-    "The Rust runtime dropped a future before it was done, as a runtime does that is shut down, or it did not follow \
-     into the child of a fork."
+    "The Rust runtime dropped a future before it was done, for instance because it was shut down, or the future was left \
+     in the parent of a forked process."
 );
 
 /// Adds the exceptions [`RustPanic`], [`LoopClosed`] and [`RuntimeStopped`] to a module, so that Python can import and catch them.
 ///
 /// # Errors
 ///
-/// Python's, if it has no memory for the names.
+/// Any error that Python raises, such as `MemoryError`.
 ///
 /// # Example
 ///
@@ -66,12 +66,12 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("RuntimeStopped", py.get_type::<RuntimeStopped>())
 }
 
-/// The error for a caught panic.
+/// The exception for a caught panic.
 pub(crate) fn rust_panic(py: Python<'_>, panic: Panic) -> PyErr {
-    described(py, panic).unwrap_or_else(|error| error)
+    new_rust_panic(py, panic).unwrap_or_else(|error| error)
 }
 
-fn described(py: Python<'_>, Panic { text, place }: Panic) -> PyResult<PyErr> {
+fn new_rust_panic(py: Python<'_>, Panic { text, place }: Panic) -> PyResult<PyErr> {
     let note = place.as_ref().map(|place| {
         let backtrace = place.backtrace.as_ref();
         let backtrace = backtrace.map_or_else(String::new, |it| format!("\nRust backtrace:\n{it}"));

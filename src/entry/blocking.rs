@@ -1,17 +1,17 @@
-//! A thread of Python that waits for a Rust future, without an event loop.
+//! Blocks a Python thread on a Rust future, without an event loop.
 //!
 //! # Protocol
 //!
-//! 1. The calling thread polls the future, detached from the interpreter and inside the runtime's context. So the future may
-//!    borrow from the caller, and there is no hop. It is `Send`, since that is how PyO3 tells what may be used detached.
-//! 2. A waker sets the [flag](crate::sync::wake_flag) and unparks the thread. The token of `park` alone would not do: code that
-//!    is polled may park too, and take it.
-//! 3. No signal ends a `park`, and the wake-up descriptor of Python's signals belongs to the loop that may run in this thread.
-//!    So the main thread, which alone handles signals, looks for them every [`SIGNAL_PATIENCE`].
-//! 4. The loop that runs in this thread stands still meanwhile. It is noted as [blocked](BlockedLoop), so that a future that
-//!    awaits it here gets an error.
-//! 5. The thread is active while it polls, and not while it waits: a fork waits for a poll, not for a wait.
-//! 6. However it ends, the future is dropped here before that shows: detached, and inside the runtime's context.
+//! 1. The calling thread polls the future, detached and inside the runtime's context. So the future may borrow from the
+//!    caller, and no other thread is involved. It is `Send`, because PyO3 requires that of everything used detached.
+//! 2. A waker sets the [flag](crate::sync::wake_flag) and unparks the thread. The token of `park` alone is not enough: polled
+//!    code may park too, and consume it.
+//! 3. Signals do not end a `park`, and Python's wake-up descriptor belongs to the loop that may run in this thread. So the main
+//!    thread, which alone handles signals, checks for them every [`SIGNAL_PATIENCE`].
+//! 4. A loop that runs in this thread cannot progress meanwhile. It is marked as [blocked](BlockedLoop), so that a future that
+//!    waits for it here fails instead of waiting for ever.
+//! 5. The thread is active while it polls and inactive while it waits. A fork waits for polls only.
+//! 6. In every case the future is dropped before the call returns: detached, and inside the runtime's context.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -32,8 +32,8 @@ use crate::runtime::Runtime;
 use crate::sync::activity;
 use crate::sync::wake_flag::WakeFlag;
 
-/// How long a signal may wait.
-const SIGNAL_PATIENCE: Duration = Duration::from_millis(50);
+/// The longest time that a pending signal waits for its handler.
+pub(super) const SIGNAL_PATIENCE: Duration = Duration::from_millis(50);
 
 pub(crate) fn block_on<R, F, T>(py: Python<'_>, future: F) -> PyResult<T>
 where
@@ -44,8 +44,8 @@ where
     let entry = Entry::new(py)?;
     if !py.detach(R::may_block) {
         return Err(PyRuntimeError::new_err(
-            "block_on would keep a thread waiting that the runtime polls its futures on: `.await` the future there, or call \
-             this in a thread for blocking work (spawn_blocking)",
+            "block_on would block a thread on which the runtime polls futures: `.await` the future instead, or call block_on \
+             in a thread for blocking work (spawn_blocking)",
         ));
     }
     let _blocked = asyncio::running_loop(py)?.map(|event_loop| BlockedLoop::new(&event_loop));
@@ -69,16 +69,16 @@ where
     }
 }
 
-/// Polls the future when it is woken, until it is done. `None` when it is time to look for signals.
+/// Polls the future when it is woken, until it is done. `None` when it is time to check for signals.
 fn poll<R: Runtime, F: Future>(
     mut future: Pin<&mut Option<F>>,
     woken: &Arc<Woken>,
     patience: Option<Duration>,
 ) -> Result<Option<F::Output>, Panic> {
     let waker = Waker::from(Arc::clone(woken));
-    let begin = Instant::now();
+    let started = Instant::now();
     loop {
-        match patience.map(|patience| patience.saturating_sub(begin.elapsed())) {
+        match patience.map(|patience| patience.saturating_sub(started.elapsed())) {
             None => woken.wait(thread::park),
             Some(Duration::ZERO) => return Ok(None),
             Some(left) => woken.wait(|| thread::park_timeout(left)),
@@ -101,7 +101,7 @@ struct Woken {
 }
 
 impl Woken {
-    /// For this thread, which begins with a poll.
+    /// Wakes this thread. The flag starts set, so that the thread begins with a poll.
     fn new() -> Self {
         Self {
             thread: thread::current(),
