@@ -11,6 +11,7 @@ import gc
 import importlib.util
 import os
 import random
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -95,6 +96,10 @@ def pytest_configure(config):
     if runtime:
         os.environ[RUNTIME] = runtime
     os.environ.update(THREADS)
+    # A shell ignores SIGINT for what it starts in the background, and every program of the tests would inherit that. A signal
+    # with a handler is back at its default in a program that is started.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header():
