@@ -293,6 +293,15 @@ trait Place<F, T>: 'static {
     ) -> PyResult<Bound<'py, RustFuture>>;
 }
 
+/// Drops if the runtime refuses the task by a panic. The caller hears that, and nobody needs to hear of the dropped task.
+struct Spawning<'a>(&'a Arc<FutureState>);
+
+impl Drop for Spawning<'_> {
+    fn drop(&mut self) {
+        self.0.forsake();
+    }
+}
+
 /// A future that is `Send`, on the runtime.
 struct OnRuntime<R>(PhantomData<R>);
 
@@ -312,19 +321,10 @@ where
         user: Pin<Box<UserFuture<F>>>,
         cancellation: Option<Cancellation>,
     ) -> PyResult<Bound<'py, RustFuture>> {
-        /// A runtime that refuses the task panics, and the caller hears it. Nobody needs to hear of the dropped task then.
-        struct Refused<'a>(&'a Arc<FutureState>);
-
-        impl Drop for Refused<'_> {
-            fn drop(&mut self) {
-                self.0.forsake();
-            }
-        }
-
         let (crossing, python) = Crossing::new(entry, locals, user, cancellation)?;
-        let refused = Refused(&python.get().state);
+        let spawning = Spawning(&python.get().state);
         R::spawn(crossing);
-        std::mem::forget(refused);
+        std::mem::forget(spawning);
         Ok(python)
     }
 }
@@ -352,9 +352,14 @@ where
         let py = entry.py();
         let (crossing, python) = Crossing::new(entry, locals, user, cancellation)?;
         let running = asyncio::running_loop(py)?;
-        if running.is_some_and(|running| running.is(&locals.event_loop(py))) {
+        if running.is_some_and(|running| running.is(locals.event_loop(py))) {
             spawn_on_loop::<R, _>(&python.get().state, crossing);
-        } else if let Err(crossing) = R::spawn_local(crossing) {
+            return Ok(python);
+        }
+        let spawning = Spawning(&python.get().state);
+        let spawned = R::spawn_local(crossing);
+        std::mem::forget(spawning);
+        if let Err(crossing) = spawned {
             crossing.abort();
             return Err(PyRuntimeError::new_err(format!(
                 "a future that is not Send stays on its thread, and this thread cannot poll it: {WHERE_LOCAL}"
@@ -449,7 +454,7 @@ struct FirstStep<P, F, K, T> {
     future: K,
     cancellation: Option<Cancellation>,
     plan: Plan,
-    place: PhantomData<fn() -> (P, F, T)>,
+    place: PhantomData<fn(P, F) -> T>,
 }
 
 impl<P, F, K, T> Start for FirstStep<P, F, K, T>

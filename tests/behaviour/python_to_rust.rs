@@ -345,13 +345,13 @@ async def fails_in_the_end(started):
 
     fn a_task_says_when_it_is_finished(cx: &Cx<'_>) {
         let future = cx.event_loop.call_method0("create_future")?;
-        let mut task = cx.start(future.clone())?;
+        let task = cx.start(future.clone())?;
         cx.catch_up()?;
         assert!(!task.is_finished());
         future.call_method1("set_result", ("done",))?;
         cx.catch_up()?;
         assert!(task.is_finished());
-        let outcome = cx.block_on(async move { (&mut task).await })?;
+        let outcome = cx.block_on(task)?;
         assert_eq!(outcome.extract::<String>(cx.py)?, "done");
     }
 
