@@ -1,19 +1,19 @@
 //! **Rust futures and Python's asyncio await each other.**
 //!
-//! Python awaits a Rust future, Rust awaits a Python coroutine, on tokio below and asyncio or uvloop above, with
-//! cancellation, contexts and errors that behave as people on both sides expect.
+//! Python awaits Rust futures, and Rust awaits Python coroutines. Tokio, async-std and smol work with asyncio and uvloop.
+//! Cancellation, contexts and errors behave as each side expects.
 //!
 //! | you want | you call |
 //! | --- | --- |
 //! | to export an asynchronous Rust function | [`tokio::future_into_py`] |
 //! | to export an `async fn`, which is an `async def` in Python | [`#[tokio::pyfunction]`](macro@tokio::pyfunction), [`#[tokio::pymethods]`](macro@tokio::pymethods) |
 //! | to await Python from Rust | [`tokio::into_future`] |
-//! | to make such a coroutine of any Rust future | [`tokio::into_coroutine`] |
+//! | to make such a coroutine from any Rust future | [`tokio::into_coroutine`] |
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
 //! | to test either | [`#[tokio::test]`](macro@tokio::test), [`testing`] |
-//! | to wait for Rust in a function that is not asynchronous | [`tokio::block_on`] |
+//! | to block on a Rust future | [`tokio::block_on`] |
 //! | to cross from a thread of your own | [`TaskLocals`], the functions that end in `_with_locals` or `_with_loop` |
-//! | to see what crosses | [`metrics()`], and the feature `tracing`: a span for each crossing, of the target `pyo3_asyncio` |
+//! | to see what crosses | [`metrics()`], and the feature `tracing`: a span of the target `pyo3_asyncio` for each crossing |
 //!
 //! # Which thread runs what
 //!
@@ -27,8 +27,8 @@
 //!   task done: take the result   -- waker ----->  poll the future that awaits it
 //! ```
 //!
-//! A worker never takes the GIL on our behalf, so Python code that holds it delays no Rust timer and no Rust connection. The
-//! loop wakes once for a burst of results, not once for each.
+//! A worker never attaches to the interpreter for this crate. So Python code that holds the GIL delays no Rust timer and no Rust
+//! connection. The loop wakes once for a burst of results.
 
 #![forbid(unsafe_code)]
 #[cfg(all(doctest, feature = "tokio-runtime", feature = "attributes"))]
@@ -52,7 +52,7 @@ mod to_python;
 mod to_rust;
 mod trace;
 
-/// The exceptions that Python is raised and that Rust is returned in a `PyErr`, and how an error of your own becomes one.
+/// The exceptions of this crate, and the conversion of other errors to a `PyErr`.
 pub mod err {
     pub use crate::error::{
         IntoPyErr, LoopClosed, RuntimeStopped, RustPanic, into_py_err, register,
@@ -71,7 +71,7 @@ pub use api::tokio;
 pub use api::{AwaitableBuilder, custom, generic};
 pub use asyncio::get_running_loop;
 pub use entry::run_forever;
-/// The registry of tests. `inventory::submit!` adds a [`Test`](testing::Test) that no attribute has made.
+/// The registry of tests. `inventory::submit!` adds a [`Test`](testing::Test) without an attribute.
 #[cfg(feature = "testing")]
 pub use inventory;
 pub use locals::{Scope, TaskLocals};

@@ -1,7 +1,6 @@
-//! What a Rust task knows of Python: its event loop and its context.
+//! The event loop and the context of a Rust task.
 //!
-//! A task's locals lie in a thread-local while the task is polled, put there by a guard and taken away by its drop, whether
-//! the poll returns, panics, or the task is dropped. The same code serves every runtime.
+//! While a task is polled or dropped, a guard keeps its locals in a thread-local. This works in the same way for every runtime.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -19,9 +18,9 @@ use crate::asyncio;
 
 /// The event loop and the `contextvars` context that a Rust task belongs to.
 ///
-/// Cheap to clone. Every future that [`future_into_py`](crate::tokio::future_into_py) starts carries its caller's, and
-/// [`get_current_locals`] finds them again inside of it, so that most programs never name this type. Name it to
-/// cross into Python from a thread of your own:
+/// Cheap to clone. A future that [`future_into_py`](crate::tokio::future_into_py) starts carries the locals of its caller, and
+/// [`get_current_locals`] returns them inside that future. So most programs never name this type. Use it to call Python from a
+/// thread of your own:
 ///
 /// ```
 /// use pyo3::prelude::*;
@@ -38,32 +37,32 @@ use crate::asyncio;
 /// # .unwrap();
 /// ```
 #[derive(Clone)]
-pub struct TaskLocals(Arc<Inner>);
+pub struct TaskLocals(Arc<LoopAndContext>);
 
-struct Inner {
+struct LoopAndContext {
     event_loop: Py<PyAny>,
     context: Option<Py<PyAny>>,
 }
 
 impl TaskLocals {
-    /// Locals of an event loop, without a context: what is awaited with them takes the context of whoever awaits it.
+    /// Locals with an event loop and without a context. An awaitable then runs in the context of its caller.
     pub fn new(event_loop: Bound<'_, PyAny>) -> Self {
         event_loop.unbind().into()
     }
 
-    /// Locals of the event loop that runs in this thread, without a context.
+    /// Locals with the running event loop of this thread and without a context.
     ///
     /// # Errors
     ///
-    /// `RuntimeError` if none is running.
+    /// `RuntimeError` if no loop runs in this thread.
     pub fn with_running_loop(py: Python<'_>) -> PyResult<Self> {
         Ok(Self::new(asyncio::get_running_loop(py)?))
     }
 
-    /// The same loop with a `contextvars.Context`, or with none if `context` is `None`.
+    /// The same loop with a `contextvars.Context`, or without one if `context` is `None`.
     #[must_use]
     pub fn with_context(self, context: Bound<'_, PyAny>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(LoopAndContext {
             event_loop: self.0.event_loop.clone_ref(context.py()),
             context: (!context.is_none()).then(|| context.unbind()),
         }))
@@ -73,7 +72,7 @@ impl TaskLocals {
     ///
     /// # Errors
     ///
-    /// What Python raises while it makes the copy.
+    /// Any error that Python raises while it copies.
     pub fn copy_context(self, py: Python<'_>) -> PyResult<Self> {
         Ok(self.with_context(asyncio::copy_context(py)?))
     }
@@ -83,7 +82,7 @@ impl TaskLocals {
         self.0.event_loop.bind(py).clone()
     }
 
-    /// The context, or `None` (Python's) if there is none.
+    /// The context, or Python's `None`.
     pub fn context<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         let context = self.0.context.as_ref();
         context
@@ -91,7 +90,7 @@ impl TaskLocals {
             .into_bound(py)
     }
 
-    /// The same locals: a `clone`.
+    /// Clones the locals.
     #[deprecated(note = "use `clone`, which needs no `py`")]
     pub fn clone_ref(&self, _py: Python<'_>) -> Self {
         self.clone()
@@ -102,8 +101,8 @@ impl TaskLocals {
         Entered::replacing(&CURRENT, Some(self.clone()))
     }
 
-    /// Installs the locals on a thread that works for their loop, which runs elsewhere, until the guard drops. They count
-    /// where the thread neither polls a Rust task nor runs a loop of its own.
+    /// Installs the locals of a loop that runs in another thread, until the guard drops. The locals of a polled Rust task and a
+    /// loop that this thread runs take precedence.
     #[cfg(feature = "testing")]
     pub(crate) fn enter_thread(&self) -> Entered {
         Entered::replacing(&OF_THREAD, Some(self.clone()))
@@ -121,7 +120,7 @@ impl fmt::Debug for TaskLocals {
 
 impl From<Py<PyAny>> for TaskLocals {
     fn from(event_loop: Py<PyAny>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(LoopAndContext {
             event_loop,
             context: None,
         }))
@@ -147,7 +146,7 @@ thread_local! {
     static OF_THREAD: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
 }
 
-/// Restores the locals that were there before. Neither swapping nor dropping a `TaskLocals` can panic.
+/// Restores the previous locals when it drops. Neither swapping nor dropping a `TaskLocals` can panic.
 #[must_use = "the locals are installed until this is dropped"]
 pub(crate) struct Entered {
     slot: &'static Slot,
@@ -169,7 +168,7 @@ impl Drop for Entered {
     }
 }
 
-/// A thread that is ending has no locals any more; then there is nothing to swap.
+/// Does nothing in a thread that is ending, whose thread-locals are gone.
 fn swap(slot: &'static Slot, locals: Option<TaskLocals>) -> Option<TaskLocals> {
     slot.try_with(|slot| slot.replace(locals))
         .unwrap_or_default()
@@ -180,12 +179,12 @@ fn get(slot: &'static Slot) -> Option<TaskLocals> {
         .unwrap_or_default()
 }
 
-/// The locals of the Rust task that is being polled on this thread, for which nobody has to be attached.
+/// The locals of the Rust task that is being polled on this thread. Works detached.
 pub(crate) fn current() -> Option<TaskLocals> {
     get(&CURRENT)
 }
 
-/// The event loop of the Rust task that is being polled on this thread or, outside of one, the running loop of the thread.
+/// The event loop of the Rust task that is being polled on this thread. Outside a task, the running loop of the thread.
 ///
 /// # Errors
 ///
@@ -201,8 +200,8 @@ pub fn get_current_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     event_loop.ok_or_else(no_running_loop)
 }
 
-/// The locals of the Rust task that is being polled on this thread or, outside of one, the running loop of the thread with
-/// a copy of the current context.
+/// The locals of the Rust task that is being polled on this thread. Outside a task, the running loop of the thread with a copy of
+/// the current context.
 ///
 /// # Errors
 ///
@@ -211,7 +210,7 @@ pub fn get_current_locals(py: Python<'_>) -> PyResult<TaskLocals> {
     find_current_locals(py)?.ok_or_else(no_running_loop)
 }
 
-/// [`get_current_locals`], where the want of a loop is no error.
+/// Like [`get_current_locals`], but `None` if there is no loop.
 pub(crate) fn find_current_locals(py: Python<'_>) -> PyResult<Option<TaskLocals>> {
     if let Some(locals) = current() {
         return Ok(Some(locals));
@@ -222,14 +221,14 @@ pub(crate) fn find_current_locals(py: Python<'_>) -> PyResult<Option<TaskLocals>
     }
 }
 
-/// The running loop of this thread with a copy of the current context, whatever Rust task is being polled.
+/// The running loop of this thread with a copy of the current context, even while a Rust task is being polled.
 pub(crate) fn get_running_locals(py: Python<'_>) -> PyResult<TaskLocals> {
     in_current_context(asyncio::get_running_loop(py)?)
 }
 
 fn in_current_context(event_loop: Bound<'_, PyAny>) -> PyResult<TaskLocals> {
     let context = asyncio::copy_context(event_loop.py())?;
-    Ok(TaskLocals(Arc::new(Inner {
+    Ok(TaskLocals(Arc::new(LoopAndContext {
         event_loop: event_loop.unbind(),
         context: Some(context.unbind()),
     })))
@@ -237,17 +236,17 @@ fn in_current_context(event_loop: Bound<'_, PyAny>) -> PyResult<TaskLocals> {
 
 fn no_running_loop() -> PyErr {
     PyRuntimeError::new_err(
-        "no running event loop: this thread runs none, and is not polling a Rust future that knows one. Call this \
-         from a coroutine (`async def`), from a future made by `future_into_py` or wrapped in `scope`, or name \
-         the loop with a function that ends in `_with_loop` or `_with_locals`",
+        "no running event loop: this thread runs no loop and polls no Rust future that has one. Call this from a coroutine \
+         (`async def`), from a future that `future_into_py` started or `scope` wraps, or use a function that ends in \
+         `_with_loop` or `_with_locals`",
     )
 }
 
 pin_project! {
-    /// A future that knows its locals, made by [`scope`].
+    /// A future with locals, made by [`scope`].
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Scope<F> {
-        // `None` once the future was dropped.
+        // `None` once the future is dropped.
         #[pin]
         scoped: Option<Scoped<F>>,
     }
@@ -260,7 +259,7 @@ pin_project! {
 }
 
 pin_project! {
-    // There is one for each task in flight: the pointer in the locals tells whether there is one, at no further cost.
+    // There is one for each task in flight. `Option<Scoped>` adds no size, because the pointer in the locals is never null.
     struct Scoped<F> {
         locals: TaskLocals,
         #[pin]
@@ -269,8 +268,8 @@ pin_project! {
 }
 
 impl<F> Scope<F> {
-    /// Drops the future as it was polled, with its locals in place, and gives the locals, which cost least to drop where
-    /// somebody is attached. `None` if that was done before.
+    /// Drops the future with its locals in place, and returns the locals, which an attached thread drops at less cost. `None` if
+    /// the future is already dropped.
     pub(crate) fn end(self: Pin<&mut Self>) -> Option<TaskLocals> {
         let mut scoped = self.project().scoped;
         let locals = scoped.as_ref().as_pin_ref()?.locals.clone();
@@ -293,17 +292,15 @@ impl<F: Future> Future for Scope<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let scoped = self.project().scoped.as_pin_mut();
-        let scoped = scoped
-            .expect("a future is not polled after it was dropped")
-            .project();
+        let scoped = scoped.expect("a dropped future is not polled").project();
         let _entered = scoped.locals.enter();
         scoped.future.poll(cx)
     }
 }
 
-/// A future that runs with the locals: inside of it, [`get_current_loop`] and [`get_current_locals`] find them.
+/// Runs a future with the locals: inside it, [`get_current_loop`] and [`get_current_locals`] return them.
 ///
-/// They are in place while the future is polled and while it is dropped, on whichever thread that happens.
+/// The locals are in place while the future is polled and while it is dropped, on any thread.
 pub fn scope<F, R>(locals: TaskLocals, future: F) -> Scope<F>
 where
     F: Future<Output = R>,
@@ -313,7 +310,7 @@ where
     }
 }
 
-/// Like [`scope`], for a future that is not `Send`. [`scope`] takes those too: this is the name that others have for it.
+/// Like [`scope`], which also accepts futures that are not `Send`. This name exists for `pyo3-async-runtimes`.
 pub fn scope_local<F, R>(locals: TaskLocals, future: F) -> Scope<F>
 where
     F: Future<Output = R>,

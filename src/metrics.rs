@@ -1,15 +1,15 @@
-//! What crosses, counted.
+//! Counters of the crossings.
 //!
-//! The counters are relaxed, and each is written by one kind of thread and lies on a cache line of its own: what is in flight
-//! is what was started without what has ended, so that a loop and a worker do not take one line from each other. Jobs are
-//! counted once a turn, and the clock is read twice a burst: when the bell is rung, and when the drain answers.
+//! Each counter is written by one kind of thread, with relaxed ordering, and has its own cache line. Starts and ends have separate
+//! counters, so that a loop and a worker do not contend for one line: their difference is what is in flight. Jobs are counted once
+//! a turn. The clock is read twice a burst: when the doorbell rings and when the drain answers.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-/// As long as two lines of a cache, which processors fetch in pairs.
+/// Aligned to two cache lines, because processors fetch lines in pairs.
 #[repr(align(128))]
 struct Counter(AtomicU64);
 
@@ -22,7 +22,7 @@ impl Counter {
         self.0.fetch_add(more, Relaxed);
     }
 
-    /// Only what is greater is written: nearly always nothing.
+    /// Raises a maximum. Nearly every call only reads.
     fn raise(&self, value: u64) {
         if value > self.get() {
             self.0.fetch_max(value, Relaxed);
@@ -43,7 +43,7 @@ static LONGEST_MAILBOX_WAIT: Counter = Counter::new();
 static STARTED: [Counter; 2] = [Counter::new(), Counter::new()];
 static ENDED: [Counter; 2] = [Counter::new(), Counter::new()];
 
-/// A crossing that is in flight until this is dropped. Takes no room.
+/// Counts a crossing as in flight until this is dropped. Zero-sized.
 pub(crate) struct InFlight<const DIRECTION: usize>(());
 
 pub(crate) type RustToPython = InFlight<0>;
@@ -55,13 +55,13 @@ impl<const DIRECTION: usize> InFlight<DIRECTION> {
         Self(())
     }
 
-    /// This one is the parent's, and is about to drop in the child, which has not counted it.
+    /// Balances the drop of an inherited crossing in a child, which has not counted its start.
     pub(crate) fn disown(&self) {
         STARTED[DIRECTION].add(1);
     }
 
     fn count() -> u64 {
-        // Rarely is one seen to end that was not seen to start. Nothing orders the two, which would cost on every crossing.
+        // Nothing orders the two loads, so the second may be the smaller one. Ordering them would cost on every crossing.
         let ended = ENDED[DIRECTION].get();
         STARTED[DIRECTION].get().saturating_sub(ended)
     }
@@ -73,14 +73,14 @@ impl<const DIRECTION: usize> Drop for InFlight<DIRECTION> {
     }
 }
 
-/// In the child of a fork: what is in flight is the parent's.
+/// In the child of a fork: stops counting what is in flight in the parent.
 pub(crate) fn forget_parents() {
     for (started, ended) in STARTED.iter().zip(&ENDED) {
         ended.0.store(started.get(), Relaxed);
     }
 }
 
-/// A loop answers a ring.
+/// Counts a drain that answers the doorbell.
 pub(crate) fn woken(rung: Instant) {
     let nanoseconds = u64::try_from(rung.elapsed().as_nanos()).unwrap_or(u64::MAX);
     WAKE_UPS.add(1);
@@ -88,39 +88,39 @@ pub(crate) fn woken(rung: Instant) {
     LONGEST_MAILBOX_WAIT.raise(nanoseconds);
 }
 
-/// A turn of a drain has run so many jobs.
+/// Counts the jobs that a drain ran in one turn.
 pub(crate) fn turn(jobs: usize) {
     let jobs = jobs as u64;
     JOBS.add(jobs);
     LARGEST_BURST.raise(jobs);
 }
 
-/// What has crossed in this process, on all of its event loops, since it began: made by [`metrics()`].
+/// The crossings of this process since it started, on all event loops. Returned by [`metrics()`].
 ///
-/// To Python it is a `dict` with the names of the fields, and with a `datetime.timedelta` for a `Duration`.
+/// In Python it is a `dict` with the names of the fields as keys. A `Duration` becomes a `datetime.timedelta`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPyObject)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Rust futures that Python was given and that are not dropped yet: running, or waiting to be polled.
+    /// Rust futures that Python awaits and that are not dropped: running, or waiting to be polled.
     pub rust_futures: u64,
-    /// Python awaitables that Rust was given and that are neither done nor dropped.
+    /// Python awaitables that Rust awaits and that are neither done nor dropped.
     pub python_tasks: u64,
-    /// Jobs that loops have run: a result that is handed over, an awaitable that is started or cancelled, a poll of a future
-    /// that is not `Send`.
+    /// Jobs that loops have run. A job settles a future, starts or cancels an awaitable, or polls a future that is not `Send`.
     pub jobs: u64,
     /// How often a loop was woken for jobs. `jobs / wake_ups` is the mean size of a burst.
     pub wake_ups: u64,
-    /// The most jobs that a loop ran in one turn, of which it takes 128 at most.
+    /// The most jobs that a loop ran in one turn. The limit is 128.
     pub largest_burst: u64,
-    /// How long the first job of each burst waited for its loop, all together: `mailbox_wait / wake_ups` is the mean.
+    /// The total time that the first job of each burst waited for its loop. `mailbox_wait / wake_ups` is the mean.
     pub mailbox_wait: Duration,
-    /// The longest of these waits: for so long, Python code kept its loop from turning, or the interpreter was taken.
+    /// The longest of these waits. For that long, Python code blocked its loop, or other threads held the interpreter.
     pub longest_mailbox_wait: Duration,
 }
 
-/// The counters of this process. Called on any thread; takes no lock.
+/// Reads the counters of this process. May be called on any thread, and takes no lock.
 ///
-/// Each is exact, but they are not read at one moment. A forked child goes on from its parent's, but for what is in flight there.
+/// Each counter is exact, but they are not read at the same moment. A forked child continues the counts of its parent, except for
+/// the crossings in flight.
 ///
 /// ```
 /// use pyo3::prelude::*;

@@ -1,21 +1,21 @@
 //! Tests of asynchronous code, under cargo's own harness or on the event loop of a program.
 //!
-//! `#[pyo3_asyncio::tokio::test]` and [its](macro@crate::async_std::test) [like](macro@crate::smol::test) make a function a
-//! test of both: where it is compiled decides which of them runs it.
+//! `#[pyo3_asyncio::tokio::test]`, [`async_std::test`](macro@crate::async_std::test) and [`smol::test`](macro@crate::smol::test)
+//! make a function a test of either. The target in which it is compiled decides which one runs it.
 //!
 //! | | cargo's harness | [`main`] |
 //! | --- | --- | --- |
 //! | where | `#[cfg(test)] mod tests`, `tests/*.rs` | a target with `harness = false` |
-//! | event loop of a test | its own, new | that of the program, which all share |
-//! | Python's main thread | runs no test, and no loop | runs the loop |
-//! | what tests print | captured, but for what Python prints | not captured |
+//! | event loop of a test | a new one for each test | one for the program |
+//! | Python's main thread | runs no test and no loop | runs the loop |
+//! | output of tests | captured, except the output of Python | not captured |
 //! | `cargo nextest` | works | works |
 //!
-//! Take cargo's harness unless something has to be tested in Python's main thread, such as signals, or on one loop for all.
+//! Use cargo's harness unless a test needs Python's main thread, for signals for instance, or all tests need one loop.
 //!
 //! # Under cargo's harness
 //!
-//! The feature `testing` is all that it takes:
+//! Enable the feature `testing`:
 //!
 //! ```
 //! # fn main() {}
@@ -44,7 +44,7 @@
 //!
 //! # On the event loop of a program
 //!
-//! The test target is a program. Its file does not lie in `tests`, where cargo would take it for one of its own harness:
+//! The test target is a program. Keep its file out of `tests`, where cargo would run it with its own harness:
 //!
 //! ```toml
 //! [[test]]
@@ -53,7 +53,7 @@
 //! harness = false
 //! ```
 //!
-//! Its `main` runs the tests of the crate and of the libraries that it uses:
+//! Its `main` runs the tests of the crate and of the libraries that it links:
 //!
 //! ```
 //! use std::time::Duration;
@@ -81,14 +81,13 @@
 //! }
 //! ```
 //!
-//! `cargo test --test test_example -- --help` shows the arguments. They are those of cargo's harness, without its unstable
-//! ones. `--nocapture` is taken and changes nothing, as nothing is captured.
+//! `cargo test --test test_example -- --help` shows the arguments, which are the stable ones of cargo's harness.
+//! `--nocapture` has no effect, because nothing is captured.
 
+mod args;
 pub(crate) mod case;
-mod filters;
 mod harness;
 pub(crate) mod outcome;
-mod thread;
 
 use std::fmt;
 use std::future::Future;
@@ -96,62 +95,15 @@ use std::pin::Pin;
 
 use pyo3::prelude::*;
 
+pub use self::args::{Args, parse_args};
 pub use self::harness::test_harness;
-
-/// The arguments of a test program, from [`parse_args`]. The default is none: every test runs that is not ignored.
-#[derive(Clone, Debug, Default)]
-pub struct Args {
-    arguments: libtest_mimic::Arguments,
-    /// A test runs if one of them is a part of its name, or if there is none.
-    filters: Vec<String>,
-}
-
-/// Reads the arguments of the process, and `RUST_TEST_THREADS`.
-///
-/// Prints the usage and exits if they ask for help or are not understood.
-///
-/// # Example
-///
-/// ```
-/// use pyo3::prelude::*;
-/// use pyo3_asyncio::testing;
-///
-/// # async fn in_main() -> PyResult<()> {
-/// let mut tests = Vec::new();
-/// for name in ["first", "second"] {
-///     tests.push(testing::Test {
-///         name,
-///         test_fn: &|| Box::pin(async { Ok(()) }),
-///     });
-/// }
-/// testing::test_harness(tests, testing::parse_args()).await
-/// # }
-/// ```
-#[must_use]
-pub fn parse_args() -> Args {
-    // The harness of newer Rust has this name for the flag, and cargo's subcommands begin to use it.
-    let arguments = std::env::args_os().map(|argument| {
-        if argument == "--no-capture" {
-            "--nocapture".into()
-        } else {
-            argument
-        }
-    });
-    let (arguments, filters) = filters::part(arguments);
-    let mut arguments = libtest_mimic::Arguments::from_iter(arguments);
-    if arguments.test_threads.is_none() {
-        let threads = std::env::var("RUST_TEST_THREADS").ok();
-        arguments.test_threads = threads.and_then(|threads| threads.parse().ok());
-    }
-    Args { arguments, filters }
-}
 
 type TestFn = dyn Fn() -> Pin<Box<dyn Future<Output = PyResult<()>> + Send>> + Send + Sync;
 
 /// A test, as the attributes register it and [`test_harness`] runs it.
 #[derive(Clone)]
 pub struct Test {
-    /// The path of the function, with the crate's name before it.
+    /// The path of the function, which begins with the name of the crate.
     pub name: &'static str,
     /// Makes the future that runs the test.
     pub test_fn: &'static TestFn,
@@ -160,7 +112,7 @@ pub struct Test {
 impl Test {
     /// Makes the future that runs the test.
     ///
-    /// It resolves with the test's result. A panic of the test comes out of the poll, unless the test has to panic.
+    /// It resolves to the result of the test. If the test panics, polling panics, unless the test should panic.
     #[must_use]
     pub fn task(&self) -> Pin<Box<dyn Future<Output = PyResult<()>> + Send>> {
         (self.test_fn)()
@@ -177,13 +129,13 @@ impl fmt::Debug for Test {
 
 inventory::collect!(Test);
 
-/// Runs the tests that the attributes have registered, as the arguments of the process say.
+/// Runs the tests that the attributes have registered, with the arguments of the process.
 ///
-/// This is [`test_harness`] with those tests and with [`parse_args`]. What is true of that is true here.
+/// Calls [`test_harness`] with those tests and with [`parse_args`].
 ///
 /// # Errors
 ///
-/// Those of [`test_harness`].
+/// The errors of [`test_harness`].
 ///
 /// # Example
 ///

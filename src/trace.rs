@@ -1,15 +1,15 @@
-//! A span of `tracing` for each crossing, or nothing at all without the feature of that name.
+//! A `tracing` span for each crossing. Without the feature `tracing`, a span is an empty type.
 //!
-//! | field | says |
+//! | field | value |
 //! | --- | --- |
 //! | `direction` | `rust_to_python` or `python_to_rust` |
-//! | `name` | the type of the Rust future, which has the function's path in it; the name of the Python awaitable |
+//! | `name` | the type of the Rust future, which contains the function's path, or the name of the Python awaitable |
 //! | `event_loop` | the loop's `id()`, in hexadecimal |
-//! | `mailbox_wait_us` | for how many microseconds the job that hands the result over, or starts the awaitable, was queued |
+//! | `mailbox_wait_us` | the microseconds that the job was queued which settles the future or starts the awaitable |
 //!
-//! An eager start that is ready in its first poll crosses nothing, and has none.
+//! An eager start that is ready at its first poll does not cross and has no span.
 //!
-//! A subscriber that wants none of this costs a look at a flag for each crossing, and no clock is read.
+//! A disabled span costs one check of a flag, and reads no clock.
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) use off::{Posted, Span};
@@ -22,34 +22,26 @@ mod on {
 
     use tracing::field::Empty;
     use tracing::span::Entered;
-    use tracing::{Level, debug_span, span_enabled};
-
-    const TARGET: &str = "pyo3_asyncio";
+    use tracing::{Value, debug_span};
 
     /// The span of a crossing, which ends when this is dropped.
     pub(crate) struct Span(tracing::Span);
 
     impl Span {
         pub(crate) fn rust_to_python<F>(event_loop: usize) -> Self {
-            Self(debug_span!(
-                target: TARGET,
-                "crossing",
-                direction = "rust_to_python",
-                name = std::any::type_name::<F>(),
-                event_loop = format_args!("{event_loop:#x}"),
-                mailbox_wait_us = Empty,
-            ))
+            Self::new("rust_to_python", event_loop, std::any::type_name::<F>)
         }
 
-        /// `name` is asked for only if somebody wants to know.
         pub(crate) fn python_to_rust(event_loop: usize, name: impl FnOnce() -> String) -> Self {
-            if !span_enabled!(target: TARGET, Level::DEBUG) {
-                return Self(tracing::Span::none());
-            }
+            Self::new("python_to_rust", event_loop, name)
+        }
+
+        /// The macro calls `name` only if the span is enabled.
+        fn new<N: Value>(direction: &str, event_loop: usize, name: impl FnOnce() -> N) -> Self {
             Self(debug_span!(
-                target: TARGET,
+                target: "pyo3_asyncio",
                 "crossing",
-                direction = "python_to_rust",
+                direction,
                 name = name(),
                 event_loop = format_args!("{event_loop:#x}"),
                 mailbox_wait_us = Empty,
@@ -60,7 +52,7 @@ mod on {
             self.0.enter()
         }
 
-        /// A job of this crossing is posted.
+        /// Starts the clock for a job of this crossing.
         pub(crate) fn post(&self) -> Posted {
             let posted = (!self.0.is_disabled()).then(Instant::now);
             Posted {
@@ -70,14 +62,14 @@ mod on {
         }
     }
 
-    /// A job that is under way.
+    /// A queued job of a crossing.
     pub(crate) struct Posted {
         span: tracing::Span,
         posted: Option<Instant>,
     }
 
     impl Posted {
-        /// The job runs.
+        /// Records how long the job was queued.
         pub(crate) fn arrive(&self) {
             if let Some(posted) = self.posted {
                 let wait = u64::try_from(posted.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -94,7 +86,7 @@ mod off {
     impl Span {
         #[expect(
             clippy::extra_unused_type_parameters,
-            reason = "a span has the name of it"
+            reason = "the type names a span with the feature"
         )]
         pub(crate) fn rust_to_python<F>(_event_loop: usize) -> Self {
             Self
@@ -104,8 +96,8 @@ mod off {
             Self
         }
 
-        pub(crate) fn enter(&self) -> Entered {
-            Entered
+        pub(crate) fn enter(&self) -> InNoSpan {
+            InNoSpan
         }
 
         pub(crate) fn post(&self) -> Posted {
@@ -113,10 +105,10 @@ mod off {
         }
     }
 
-    pub(crate) struct Entered;
+    pub(crate) struct InNoSpan;
 
-    /// So that an end of it can be written down, as that of a span.
-    impl Drop for Entered {
+    /// Lets callers `drop` it explicitly, as they drop the guard of a span.
+    impl Drop for InNoSpan {
         fn drop(&mut self) {}
     }
 

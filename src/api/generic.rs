@@ -1,20 +1,20 @@
-//! The functions and traits of `pyo3_async_runtimes::generic`, for programs that bring a runtime in that shape.
+//! The functions and traits of `pyo3_async_runtimes::generic`, for runtimes that implement those traits.
 //!
-//! A program for `pyo3-async-runtimes` compiles unchanged. One that starts here is better served by [`custom`](crate::custom),
-//! whose trait asks for one function. A runtime that implements this [`Runtime`] is one of `custom` as well, so that the
-//! functions which are only there (coroutines, eager start, `block_on`) take it too.
+//! A program for `pyo3-async-runtimes` compiles unchanged. New programs should use [`custom`](crate::custom), whose trait requires
+//! only one function. A runtime with this [`Runtime`] trait is also a [`custom::Runtime`](crate::custom::Runtime), and works with
+//! the functions that only `custom` has (coroutines, eager start, `block_on`).
 //!
-//! # Where the locals are
+//! # Locals
 //!
-//! The runtime keeps the [`TaskLocals`] of its tasks itself, by [`ContextExt`]. A future that [`future_into_py`] or [`run`]
-//! starts is wrapped in [`ContextExt::scope`], and [`get_current_locals`] and [`into_future`] first ask
-//! [`ContextExt::get_task_locals`]. So a task that the program has spawned within `scope` by itself is known too.
+//! The runtime stores the [`TaskLocals`] of its tasks itself, through [`ContextExt`]. [`future_into_py`] and [`run`] wrap a future
+//! in [`ContextExt::scope`]. [`get_current_locals`] and [`into_future`] first call [`ContextExt::get_task_locals`], so they also
+//! work in a task that the program itself spawns within `scope`.
 //!
-//! # What the runtime is asked for
+//! # Calls to the runtime
 //!
-//! A future needs one [`Runtime::spawn`]. Its join handle is dropped, which has to leave the task running. Panics are caught
-//! inside of the task, and results are converted on the event loop's thread, so that the bridge neither awaits a join handle nor
-//! calls [`Runtime::spawn_blocking`].
+//! A crossing calls [`Runtime::spawn`] once and drops the join handle. Dropping it must not stop the task. The task catches panics
+//! itself, and the event loop's thread converts results. So this crate never awaits a join handle and never calls
+//! [`Runtime::spawn_blocking`].
 //!
 //! # Example
 //!
@@ -36,9 +36,9 @@
 //!     static LOCALS: TaskLocals;
 //! }
 //!
-//! struct Own;
+//! struct MyRuntime;
 //!
-//! impl Runtime for Own {
+//! impl Runtime for MyRuntime {
 //!     type JoinError = JoinError;
 //!     type JoinHandle = JoinHandle<()>;
 //!
@@ -51,7 +51,7 @@
 //!     }
 //! }
 //!
-//! impl ContextExt for Own {
+//! impl ContextExt for MyRuntime {
 //!     fn scope<F, R>(locals: TaskLocals, future: F) -> Pin<Box<dyn Future<Output = R> + Send>>
 //!     where
 //!         F: Future<Output = R> + Send + 'static,
@@ -66,10 +66,10 @@
 //!
 //! # Python::initialize();
 //! # Python::attach(|py| {
-//! let answer = generic::run::<Own, _, _>(py, async {
+//! let answer = generic::run::<MyRuntime, _, _>(py, async {
 //!     let nap = Python::attach(|py| {
 //!         let asyncio = py.import("asyncio")?;
-//!         generic::into_future::<Own>(asyncio.call_method1("sleep", (0.01, 42))?)
+//!         generic::into_future::<MyRuntime>(asyncio.call_method1("sleep", (0.01, 42))?)
 //!     })?;
 //!     let answer = nap.await?;
 //!     Python::attach(|py| answer.extract::<u8>(py))
@@ -90,12 +90,12 @@ use crate::locals;
 use crate::to_python::Plan;
 use crate::{PyTask, TaskLocals, runtime};
 
-/// Why a spawned task has no result.
+/// The error of a spawned task that has no result.
 pub trait JoinError {
     /// Whether the task panicked.
     fn is_panic(&self) -> bool;
 
-    /// What the task panicked with.
+    /// The payload of the task's panic.
     ///
     /// # Panics
     ///
@@ -114,44 +114,45 @@ impl JoinError for tokio::task::JoinError {
     }
 }
 
-/// A Rust runtime that gives a handle to each of its tasks.
+/// A Rust runtime that returns a join handle for each task.
 ///
 /// Every such runtime is a [`custom::Runtime`](crate::custom::Runtime) too.
 pub trait Runtime: Send + 'static {
-    /// The error of a task that did not end by itself.
+    /// The error of a task that panicked or was cancelled.
     type JoinError: JoinError + Send;
 
     /// Waits for the end of a task. Dropping it leaves the task running.
     type JoinHandle: Future<Output = Result<(), Self::JoinError>> + Send;
 
-    /// Starts a future in the background. Called attached to the interpreter, on any thread; must not block.
+    /// Starts a future in the background. Called on any thread, attached to the interpreter. Must not block.
     ///
-    /// A runtime that has been shut down drops the future: whoever awaits it is told.
+    /// A runtime that has been shut down drops the future. The Python side then gets
+    /// [`RuntimeStopped`](crate::err::RuntimeStopped).
     fn spawn<F>(fut: F) -> Self::JoinHandle
     where
         F: Future<Output = ()> + Send + 'static;
 
-    /// Calls a function on a thread that may block. The bridge has no use for it: it is for the program.
+    /// Calls a function on a thread that may block. Only programs call this, not this crate.
     fn spawn_blocking<F>(f: F) -> Self::JoinHandle
     where
         F: FnOnce() + Send + 'static;
 }
 
-/// A runtime that runs futures which are not `Send`, on the thread that spawns them.
+/// A runtime that can run a future that is not `Send`, on the thread that spawns it.
 pub trait SpawnLocalExt: Runtime {
     /// Starts a future on this thread's local executor.
     ///
     /// # Panics
     ///
-    /// May panic if this thread drives none.
+    /// May panic if this thread drives no local executor.
     fn spawn_local<F>(fut: F) -> Self::JoinHandle
     where
         F: Future<Output = ()> + 'static;
 }
 
-/// A runtime that knows which event loop and context each of its tasks belongs to.
+/// A runtime that stores the event loop and the context of each task.
 pub trait ContextExt: Runtime {
-    /// A future that runs with the locals: while it is polled, [`get_task_locals`](Self::get_task_locals) gives them.
+    /// Runs a future with the locals: while it is polled, [`get_task_locals`](Self::get_task_locals) returns them.
     fn scope<F, R>(locals: TaskLocals, fut: F) -> Pin<Box<dyn Future<Output = R> + Send>>
     where
         F: Future<Output = R> + Send + 'static;
@@ -162,7 +163,7 @@ pub trait ContextExt: Runtime {
 
 /// [`ContextExt::scope`] for futures that are not `Send`.
 pub trait LocalContextExt: Runtime {
-    /// A future that runs with the locals.
+    /// Runs a future with the locals.
     fn scope_local<F, R>(locals: TaskLocals, fut: F) -> Pin<Box<dyn Future<Output = R>>>
     where
         F: Future<Output = R> + 'static;
@@ -177,10 +178,10 @@ impl<R: Runtime> runtime::Runtime for R {
     }
 }
 
-/// The same runtime where it can run futures that are not `Send`.
-struct Local<R>(PhantomData<fn() -> R>);
+/// The same runtime with its local executor. A blanket implementation cannot have it, because not every `R` is a `SpawnLocalExt`.
+struct WithLocalExecutor<R>(PhantomData<fn() -> R>);
 
-impl<R: SpawnLocalExt> runtime::Runtime for Local<R> {
+impl<R: SpawnLocalExt> runtime::Runtime for WithLocalExecutor<R> {
     fn spawn<F>(future: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -197,17 +198,17 @@ impl<R: SpawnLocalExt> runtime::Runtime for Local<R> {
     }
 }
 
-/// Wraps a future in the runtime's own scope, with the locals that it is polled with.
+/// Wraps a future in the runtime's own scope, with the locals of its crossing.
 async fn scoped<R, F>(future: F) -> F::Output
 where
     R: ContextExt,
     F: Future<Output: Send> + Send + 'static,
 {
-    let locals = locals::current().expect("a crossing is polled with its locals in place");
+    let locals = locals::current().expect("a crossing is polled with its locals installed");
     R::scope(locals, future).await
 }
 
-/// The event loop of the Rust task that is being polled on this thread or, outside of one, the running loop of the thread.
+/// The event loop of the Rust task that is being polled on this thread. Outside a task, the running loop of the thread.
 ///
 /// # Errors
 ///
@@ -222,8 +223,8 @@ where
     }
 }
 
-/// The locals of the Rust task that is being polled on this thread or, outside of one, the running loop of the thread with
-/// a copy of the current context.
+/// The locals of the Rust task that is being polled on this thread. Outside a task, the running loop of the thread with a copy of
+/// the current context.
 ///
 /// # Errors
 ///
@@ -238,9 +239,9 @@ where
     }
 }
 
-/// Starts a Rust future on the runtime and gives a Python future that settles with its result.
+/// Starts a Rust future on the runtime and returns a Python future that settles with its result.
 ///
-/// Cancelling it, dropping it, and calling this where no event loop is known do what they do with
+/// Cancelling it, dropping it, and calling this without an event loop have the same effect as with
 /// [`custom::future_into_py`](crate::custom::future_into_py).
 ///
 /// # Errors
@@ -281,14 +282,14 @@ where
     plan.future::<R, _, T>(py, scoped::<R, F>(fut))
 }
 
-/// Like [`future_into_py`], for a future that is not `Send` and so stays on this thread.
+/// Like [`future_into_py`], for a future that is not `Send`, which stays on this thread.
 ///
-/// On the thread of the event loop that the Python future belongs to, the loop polls it. Elsewhere
+/// If this thread runs the event loop of the Python future, the loop polls the Rust future. Otherwise
 /// [`SpawnLocalExt::spawn_local`] runs it.
 ///
 /// # Errors
 ///
-/// Those of [`future_into_py`], and `RuntimeError` where no event loop is known.
+/// The errors of [`future_into_py`], and `RuntimeError` if there is no event loop.
 pub fn local_future_into_py<R, F, T>(py: Python<'_>, fut: F) -> PyResult<Bound<'_, PyAny>>
 where
     R: Runtime + ContextExt + SpawnLocalExt + LocalContextExt,
@@ -302,7 +303,7 @@ where
 ///
 /// # Errors
 ///
-/// Those of [`local_future_into_py`].
+/// The errors of [`local_future_into_py`].
 pub fn local_future_into_py_with_locals<R, F, T>(
     py: Python<'_>,
     locals: TaskLocals,
@@ -316,21 +317,21 @@ where
     let scope = locals.clone();
     let converted = async move {
         let value = R::scope_local(scope, fut).await?;
-        // It need not be `Send`, so it becomes a Python object on this thread.
+        // The value may not be `Send`, so it is converted on this thread.
         Python::attach(|py| value.into_py_any(py))
     };
     let plan = Plan::new().locals(locals);
-    plan.local_future::<Local<R>, _, _>(py, converted)
+    plan.local_future::<WithLocalExecutor<R>, _, _>(py, converted)
 }
 
-/// Starts a Python awaitable as a task of the current loop and gives a Rust future of its result.
+/// Starts a Python awaitable as a task of the current loop and returns a Rust future of its result.
 ///
-/// The loop and the context are those of [`get_current_locals`]. Called on any thread that is attached to the interpreter; what
-/// comes back is awaited anywhere.
+/// The loop and the context are those of [`get_current_locals`]. May be called on any attached thread. The returned future can be
+/// awaited anywhere.
 ///
 /// # Errors
 ///
-/// `TypeError` if the object cannot be awaited, `RuntimeError` if no loop is known here, and
+/// `TypeError` if the object cannot be awaited, `RuntimeError` if there is no current loop, and
 /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
 pub fn into_future<R>(awaitable: Bound<'_, PyAny>) -> PyResult<PyTask>
 where
@@ -340,14 +341,14 @@ where
     crate::into_future_with_locals(&locals, awaitable)
 }
 
-/// Runs a Rust future on a new event loop in this thread, as `asyncio.run` runs a coroutine, and gives its result.
+/// Runs a Rust future on a new event loop in this thread, as `asyncio.run` runs a coroutine, and returns its result.
 ///
-/// Leftover tasks, Ctrl-C and errors are treated as by [`custom::run`](crate::custom::run).
+/// Handles remaining tasks, Ctrl-C and errors as [`custom::run`](crate::custom::run) does.
 ///
 /// # Errors
 ///
-/// The future's own error, [`RustPanic`](crate::err::RustPanic) if it panics, and `RuntimeError` in a thread that runs a loop
-/// already.
+/// The error of the future, [`RustPanic`](crate::err::RustPanic) if it panics, and `RuntimeError` if this thread already runs a
+/// loop.
 pub fn run<R, F, T>(py: Python<'_>, fut: F) -> PyResult<T>
 where
     R: Runtime + ContextExt,
@@ -357,11 +358,11 @@ where
     crate::entry::run::<R, _, T>(py, None, scoped::<R, F>(fut))
 }
 
-/// Like [`run`], on a loop of the caller's, which is not ended.
+/// Like [`run`], on a loop of the caller, which stays open.
 ///
 /// # Errors
 ///
-/// Those of [`run`], and [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+/// The errors of [`run`], and [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
 pub fn run_until_complete<R, F, T>(event_loop: &Bound<'_, PyAny>, fut: F) -> PyResult<T>
 where
     R: Runtime + ContextExt,

@@ -1,24 +1,22 @@
-//! Not public API: what the attributes expand to.
+//! Not public API: the attributes expand to code that uses it.
 
 #![allow(missing_docs, missing_debug_implementations, reason = "not public API")]
 
-mod arguments;
+mod by_type;
 mod export;
-mod outcome;
 
 use std::future::Future;
 use std::process::ExitCode;
 
 use pyo3::prelude::*;
 
-pub use self::arguments::*;
+pub use self::by_type::*;
 pub use self::export::*;
-pub use self::outcome::*;
 
 #[cfg(feature = "testing")]
 pub use crate::testing::{
     case::{Ignored, TestCase, event_loop},
-    outcome::Failure,
+    outcome::TestFailure as Failure,
 };
 #[cfg(feature = "testing")]
 pub use inventory;

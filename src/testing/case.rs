@@ -1,28 +1,28 @@
-//! One test: the thread that it runs on, and the event loop that it sees.
+//! One test: its thread and its event loop.
 //!
-//! The body of a test has a thread of its own, named after it, on which it blocks or is blocked on. So its panics carry its
-//! name, what it prints is captured by whoever captures the thread that started it, and no runtime worker waits for it.
+//! The body of a test runs on a thread that is named after the test. So a panic message names the test, the output is captured
+//! if that of the spawning thread is, and the test may block without holding a worker of the runtime.
 
 #![allow(missing_docs, reason = "not public API: what the attributes expand to")]
 
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Once;
 use std::thread;
 
+use async_task::Task;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use super::outcome::{Failure, Outcome, of_panicking};
-use super::thread::on_thread;
+use super::outcome::{TestFailure, TestOutput, expect_panic};
 use crate::locals::{TaskLocals, current, get_current_loop, scope};
 use crate::runtime::Standalone;
 use crate::{asyncio, entry};
 
-/// A test that carries `#[ignore]`. It stands beside `Test`, which users write as a literal.
+/// Marks a test that carries `#[ignore]`. `Test` has no field for this, because users write it as a literal.
 #[derive(Debug)]
 pub struct Ignored {
     pub name: &'static str,
@@ -33,7 +33,7 @@ inventory::collect!(Ignored);
 
 type Body = Box<dyn FnOnce(TaskLocals) -> PyResult<()> + Send>;
 
-/// A test that has not run yet, of the runtime `R`.
+/// A test on the runtime `R`, before it runs.
 pub struct TestCase<R> {
     body: Body,
     event_loop: Option<&'static str>,
@@ -47,7 +47,7 @@ impl<R: Standalone> TestCase<R> {
         test: impl FnOnce() -> F + Send + 'static,
     ) -> Self
     where
-        F: Future<Output: Outcome>,
+        F: Future<Output: TestOutput>,
     {
         Self::new(move |locals| {
             let future = scope(locals, async { test().await.into_result() });
@@ -55,7 +55,7 @@ impl<R: Standalone> TestCase<R> {
         })
     }
 
-    pub fn plain<T: Outcome>(test: impl FnOnce() -> T + Send + 'static) -> Self {
+    pub fn plain<T: TestOutput>(test: impl FnOnce() -> T + Send + 'static) -> Self {
         Self::new(move |locals| {
             let _entered = locals.enter_thread();
             R::enter(test).into_result()
@@ -71,49 +71,49 @@ impl<R: Standalone> TestCase<R> {
         }
     }
 
-    /// On a loop of its own, of the module's kind.
+    /// Runs the test on a new loop, which the module makes.
     #[must_use]
     pub fn with_event_loop(mut self, module: &'static str) -> Self {
         self.event_loop = Some(module);
         self
     }
 
-    /// Passes with a panic only. Cargo's harness does not ask for it: it looks for the panic itself.
+    /// Passes only if the test panics. Not used under cargo's harness, which checks for the panic itself.
     #[must_use]
     pub fn should_panic(mut self, expected: Option<&'static str>) -> Self {
         self.should_panic = Some(expected);
         self
     }
 
-    /// Runs the test in a thread of cargo's harness, which runs an event loop meanwhile.
-    pub fn run(self, path: &str) -> Result<(), Failure> {
-        match self.on_loop_of_its_own(name_below_crate(path)) {
-            Ok(result) => result.map_err(|error| Failure::of_error(&error)),
+    /// Runs the test in a thread of cargo's harness. That thread runs the event loop.
+    pub fn run(self, path: &str) -> Result<(), TestFailure> {
+        match self.on_new_loop(name_below_crate(path)) {
+            Ok(result) => result.map_err(|error| TestFailure::of_error(&error)),
             Err(panic) => resume_unwind(panic),
         }
     }
 
-    /// Like `run`, for a test with `#[should_panic]`, which cannot return anything: an error is no panic.
+    /// Like `run`, for a test with `#[should_panic]`, which cannot return an error. It prints the error, which is no panic.
     pub fn run_to_panic(self, path: &str) {
         if let Err(failure) = self.run(path) {
             eprintln!("{failure}");
         }
     }
 
-    /// Runs the test as a part of a harness.
+    /// Makes the future that runs the test as part of [`test_harness`](super::test_harness).
     pub fn task(self, path: &str) -> Pin<Box<dyn Future<Output = PyResult<()>> + Send>> {
         let name = name_below_crate(path);
         Box::pin(async move {
             let should_panic = self.should_panic;
             let ended = if self.event_loop.is_some() {
                 let event_loop = format!("{name} (event loop)");
-                let ended = on_thread(event_loop, || self.on_loop_of_its_own(name)).await;
+                let ended = on_thread(event_loop, || self.on_new_loop(name)).await;
                 ended.and_then(|ended| ended)
             } else {
                 self.on_loop(current(), name).await
             };
             match (should_panic, ended) {
-                (Some(expected), ended) => of_panicking(ended, expected),
+                (Some(expected), ended) => expect_panic(ended, expected),
                 (None, Ok(result)) => result,
                 (None, Err(panic)) => resume_unwind(panic),
             }
@@ -121,13 +121,13 @@ impl<R: Standalone> TestCase<R> {
     }
 
     /// Runs a new loop in this thread until the test has ended.
-    fn on_loop_of_its_own(self, name: String) -> thread::Result<PyResult<()>> {
+    fn on_new_loop(self, name: String) -> thread::Result<PyResult<()>> {
         initialize_python();
         let event_loop = self.event_loop;
         let future = async { Ok(self.on_loop(current(), name).await) };
         Python::attach(|py| {
             let ended = entry::run::<R, _, _>(py, event_loop, future);
-            // Cargo's harness ends the process without a word to Python, which would keep what it has buffered.
+            // Cargo's harness exits without finalizing Python, which would lose what Python has buffered.
             let flushed = asyncio::flush_standard_streams(py);
             ended
                 .unwrap_or_else(|error| Ok(Err(error)))
@@ -142,8 +142,8 @@ impl<R: Standalone> TestCase<R> {
     ) -> thread::Result<PyResult<()>> {
         let Some(locals) = locals else {
             return Ok(Err(PyRuntimeError::new_err(
-                "the test has no event loop: `await` the harness in an `async fn main` under `#[pyo3_asyncio::tokio::main]` or \
-                 its like, or inside of `run`",
+                "the test has no event loop: `await` the test harness inside `run`, or in an `async fn main` with \
+                 `#[pyo3_asyncio::tokio::main]` or the attribute of another runtime",
             )));
         };
         on_thread(name, || (self.body)(locals)).await
@@ -159,13 +159,13 @@ impl<R> fmt::Debug for TestCase<R> {
     }
 }
 
-/// As cargo's harness names a test, and its thread.
+/// The name that cargo's harness gives to a test and to its thread.
 fn name_below_crate(path: &str) -> String {
     let below_crate = path.split_once("::").map(|(_, name)| name);
     below_crate.unwrap_or(path).to_owned()
 }
 
-/// What a test may take as its parameter.
+/// The type of a test's parameter.
 #[diagnostic::on_unimplemented(
     message = "a test cannot take a `{Self}`",
     label = "taken by a test",
@@ -176,18 +176,18 @@ pub trait EventLoop: From<Py<PyAny>> {}
 impl EventLoop for Py<PyAny> {}
 impl EventLoop for TaskLocals {}
 
-/// The event loop of a test that asks for it by a parameter.
+/// The event loop for the parameter of a test.
 ///
 /// # Panics
 ///
-/// Outside of a test.
+/// Outside a test.
 pub fn event_loop<T: EventLoop>() -> T {
     let event_loop = Python::attach(|py| get_current_loop(py).map(Bound::unbind));
     event_loop.expect("a test knows its event loop").into()
 }
 
-/// Python's main thread is the one that initializes it. A test's thread ends with the test, and another thread could then
-/// be taken for the main one: so it is a thread that stays.
+/// Initializes Python in a thread that never ends. That thread becomes Python's main thread. If a test's thread did and then
+/// ended, a later thread could pass for the main thread.
 fn initialize_python() {
     static INITIALIZED: Once = Once::new();
     INITIALIZED.call_once(|| {
@@ -206,4 +206,19 @@ fn initialize_python() {
         let prepared = is_initialized.recv().expect("the thread answers");
         prepared.expect("Python's standard library can be imported");
     });
+}
+
+/// Runs a blocking function in a new thread. The future resolves to its result, or to the payload of its panic.
+pub(super) fn on_thread<T: Send + 'static>(
+    name: String,
+    function: impl FnOnce() -> T + Send + 'static,
+) -> Task<thread::Result<T>> {
+    let future = async { catch_unwind(AssertUnwindSafe(function)) };
+    // The first poll completes the future, so nothing schedules it again.
+    let (runnable, task) = async_task::spawn(future, drop);
+    thread::Builder::new()
+        .name(name)
+        .spawn(move || runnable.run())
+        .expect("the system has a thread for a test");
+    task
 }

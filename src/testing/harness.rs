@@ -1,16 +1,16 @@
-//! The harness: `libtest-mimic` decides what runs when and does all the talking, the caller's task polls the tests.
+//! The harness: `libtest-mimic` schedules the tests and prints the report, the caller's task polls the tests.
 //!
-//! 1. `libtest-mimic` blocks, so it has a thread. So does each test that it runs at a time.
-//! 2. Such a thread sends its test to the caller's task (`Arrivals`), wakes it, and waits for the verdict.
-//! 3. The caller's task, inside of its runtime and knowing its event loop, polls the tests that have come, and sends the
-//!    verdicts, until `libtest-mimic` is done.
-//! 4. If the task is dropped before that, no verdict comes: what waits for one stays where it is, until the process ends.
+//! 1. `libtest-mimic` blocks, so it runs in its own thread, and starts one thread for each test that runs at a time.
+//! 2. Such a thread sends its test to the caller's task through [`Arrivals`], wakes the task, and waits for the result.
+//! 3. The caller's task runs on its runtime and has an event loop. It polls the tests that have arrived and sends back their
+//!    results, until `libtest-mimic` is done.
+//! 4. If the task is dropped before that, the threads that wait for a result park until the process ends.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
@@ -18,42 +18,37 @@ use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
 use pyo3::exceptions::{PySystemExit, PyValueError};
 use pyo3::prelude::*;
 
-use super::case::Ignored;
-use super::outcome::Failure;
-use super::thread::on_thread;
-use super::{Args, Test, filters};
+use super::case::{Ignored, on_thread};
+use super::outcome::TestFailure;
+use super::{Args, Test};
+use crate::sync::primitive::lock;
 
-/// Runs tests as `args` say, prints what cargo's own harness would print, and fails if a test fails.
+/// Runs the tests that `args` select, prints the report of cargo's harness, and fails if a test fails.
 ///
-/// Every test runs, whatever becomes of the others, on the event loop of whoever awaits this; as many at once as
-/// `--test-threads` says. What tests print is not captured. Names are printed, and matched by `--exact`, without the crate
-/// that all tests have in common, as cargo does.
+/// Tests run on the event loop of the caller, `--test-threads` at a time. A failure does not stop the other tests. The output of
+/// tests is not captured. If all tests are of one crate, names omit it, as under cargo's harness.
 ///
 /// # Errors
 ///
-/// `SystemExit` with the status 101 if a test has failed, so that a `main` which returns it ends as other test programs
-/// do. `ValueError` for `--test-threads 0`.
+/// `SystemExit` with the status 101 if a test fails, so that a `main` that returns it exits as other test programs do.
+/// `ValueError` for `--test-threads 0`.
 ///
 /// # Cancellation
 ///
-/// If this is dropped, no further test begins. Those that run already end by themselves.
+/// If the future is dropped, no further test starts. Running tests end by themselves.
 pub async fn test_harness(tests: Vec<Test>, args: Args) -> PyResult<()> {
-    let Args {
-        mut arguments,
-        filters,
-    } = args;
-    if arguments.test_threads == Some(0) {
-        let message =
-            "`--test-threads` cannot be 0: it takes how many tests run at once, from 1 up";
-        return Err(PyValueError::new_err(message));
+    if args.arguments().test_threads == Some(0) {
+        return Err(PyValueError::new_err(
+            "`--test-threads` cannot be 0: give the number of tests that may run at once, 1 or more",
+        ));
     }
     let arrivals = Arc::new(Arrivals::default());
     let common = common_crate(&tests);
-    let trials = tests
+    let trials: Vec<_> = tests
         .into_iter()
-        .map(|test| trial(test, &common, &arguments, &arrivals));
-    let trials: Vec<_> = trials.collect();
-    filters::apply(&mut arguments, &filters, trials.iter().map(Trial::name));
+        .map(|test| trial(test, &common, args.arguments(), &arrivals))
+        .collect();
+    let arguments = args.select(trials.iter().map(Trial::name));
     let conclusion = on_thread("libtest-mimic".to_owned(), move || {
         libtest_mimic::run(&arguments, trials)
     });
@@ -63,10 +58,10 @@ pub async fn test_harness(tests: Vec<Test>, args: Args) -> PyResult<()> {
     Ok(())
 }
 
-/// The status of cargo's harness.
+/// The exit status of cargo's harness.
 const FAILED: u8 = 101;
 
-/// The crate, with `::` behind it, that all the names begin with, if there is one.
+/// The crate that all names begin with, followed by `::`, or an empty string.
 fn common_crate(tests: &[Test]) -> String {
     let prefix = |test: &Test| {
         let (krate, _) = test.name.split_once("::")?;
@@ -82,7 +77,7 @@ fn trial(test: Test, common: &str, arguments: &Arguments, arrivals: &Arc<Arrival
     let ignored = inventory::iter::<Ignored>().find(|ignored| ignored.name == test.name);
     let only_listed = arguments.list || arguments.ignored || arguments.include_ignored;
     match ignored {
-        // A flagged one is reported without its reason.
+        // `with_ignored_flag` would not print the reason.
         Some(Ignored {
             reason: Some(reason),
             ..
@@ -91,44 +86,43 @@ fn trial(test: Test, common: &str, arguments: &Arguments, arrivals: &Arc<Arrival
         }
         _ => {
             let arrivals = Arc::clone(arrivals);
-            Trial::test(name, move || arrivals.verdict_on(test))
-                .with_ignored_flag(ignored.is_some())
+            Trial::test(name, move || arrivals.run(test)).with_ignored_flag(ignored.is_some())
         }
     }
 }
 
-type Ended = thread::Result<PyResult<()>>;
+type TestEnd = thread::Result<PyResult<()>>;
 
-struct Running {
+struct RunningTest {
     future: Pin<Box<dyn Future<Output = PyResult<()>> + Send>>,
-    verdict: SyncSender<Ended>,
+    result: SyncSender<TestEnd>,
 }
 
 /// Tests on their way from the threads of `libtest-mimic` to the caller's task.
 #[derive(Default)]
-struct Arrivals(Mutex<(Vec<Running>, Option<Waker>)>);
+struct Arrivals(Mutex<(Vec<RunningTest>, Option<Waker>)>);
 
 impl Arrivals {
-    /// Has the test run, and waits.
-    fn verdict_on(&self, test: Test) -> Result<(), Failed> {
-        let (verdict, has_ended) = sync_channel(1);
-        // Made by the task: what makes a test's future may use the runtime too.
+    /// Sends the test and waits for its result.
+    fn run(&self, test: Test) -> Result<(), Failed> {
+        let (result, received) = sync_channel(1);
+        // The caller's task calls `task()`, because that may use the runtime too.
         let future = Box::pin(async move { test.task().await });
-        self.send(Running { future, verdict });
-        match has_ended.recv() {
+        self.send(RunningTest { future, result });
+        match received.recv() {
             Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) => Err(Failure::of_error(&error).into()),
-            Ok(Err(panic)) => Err(Failure::of_panic(&*panic).into()),
+            Ok(Ok(Err(error))) => Err(TestFailure::of_error(&error).into()),
+            Ok(Err(panic)) => Err(TestFailure::of_panic(&*panic).into()),
             Err(_) => loop {
                 thread::park();
             },
         }
     }
 
-    fn send(&self, running: Running) {
+    fn send(&self, test: RunningTest) {
         let waker = {
-            let mut arrivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            arrivals.0.push(running);
+            let mut arrivals = lock(&self.0);
+            arrivals.0.push(test);
             arrivals.1.take()
         };
         if let Some(waker) = waker {
@@ -136,15 +130,15 @@ impl Arrivals {
         }
     }
 
-    /// Takes what has come, and has the waker woken by what comes next.
-    fn take(&self, waker: &Waker) -> Vec<Running> {
+    /// Takes the tests that have arrived. The next one wakes the waker.
+    fn take(&self, waker: &Waker) -> Vec<RunningTest> {
         let waker = waker.clone();
-        let (running, before) = {
-            let mut arrivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (arrived, previous) = {
+            let mut arrivals = lock(&self.0);
             (std::mem::take(&mut arrivals.0), arrivals.1.replace(waker))
         };
-        drop(before);
-        running
+        drop(previous);
+        arrived
     }
 }
 
@@ -155,13 +149,13 @@ async fn drive(
     let mut running = Vec::new();
     let ended = poll_fn(|cx| {
         running.extend(arrivals.take(cx.waker()));
-        running.retain_mut(|test: &mut Running| test.poll(cx).is_pending());
+        running.retain_mut(|test: &mut RunningTest| test.poll(cx).is_pending());
         Pin::new(&mut conclusion).poll(cx)
     });
     ended.await.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-impl Running {
+impl RunningTest {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let future = self.future.as_mut();
         let ended = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
@@ -169,8 +163,8 @@ impl Running {
             Ok(Poll::Ready(result)) => Ok(result),
             Err(panic) => Err(panic),
         };
-        // The thread waits for it.
-        let _ = self.verdict.send(ended);
+        // The receiver waits in `Arrivals::run`.
+        let _ = self.result.send(ended);
         Poll::Ready(())
     }
 }

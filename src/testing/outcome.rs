@@ -1,4 +1,4 @@
-//! What a test came to, and how that is told.
+//! The output of a test, and the text of a failure.
 
 #![allow(missing_docs, reason = "not public API: what the attributes expand to")]
 
@@ -18,26 +18,26 @@ create_exception!(
     pyo3_asyncio,
     TestFailed,
     PyAssertionError,
-    "A test failed with an error that is not one of Python's."
+    "A test failed with an error that is not a Python exception."
 );
 
-/// What a test may return.
+/// The type that a test returns.
 #[diagnostic::on_unimplemented(
     message = "a test cannot return `{Self}`",
     label = "returned by a test",
     note = "a test returns nothing, or a `Result<(), E>` of an `E` that implements `Debug`, such as `PyResult<()>`"
 )]
-pub trait Outcome {
+pub trait TestOutput {
     fn into_result(self) -> PyResult<()>;
 }
 
-impl Outcome for () {
+impl TestOutput for () {
     fn into_result(self) -> PyResult<()> {
         Ok(())
     }
 }
 
-impl<E: fmt::Debug + 'static> Outcome for Result<(), E> {
+impl<E: fmt::Debug + 'static> TestOutput for Result<(), E> {
     fn into_result(self) -> PyResult<()> {
         self.map_err(|error| {
             let mut error = Some(error);
@@ -51,7 +51,7 @@ impl<E: fmt::Debug + 'static> Outcome for Result<(), E> {
                 Some(Ok(error)) => *error,
                 Some(Err(other)) => TestFailed::new_err(format!("{other:?}")),
                 None => {
-                    let error = error.expect("it is of none of these types");
+                    let error = error.expect("`take` found none of these types");
                     TestFailed::new_err(format!("{error:?}"))
                 }
             }
@@ -65,11 +65,11 @@ fn take<E: 'static, T: 'static>(error: &mut Option<E>) -> Option<T> {
     error.downcast_mut::<Option<T>>()?.take()
 }
 
-/// Why a test failed, in words. Cargo's harness prints the `Debug` form of a test's error.
-pub struct Failure(String);
+/// The text of a test's failure. Cargo's harness prints its `Debug` form.
+pub struct TestFailure(String);
 
-impl Failure {
-    /// The traceback of an error of Python's.
+impl TestFailure {
+    /// The traceback of a Python exception, or the text of another error.
     pub(super) fn of_error(error: &PyErr) -> Self {
         Self(Python::attach(|py| {
             if error.is_instance_of::<TestFailed>(py) {
@@ -85,20 +85,20 @@ impl Failure {
     }
 }
 
-impl fmt::Debug for Failure {
+impl fmt::Debug for TestFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for TestFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// What `#[should_panic]` makes of a test's end. `expected` has to be a part of the panic's text.
-pub(super) fn of_panicking(
+/// The result of a test with `#[should_panic]`. The text of the panic must contain `expected`.
+pub(super) fn expect_panic(
     ended: thread::Result<PyResult<()>>,
     expected: Option<&str>,
 ) -> PyResult<()> {

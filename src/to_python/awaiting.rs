@@ -1,4 +1,4 @@
-//! What `await` makes of a Rust future: the iterator behind it, and the rules of `send` and `throw` that a coroutine shares.
+//! The iterators that `__await__` returns, and the rules for `send` and `throw` that they share with coroutines.
 
 use std::sync::Mutex;
 
@@ -7,15 +7,16 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyTraceback, PyTuple, PyType};
 
+use super::coroutine::RustCoroutine;
 use super::future::RustFuture;
 use crate::asyncio;
 use crate::sync::primitive::lock;
 
-/// The iterator behind `await`: yields the future to its task once, then returns its outcome.
-#[pyclass(frozen, module = "pyo3_asyncio", name = "RustFutureIterator")]
-pub(super) struct Awaiting(Mutex<Option<Py<RustFuture>>>);
+/// The iterator of a future: yields the future to its task once, then returns its outcome.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+pub(super) struct RustFutureIterator(Mutex<Option<Py<RustFuture>>>);
 
-impl Awaiting {
+impl RustFutureIterator {
     pub(super) fn new(future: Py<RustFuture>) -> Self {
         Self(Mutex::new(Some(future)))
     }
@@ -31,7 +32,7 @@ impl Awaiting {
 }
 
 #[pymethods]
-impl Awaiting {
+impl RustFutureIterator {
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
@@ -73,17 +74,49 @@ impl Awaiting {
     }
 }
 
-/// How a generator says that it returned the value.
+/// The iterator of a coroutine. The coroutine itself is not one, so that a `for` loop over it fails, as for an `async def`.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+pub(super) struct RustCoroutineWrapper(pub(super) Py<RustCoroutine>);
+
+#[pymethods]
+impl RustCoroutineWrapper {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.0.get().__next__(py)
+    }
+
+    fn send(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.0.get().send(py, value)
+    }
+
+    #[pyo3(signature = (*args), text_signature = "($self, type, value=None, traceback=None, /)")]
+    fn throw(&self, args: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        self.0.get().throw(args)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.get().close(py)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0)
+    }
+}
+
+/// The `StopIteration` with which a generator returns a value.
 pub(super) fn returned(py: Python<'_>, value: Py<PyAny>) -> PyErr {
     if value.is_none(py) {
         return PyStopIteration::new_err(());
     }
-    // PyO3 would make it later, and normalize it then, at a higher price.
+    // `PyStopIteration::new_err` would create and normalize the exception lazily, which costs more.
     let end = py.get_type::<PyStopIteration>().call1((value,));
     end.map_or_else(|error| error, PyErr::from_value)
 }
 
-/// What `throw` looks at first: how many arguments there are. It warns of more than one since Python 3.12.
+/// Checks the number of arguments of `throw`. Since Python 3.12, more than one is deprecated.
 pub(super) fn check_throw(args: &Bound<'_, PyTuple>) -> PyResult<()> {
     let py = args.py();
     let (bound, count) = match args.len() {
@@ -102,9 +135,9 @@ pub(super) fn check_throw(args: &Bound<'_, PyTuple>) -> PyResult<()> {
     )))
 }
 
-/// The error that `throw(type, value, traceback)` raises, by the rules of a generator's `throw`.
+/// The error that `throw(type, value, traceback)` raises in a generator.
 ///
-/// Errors if it raises none. An error of the exception's own constructor is raised in its place.
+/// Errors if the arguments are invalid. If the constructor of the exception fails, its error is the one to raise.
 pub(super) fn thrown(args: &Bound<'_, PyTuple>) -> PyResult<PyErr> {
     let given = |index| args.get_item(index).ok().filter(|it| !it.is_none());
     let (kind, value, traceback) = (args.get_item(0)?, given(1), given(2));
@@ -139,7 +172,7 @@ pub(super) fn thrown(args: &Bound<'_, PyTuple>) -> PyResult<PyErr> {
     Ok(PyErr::from_value(error))
 }
 
-/// An exception of the class: the value itself, or one made of it.
+/// The value if it is an instance of the class, or a new instance made from it.
 fn instance<'py>(
     class: &Bound<'py, PyType>,
     value: Option<Bound<'py, PyAny>>,

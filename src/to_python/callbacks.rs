@@ -1,4 +1,4 @@
-//! The done callbacks of a Python future: nearly always one, so that one needs no memory of its own.
+//! The done callbacks of a Python future. There is nearly always one, which needs no allocation.
 
 use pyo3::prelude::*;
 
@@ -9,12 +9,11 @@ use crate::panic::catch;
 pub(super) struct Callback {
     pub(super) function: Py<PyAny>,
     pub(super) context: Py<PyAny>,
-    /// It is a task's wake-up.
+    /// Whether it wakes a task that awaits the future.
     pub(super) is_waiter: bool,
 }
 
 impl Callback {
-    /// Schedules the callback.
     pub(super) fn call_soon(
         &self,
         event_loop: &Bound<'_, PyAny>,
@@ -25,7 +24,7 @@ impl Callback {
         asyncio::call_soon(event_loop, self.function.bind(py), future, context)
     }
 
-    /// Runs the callback now, as `asyncio.Handle` does: only an error that ends the loop comes out.
+    /// Runs the callback now and reports its error, as `asyncio.Handle` does. Returns only an error that ends the loop.
     pub(super) fn run(
         &self,
         event_loop: &Bound<'_, PyAny>,
@@ -33,7 +32,7 @@ impl Callback {
     ) -> PyResult<()> {
         let py = future.py();
         let function = self.function.bind(py);
-        // PyO3 makes a panic of an exception that a panic was made of: a callback that is written in Rust may raise one.
+        // PyO3 panics when a callback raises `PanicException`, as callbacks written in Rust do.
         let result = catch(|| asyncio::run_in_context(self.context.bind(py), function, future));
         match result.unwrap_or_else(|panic| Err(rust_panic(py, panic))) {
             Err(error) if !asyncio::ends_the_loop(py, &error) => {
@@ -76,21 +75,15 @@ impl Callbacks {
         }
     }
 
-    /// Takes out those that are meant.
-    pub(super) fn remove(&mut self, is_meant: impl Fn(&Callback) -> bool) -> Vec<Callback> {
-        let (removed, kept): (Vec<_>, Vec<_>) = std::mem::take(self)
-            .into_vec()
-            .into_iter()
-            .partition(is_meant);
-        kept.into_iter().for_each(|callback| self.push(callback));
-        removed
-    }
-
-    fn into_vec(self) -> Vec<Callback> {
-        match self {
+    /// Removes and returns the callbacks that match.
+    pub(super) fn remove(&mut self, matches: impl Fn(&Callback) -> bool) -> Vec<Callback> {
+        let callbacks = match std::mem::take(self) {
             Self::None => Vec::new(),
             Self::One(callback) => vec![callback],
             Self::Many(callbacks) => *callbacks,
-        }
+        };
+        let (removed, kept): (Vec<_>, Vec<_>) = callbacks.into_iter().partition(matches);
+        kept.into_iter().for_each(|callback| self.push(callback));
+        removed
     }
 }

@@ -1,5 +1,4 @@
-//! A cancellation that is handed to the Rust future, instead of dropping it. The protocol is told in
-//! [`cancel_slot`](crate::sync::cancel_slot).
+//! Cancellation that the Rust future receives, instead of being dropped. [`cancel_slot`](crate::sync::cancel_slot) is the protocol.
 
 use std::fmt;
 use std::future::Future;
@@ -14,21 +13,21 @@ use super::future::RustFuture;
 use crate::asyncio;
 use crate::sync::cancel_slot::CancelSlot;
 
-/// How a coroutine that was made with one hears that Python cancels it: it may then clean up, and await while it does.
+/// Tells a Rust future that Python cancels its coroutine. The future can then clean up, and await while it does.
 ///
-/// Without one, a cancelled coroutine drops its Rust future on the spot. With one, each `task.cancel()`, and everything
-/// that comes to one (`asyncio.timeout`, a task group that ends, the end of the loop), is handed to the future, which goes
-/// on until it returns. It should return soon, with the error that it was handed; what it returns is what the coroutine
-/// ends with. A coroutine that is closed or dropped still drops its future, and so does a cancellation once the handle is
-/// dropped: what comes after a handle that went out of scope cannot hold up the task's end.
+/// Without a handle, cancelling a coroutine drops its Rust future at once. With a handle, the future receives each cancellation
+/// (`task.cancel()`, `asyncio.timeout`, the end of a task group or of the loop) and runs on until it returns. It should soon
+/// return the error that it received. The coroutine ends with what the future returns. Closing or dropping the coroutine still
+/// drops the future. So does a cancellation after the handle is dropped, so that code after a handle's scope cannot delay the end
+/// of the task.
 ///
-/// No cancellation is lost. One that [`cancelled`](Self::cancelled) has not given to the future is what the coroutine ends with,
-/// where the future returns a value without it, as a task of asyncio's does; an error of the future's own is passed on. One that
-/// is left when the handle is dropped before the future is done drops the future.
+/// No cancellation is lost. If the future returns a value without having received a cancellation from
+/// [`cancelled`](Self::cancelled), the coroutine ends with that cancellation, as an asyncio task does. If the future returns an
+/// error, the coroutine raises that error. If the handle is dropped with a cancellation left in it, the future is dropped.
 ///
-/// Cancel scopes of anyio cancel again at each turn of the loop until the task has ended. Each of these is handed over.
+/// A cancel scope of anyio cancels at each turn of the loop until the task has ended. The future receives each of these.
 ///
-/// It comes from `into_cancellable_coroutine` of a runtime's module, or from the attributes, for a parameter marked
+/// Get a handle from `into_cancellable_coroutine` of a runtime's module, or from the attributes, with a parameter that is marked
 /// `#[pyo3(cancel_handle)]`.
 ///
 /// # Example
@@ -44,7 +43,7 @@ use crate::sync::cancel_slot::CancelSlot;
 ///         tokio::select! {
 ///             () = tokio::time::sleep(Duration::from_secs(3600)) => Ok(()),
 ///             cancelled = cancel.cancelled() => {
-///                 // Say goodbye to the clients, which takes its time.
+///                 // Say goodbye to the clients.
 ///                 tokio::time::sleep(Duration::from_millis(10)).await;
 ///                 Err(cancelled)
 ///             }
@@ -60,14 +59,14 @@ impl CancelHandle {
         (Self(Arc::clone(&slot)), Cancellation(slot))
     }
 
-    /// Whether Python has cancelled the coroutine, once or more. Asking takes no cancellation.
+    /// Whether Python has cancelled the coroutine at least once. This call receives no cancellation.
     pub fn is_cancelled(&self) -> bool {
         self.0.was_handed()
     }
 
-    /// Waits for the next cancellation and gives its `CancelledError`.
+    /// Waits for the next cancellation and returns its `CancelledError`.
     ///
-    /// One that came before this call counts, if nobody has been given it. Dropping what this returns loses none.
+    /// Returns at once if a cancellation has come that no call has returned yet. Dropping the returned future loses none.
     pub fn cancelled(&mut self) -> impl Future<Output = PyErr> + Send + '_ {
         Cancelled(&self.0)
     }
@@ -98,12 +97,12 @@ impl Future for Cancelled<'_> {
 }
 
 pin_project! {
-    /// A future that has a handle, or had one.
+    /// A future that was given a handle.
     pub(super) struct Cancellable<F> {
         #[pin]
         future: F,
-        // Dropped after the future, which may have the handle.
-        end: End,
+        // Drops after the future, which may own the handle.
+        slot: ClosedOnDrop,
     }
 }
 
@@ -116,23 +115,22 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PyResult<T>> {
         let this = self.project();
         match this.future.poll(cx) {
-            Poll::Pending => this.end.0.poll_left(cx.waker()).map(Err),
-            Poll::Ready(Ok(value)) => match this.end.0.take_and_close() {
+            Poll::Pending => this.slot.0.poll_left(cx.waker()).map(Err),
+            Poll::Ready(Ok(value)) => match this.slot.0.take_and_close() {
                 Some(cancelled) => Poll::Ready(Err(cancelled)),
                 None => Poll::Ready(Ok(value)),
             },
             failed => {
-                drop(this.end.0.take_and_close());
+                drop(this.slot.0.take_and_close());
                 failed
             }
         }
     }
 }
 
-/// Leaves nothing in the slot.
-struct End(Arc<CancelSlot<PyErr>>);
+struct ClosedOnDrop(Arc<CancelSlot<PyErr>>);
 
-impl Drop for End {
+impl Drop for ClosedOnDrop {
     fn drop(&mut self) {
         drop(self.0.take_and_close());
     }
@@ -142,28 +140,28 @@ impl Drop for End {
 pub(super) struct Cancellation(Arc<CancelSlot<PyErr>>);
 
 impl Cancellation {
-    /// Wraps the future that has the handle.
+    /// Wraps the future that was given the handle.
     pub(super) fn around<F>(&self, future: F) -> Cancellable<F> {
         Cancellable {
             future,
-            end: End(Arc::clone(&self.0)),
+            slot: ClosedOnDrop(Arc::clone(&self.0)),
         }
     }
 
-    /// Makes the Python object of a future that is cancelled through the slot.
+    /// Makes a Python object whose `cancel` puts cancellations into the slot.
     pub(super) fn cancels(
         self,
         py: Python<'_>,
         future: RustFuture,
     ) -> PyResult<Bound<'_, RustFuture>> {
-        let future = PyClassInitializer::from(future).add_subclass(CancellableRustFuture(self));
+        let future = PyClassInitializer::from(future).add_subclass(CancellableRustFuture(self.0));
         Ok(Bound::new(py, future)?.into_super())
     }
 }
 
-/// A RustFuture whose cancellation is up to the Rust future.
+/// A RustFuture that passes cancellations to its Rust future.
 #[pyclass(frozen, extends = RustFuture, module = "pyo3_asyncio")]
-struct CancellableRustFuture(Cancellation);
+struct CancellableRustFuture(Arc<CancelSlot<PyErr>>);
 
 #[pymethods]
 impl CancellableRustFuture {
@@ -175,22 +173,15 @@ impl CancellableRustFuture {
             return Ok(false);
         }
         let error = asyncio::cancelled_error(slf.py(), msg.as_ref())?;
-        if slf.get().hand(PyErr::from_value(error)) {
+        if slf.get().0.hand(PyErr::from_value(error)) {
             return Ok(true);
         }
         future.cancel(slf.py(), msg.map(Bound::unbind))
     }
 }
 
-impl CancellableRustFuture {
-    fn hand(&self, cancellation: PyErr) -> bool {
-        let Cancellation(slot) = &self.0;
-        slot.hand(cancellation)
-    }
-}
-
-/// Hands an error that is thrown into a coroutine to the future that it waits for, if that is a cancellation, and the
-/// future takes cancellations.
+/// Passes an error that is thrown into a coroutine to the future that the coroutine awaits. `false` if the error is not a
+/// cancellation, or if the future takes no cancellations.
 pub(super) fn hand_over(future: &Bound<'_, RustFuture>, error: &PyErr) -> PyResult<bool> {
     let py = future.py();
     let Ok(cancellable) = future.cast::<CancellableRustFuture>() else {
@@ -199,7 +190,7 @@ pub(super) fn hand_over(future: &Bound<'_, RustFuture>, error: &PyErr) -> PyResu
     if future.get().done() || !asyncio::is_cancelled_error(py, error)? {
         return Ok(false);
     }
-    let is_handed = cancellable.get().hand(error.clone_ref(py));
+    let is_handed = cancellable.get().0.hand(error.clone_ref(py));
     if is_handed {
         future.get().forget_wait();
     }

@@ -1,35 +1,34 @@
-//! The Python object that is to a Rust future what the object of an `async def` is to its body.
+//! The coroutine object of a Rust future.
 //!
-//! It follows `Objects/genobject.c`, and runs in the same way wherever asyncio takes a coroutine: the first `send` starts the
-//! Rust future, a step that has to wait yields a [`RustFuture`] to the task, and the drain that settles this runs the task's
-//! next step.
+//! It follows `Objects/genobject.c`, and works wherever asyncio takes a coroutine. The first `send` starts the Rust future. A step
+//! that has to wait yields a [`RustFuture`] to the task. The drain that settles this future runs the task's next step.
 //!
 //! # Protocol
 //!
-//! 1. A step takes the state out and leaves `Running` behind, so that no other thread, and no Python code that the step
-//!    runs, can begin a second one. A step that panics ends the coroutine.
-//! 2. Whatever ends the coroutine before its Rust future is done (`throw`, `close`, the object's end) cancels the future that it
-//!    waits for, which drops the Rust future on the runtime, unpolled.
-//! 3. A coroutine whose future takes a [`CancelHandle`](crate::CancelHandle) hands `CancelledError` to it instead, and goes
-//!    on to wait. Everything else that is thrown ends it as any other.
+//! 1. A step takes the state and leaves `Running` in its place, so that neither another thread nor Python code inside the step
+//!    can begin a second one. A panic in a step finishes the coroutine.
+//! 2. `throw`, `close` and dropping the object finish a coroutine that waits. They cancel its [`RustFuture`], so that the runtime
+//!    drops the Rust future without polling it.
+//! 3. If the Rust future has a [`CancelHandle`](crate::CancelHandle), a thrown `CancelledError` goes to the handle instead, and
+//!    the coroutine waits on. Other exceptions finish the coroutine.
 //! 4. The lock is never held while Python is called or an object is dropped.
-//! 5. The object may end on any thread, and within a collection of garbage. Whoever else was told to wait for its future
-//!    hears from the drain then.
+//! 5. The object may be dropped on any thread, and inside a garbage collection. Then the drain calls the callbacks of its
+//!    [`RustFuture`].
 //!
-//! # Where it differs from an `async def`
+//! # Differences from `async def`
 //!
-//! - The interpreter asks for Python's very type. So a `types.coroutine` cannot `yield from` the coroutine, but can from its
-//!   `__await__()`; and `__await__()` has to refuse a second awaiter, where `await` itself does.
-//! - Its end cancels the future that it waits for, while a future of asyncio's stays pending.
-//! - The garbage collector does not see what the Rust future holds, but for the arguments of an exported function (`Py<…>` and
-//!   `Option<Py<…>>`) before the first step: a cycle through that lasts until the future is done, or the coroutine closed.
-//! - It has a `__next__`, by which tasks make their steps: `next(coroutine)` works, as `coroutine.send(None)`.
-//! - `inspect.iscoroutinefunction` says no of an exported function: what `inspect.markcoroutinefunction` (Python 3.12) sets is an
-//!   attribute, and a built-in function has none of its own.
-//! - The warning of one that was never awaited does not say where it was made: Python tracks that of its own only.
+//! - `types.coroutine` cannot `yield from` the coroutine, because the interpreter requires Python's own type. It can
+//!   `yield from` its `__await__()`. So `__await__()` must refuse a second awaiter, which `await` does for an `async def`.
+//! - Finishing the coroutine cancels the future that it awaits. A future of asyncio would stay pending.
+//! - The garbage collector does not see the objects that the Rust future holds, except the arguments of an exported function
+//!   (`Py<…>` and `Option<Py<…>>`) before the first step. A reference cycle through the others lasts until the future is done
+//!   or the coroutine is closed.
+//! - The coroutine has a `__next__`, because tasks step through it. So `next(coroutine)` works as `coroutine.send(None)`.
+//! - `inspect.iscoroutinefunction` returns False for an exported function. `inspect.markcoroutinefunction` (Python 3.12) sets an
+//!   attribute, which built-in functions do not have.
+//! - The "never awaited" warning does not say where the coroutine was made. Python tracks this only for its own coroutines.
 
 mod introspection;
-mod wrapper;
 
 use std::ffi::CString;
 use std::panic::Location;
@@ -40,7 +39,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use super::awaiting::{check_throw, returned, thrown};
+use super::awaiting::{RustCoroutineWrapper, check_throw, returned, thrown};
 use super::cancel::hand_over;
 use super::future::RustFuture;
 use super::state::can_be_raised;
@@ -50,13 +49,12 @@ use crate::process::Entry;
 use crate::sync::primitive::lock;
 pub(crate) use introspection::{Names, names_of};
 use introspection::{Renamed, RustFrame};
-use wrapper::RustCoroutineWrapper;
 
-/// What the first step of a coroutine does.
+/// The first step of a coroutine.
 pub(super) trait Start: Send {
     fn start(self: Box<Self>, entry: &Entry<'_>) -> PyResult<Started>;
 
-    /// What it holds twice: in the Rust future, where the collector cannot look, and beside it.
+    /// Objects to which it has two references: one in the Rust future, which the collector cannot see, and this one.
     fn arguments(&self) -> &[Py<PyAny>];
 }
 
@@ -65,29 +63,29 @@ pub(super) enum Started {
     Waiting(Py<RustFuture>),
 }
 
-/// A Rust future as a coroutine: nothing runs before it is awaited.
+/// A Rust future as a coroutine. It starts when it is awaited.
 #[pyclass(frozen, weakref, module = "pyo3_asyncio")]
 pub(crate) struct RustCoroutine {
-    inner: Mutex<Inner>,
+    inner: Mutex<CoroutineInner>,
     names: Names,
     made_at: &'static Location<'static>,
 }
 
-struct Inner {
-    state: State,
-    /// Names that Python has given it.
+struct CoroutineInner {
+    state: Phase,
+    /// Names that Python has set.
     renamed: Option<Box<Renamed>>,
 }
 
-enum State {
+enum Phase {
     Created(Box<dyn Start>),
     Running,
     Suspended(Py<RustFuture>),
     Finished,
 }
 
-/// What a step comes to.
-enum Step {
+/// The result of a step.
+enum Stepped {
     Yield(Py<RustFuture>),
     Return(Py<PyAny>),
 }
@@ -99,60 +97,61 @@ impl RustCoroutine {
         made_at: &'static Location<'static>,
         start: Box<dyn Start>,
     ) -> PyResult<Bound<'py, Self>> {
-        let inner = Inner {
-            state: State::Created(start),
+        let inner = CoroutineInner {
+            state: Phase::Created(start),
             renamed: None,
         };
-        Bound::new(
-            py,
-            Self {
-                inner: Mutex::new(inner),
-                names,
-                made_at,
-            },
-        )
+        let inner = Mutex::new(inner);
+        let coroutine = Self {
+            inner,
+            names,
+            made_at,
+        };
+        Bound::new(py, coroutine)
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, CoroutineInner> {
         lock(&self.inner)
     }
 
-    /// Takes the state out for a step. Errors if there is none to take.
-    fn begin(&self) -> PyResult<(State, Running<'_>)> {
+    /// Takes the state for a step. Errors if a step is running or the coroutine is finished.
+    fn begin(&self) -> PyResult<(Phase, RunningStep<'_>)> {
         let mut inner = self.inner();
         match inner.state {
-            State::Running => Err(already_executing()),
-            State::Finished => Err(PyRuntimeError::new_err(
+            Phase::Running => Err(already_executing()),
+            Phase::Finished => Err(PyRuntimeError::new_err(
                 "cannot reuse already awaited coroutine",
             )),
             _ => {
-                let state = std::mem::replace(&mut inner.state, State::Running);
-                Ok((state, Running(self)))
+                let state = std::mem::replace(&mut inner.state, Phase::Running);
+                Ok((state, RunningStep(self)))
             }
         }
     }
 
-    fn step(&self, py: Python<'_>) -> PyResult<Step> {
+    fn step(&self, py: Python<'_>) -> PyResult<Stepped> {
         let (state, running) = self.begin()?;
         let step = match state {
-            State::Created(start) => Entry::new(py)
+            Phase::Created(start) => Entry::new(py)
                 .and_then(|entry| start.start(&entry))
                 .and_then(|started| match started {
-                    Started::Done(value) => Ok(Step::Return(value)),
+                    Started::Done(value) => Ok(Stepped::Return(value)),
                     Started::Waiting(future) => wait(py, future),
                 }),
-            State::Suspended(future) => wait(py, future),
-            State::Running | State::Finished => unreachable!("`begin` refuses these"),
+            Phase::Suspended(future) => wait(py, future),
+            Phase::Running | Phase::Finished => {
+                unreachable!("`begin` refuses these")
+            }
         };
         running.end(py, step)
     }
 
-    /// Ends the coroutine and gives the state that it was in. Errors if a step is under way.
-    fn finish(&self) -> PyResult<State> {
+    /// Finishes the coroutine and returns its last state. Errors if a step is running.
+    fn finish(&self) -> PyResult<Phase> {
         let mut inner = self.inner();
         match inner.state {
-            State::Running => Err(already_executing()),
-            _ => Ok(std::mem::replace(&mut inner.state, State::Finished)),
+            Phase::Running => Err(already_executing()),
+            _ => Ok(std::mem::replace(&mut inner.state, Phase::Finished)),
         }
     }
 
@@ -162,49 +161,48 @@ impl RustCoroutine {
         PyErr::warn(py, &category, &CString::new(message)?, 1)
     }
 
-    /// What happens when nobody has a use for it any more.
     fn finalize(&self, py: Python<'_>) {
-        if matches!(self.inner().state, State::Created(_)) {
+        if matches!(self.inner().state, Phase::Created(_)) {
             if let Err(error) = self.warn_never_awaited(py) {
                 error.write_unraisable(py, None);
             }
         }
         match self.finish() {
-            Ok(State::Created(start)) => quietly(|| drop(start)),
-            Ok(State::Suspended(future)) => future.get().forsake(),
-            // Nothing runs it: an object in the middle of a step is referred to.
+            Ok(Phase::Created(start)) => quietly(|| drop(start)),
+            Ok(Phase::Suspended(future)) => future.get().state.forsake(),
+            // It cannot be running, because a step refers to the object.
             _ => {}
         }
     }
 }
 
-/// A step that is under way. Where it ends without a word, by a panic, the coroutine has ended.
-struct Running<'a>(&'a RustCoroutine);
+/// A running step. If it panics, dropping this finishes the coroutine.
+struct RunningStep<'a>(&'a RustCoroutine);
 
-impl Running<'_> {
-    /// Leaves the state that a step ends in.
-    fn end(self, py: Python<'_>, step: PyResult<Step>) -> PyResult<Step> {
-        if let Ok(Step::Yield(future)) = &step {
-            self.0.inner().state = State::Suspended(future.clone_ref(py));
+impl RunningStep<'_> {
+    /// Stores the state after the step.
+    fn end(self, py: Python<'_>, step: PyResult<Stepped>) -> PyResult<Stepped> {
+        if let Ok(Stepped::Yield(future)) = &step {
+            self.0.inner().state = Phase::Suspended(future.clone_ref(py));
         }
         step
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningStep<'_> {
     fn drop(&mut self) {
         let mut inner = self.0.inner();
-        if matches!(inner.state, State::Running) {
-            inner.state = State::Finished;
+        if matches!(inner.state, Phase::Running) {
+            inner.state = Phase::Finished;
         }
     }
 }
 
-/// The step of a coroutine that waits for a future: yields it, or returns with its outcome.
-fn wait(py: Python<'_>, future: Py<RustFuture>) -> PyResult<Step> {
+/// Yields the future while it is pending, and returns its outcome after that.
+fn wait(py: Python<'_>, future: Py<RustFuture>) -> PyResult<Stepped> {
     match future.get().yields() {
-        Ok(true) => Ok(Step::Yield(future)),
-        Ok(false) => future.get().outcome(py).map(Step::Return),
+        Ok(true) => Ok(Stepped::Yield(future)),
+        Ok(false) => future.get().outcome(py).map(Stepped::Return),
         Err(error) => {
             future.get().discard(py)?;
             Err(error)
@@ -219,78 +217,80 @@ fn already_executing() -> PyErr {
 #[pymethods]
 impl RustCoroutine {
     fn __await__(slf: Bound<'_, Self>) -> PyResult<RustCoroutineWrapper> {
-        if slf.get().is(|state| matches!(state, State::Suspended(_))) {
+        if slf.get().is(|state| matches!(state, Phase::Suspended(_))) {
             return Err(PyRuntimeError::new_err(
                 "coroutine is being awaited already",
             ));
         }
-        Ok(RustCoroutineWrapper::new(slf.unbind()))
+        Ok(RustCoroutineWrapper(slf.unbind()))
     }
 
-    /// The task's next step, which it makes through the type: `send` would be looked up each time.
-    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+    /// The next step of the task. Tasks call this slot of the type, because they would have to look up `send` each time.
+    pub(super) fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         match self.step(py)? {
-            Step::Yield(future) => Ok(Some(future.into_any())),
-            // The type's slot says so without an exception.
-            Step::Return(value) if value.is_none(py) => Ok(None),
-            Step::Return(value) => Err(returned(py, value)),
+            Stepped::Yield(future) => Ok(Some(future.into_any())),
+            // The slot returns None without an exception.
+            Stepped::Return(value) if value.is_none(py) => Ok(None),
+            Stepped::Return(value) => Err(returned(py, value)),
         }
     }
 
     /// Runs the coroutine to its next wait.
-    fn send(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        if !value.is_none() && matches!(self.inner().state, State::Created(_)) {
+    pub(super) fn send(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        if !value.is_none() && matches!(self.inner().state, Phase::Created(_)) {
             return Err(PyTypeError::new_err(
                 "can't send non-None value to a just-started coroutine",
             ));
         }
         match self.step(py)? {
-            Step::Yield(future) => Ok(future.into_any()),
-            Step::Return(value) => Err(returned(py, value)),
+            Stepped::Yield(future) => Ok(future.into_any()),
+            Stepped::Return(value) => Err(returned(py, value)),
         }
     }
 
     /// Raises an exception where the coroutine waits, and drops the Rust future.
     #[pyo3(signature = (*args), text_signature = "($self, type, value=None, traceback=None, /)")]
-    fn throw(&self, args: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+    pub(super) fn throw(&self, args: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
         let py = args.py();
         check_throw(args)?;
         let error = match thrown(args) {
             Ok(error) => error,
-            // The future that it waits for refuses what is no exception, and so raises within the coroutine.
-            Err(refused) if self.is(|state| matches!(state, State::Suspended(_))) => refused,
+            // In an `async def`, the awaited future refuses an invalid exception, and that error is raised in the coroutine.
+            Err(refused) if self.is(|state| matches!(state, Phase::Suspended(_))) => refused,
             Err(refused) => return Err(refused),
         };
         let (state, running) = self.begin()?;
         let step = match state {
-            State::Suspended(future) => match hand_over(future.bind(py), &error) {
+            Phase::Suspended(future) => match hand_over(future.bind(py), &error) {
                 Ok(true) => wait(py, future),
                 Ok(false) => future.get().discard(py).and(Err(error)),
                 Err(failed) => future.get().discard(py).and(Err(failed)),
             },
-            State::Created(start) => {
+            Phase::Created(start) => {
                 quietly(|| drop(start));
                 Err(can_be_raised(py, error))
             }
-            State::Running | State::Finished => unreachable!("`begin` refuses these"),
+            Phase::Running | Phase::Finished => {
+                unreachable!("`begin` refuses these")
+            }
         };
         match running.end(py, step)? {
-            Step::Yield(future) => Ok(future.into_any()),
-            Step::Return(value) => Err(returned(py, value)),
+            Stepped::Yield(future) => Ok(future.into_any()),
+            Stepped::Return(value) => Err(returned(py, value)),
         }
     }
 
-    /// Ends the coroutine and drops the Rust future.
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
+    /// Finishes the coroutine and drops the Rust future.
+    pub(super) fn close(&self, py: Python<'_>) -> PyResult<()> {
         match self.finish()? {
-            State::Created(start) => quietly(|| drop(start)),
-            State::Suspended(future) => future.get().discard(py)?,
-            State::Running | State::Finished => {}
+            Phase::Created(start) => quietly(|| drop(start)),
+            Phase::Suspended(future) => future.get().discard(py)?,
+            Phase::Running | Phase::Finished => {}
         }
         Ok(())
     }
 
-    /// Says that it is a `types.CoroutineType`, which `type()` does not: libraries ask `inspect.iscoroutine`.
+    /// Claims to be a `types.CoroutineType` for `isinstance`, so that `inspect.iscoroutine` returns True.
     #[getter]
     fn __class__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         asyncio::coroutine_type(py)
@@ -316,37 +316,37 @@ impl RustCoroutine {
         self.set_qualname(value)
     }
 
-    /// Whether a step of the coroutine is under way.
+    /// Whether a step of the coroutine is running.
     #[getter]
     fn cr_running(&self) -> bool {
-        self.is(|state| matches!(state, State::Running))
+        self.is(|state| matches!(state, Phase::Running))
     }
 
     /// Whether the coroutine waits for something.
     #[getter]
     fn cr_suspended(&self) -> bool {
-        self.is(|state| matches!(state, State::Suspended(_)))
+        self.is(|state| matches!(state, Phase::Suspended(_)))
     }
 
-    /// What the coroutine waits for.
+    /// The future that the coroutine awaits.
     #[getter]
     fn cr_await(&self, py: Python<'_>) -> Option<Py<RustFuture>> {
         self.awaited(py)
     }
 
-    /// The code object of a function that does nothing, with the coroutine's name and the place in the Rust source.
+    /// An empty code object with the coroutine's name and its place in the Rust source.
     #[getter]
     fn cr_code<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.code(py)
     }
 
-    /// As much of a frame as `inspect` and asyncio read. None when the coroutine has ended.
+    /// The attributes of a frame that `inspect` and asyncio read. None once the coroutine is finished.
     #[getter]
     fn cr_frame(&self, py: Python<'_>) -> PyResult<Option<RustFrame>> {
         self.frame(py)
     }
 
-    /// Python tracks origins of its own coroutines only. `cr_code` says where this one was made.
+    /// Always None: Python tracks only its own coroutines. `cr_code` has the place in the Rust source.
     #[getter]
     fn cr_origin(&self) -> Option<Py<PyAny>> {
         None
@@ -358,12 +358,12 @@ impl RustCoroutine {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match &self.inner().state {
-            State::Created(start) => start.arguments().iter().try_for_each(|object| {
-                // Once for the Rust future's reference: with that, all that there are add up.
+            Phase::Created(start) => start.arguments().iter().try_for_each(|object| {
+                // Twice, because the Rust future has a reference too. The collector compares visits with the reference count.
                 visit.call(object)?;
                 visit.call(object)
             }),
-            State::Suspended(future) => visit.call(future),
+            Phase::Suspended(future) => visit.call(future),
             _ => Ok(()),
         }
     }
@@ -375,7 +375,7 @@ impl RustCoroutine {
 
 impl Drop for RustCoroutine {
     fn drop(&mut self) {
-        if matches!(self.inner().state, State::Finished) {
+        if matches!(self.inner().state, Phase::Finished) {
             return;
         }
         asyncio::in_deallocation(|py| self.finalize(py));

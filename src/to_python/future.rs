@@ -1,7 +1,7 @@
-//! The Python object: what `asyncio.Future` is to Python code, this is to a Rust future.
+//! The `asyncio.Future` of a Rust future.
 //!
-//! It follows `Modules/_asynciomodule.c` and `Lib/asyncio/futures.py`, names with an underscore included where asyncio's own
-//! code reads them (`gather`, `Task`, `_future_repr_info`).
+//! It follows `Modules/_asynciomodule.c` and `Lib/asyncio/futures.py`. It also has the private attributes that asyncio reads in
+//! `gather`, `Task` and `_future_repr_info`.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
 
-use super::awaiting::Awaiting;
+use super::awaiting::RustFutureIterator;
 use super::callbacks::Callback;
 use super::state::{FutureState, Outcome};
 use crate::asyncio;
@@ -28,9 +28,9 @@ impl RustFuture {
         Self { state }
     }
 
-    /// What `await` does next: yields the future to the task while there is no outcome.
+    /// Whether `await` yields the future to the task next. It does while there is no outcome.
     ///
-    /// Errors if it was yielded already, and whoever has it did not wait for it.
+    /// Errors if the future was already yielded, and the task has not waited for it.
     pub(super) fn yields(&self) -> PyResult<bool> {
         let mut state = self.state.state();
         let pending = matches!(state.outcome, Outcome::Pending(_));
@@ -41,22 +41,17 @@ impl RustFuture {
         Ok(pending)
     }
 
-    /// Whoever was given the future no longer waits for it: it may be yielded anew.
+    /// Allows the future to be yielded again, because the task that got it no longer waits for it.
     pub(super) fn forget_wait(&self) {
         self.state.state().blocking = false;
     }
 
-    /// Drops the Rust future, if it is not done: its coroutine has ended without it.
+    /// Drops the Rust future unless it is done. Its coroutine has ended.
     pub(super) fn discard(&self, py: Python<'_>) -> PyResult<()> {
         self.state.decide(py, Outcome::CANCELLED).map(drop)
     }
 
-    /// The same at the end of its coroutine, which may come on any thread: whoever else waits hears from the drain.
-    pub(super) fn forsake(&self) {
-        self.state.forsake();
-    }
-
-    /// The value, or the error that `await` raises. Looking at an error counts as retrieving it.
+    /// The value, or the error that `await` raises. Marks an error as retrieved.
     pub(super) fn outcome(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         enum Seen {
             Value(Py<PyAny>),
@@ -120,7 +115,7 @@ impl RustFuture {
 
 #[pymethods]
 impl RustFuture {
-    /// Whether there is a result, an exception or a cancellation.
+    /// Whether the future has a result, has an exception, or is cancelled.
     pub(super) fn done(&self) -> bool {
         self.state.is_done()
     }
@@ -130,12 +125,12 @@ impl RustFuture {
         matches!(self.state.state().outcome, Outcome::Cancelled { .. })
     }
 
-    /// The result. Raises the future's exception, CancelledError, or InvalidStateError while there is none.
+    /// The result. Raises the future's exception, CancelledError, or InvalidStateError if the future is not done.
     fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.outcome(py)
     }
 
-    /// The exception, or None. Raises CancelledError, or InvalidStateError while there is no outcome.
+    /// The exception, or None. Raises CancelledError, or InvalidStateError if the future is not done.
     fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let exception = {
             let mut state = self.state.state();
@@ -155,7 +150,7 @@ impl RustFuture {
         })
     }
 
-    /// Cancels the future and drops the Rust future behind it. False if it is done already.
+    /// Cancels the future and drops its Rust future. Returns False if the future is already done.
     #[pyo3(signature = (msg=None))]
     pub(super) fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
         self.state.state().unretrieved = false;
@@ -168,7 +163,7 @@ impl RustFuture {
         )
     }
 
-    /// Calls fn(future) soon after the future is done, in the context or a copy of the current one.
+    /// Calls fn(future) once the future is done, in the given context or in a copy of the current one.
     #[pyo3(signature = (r#fn, *, context=None))]
     fn add_done_callback(
         slf: &Bound<'_, Self>,
@@ -185,23 +180,23 @@ impl RustFuture {
     /// Removes every registration of the callback and returns how many there were.
     fn remove_done_callback(&self, r#fn: &Bound<'_, PyAny>) -> PyResult<usize> {
         let py = r#fn.py();
-        // Comparing runs Python, and meanwhile whatever can become of a future becomes of this one. So all that are registered
-        // stay until it is known which are meant.
-        let mut meant = Vec::new();
+        // Comparing runs Python code, which may do anything with this future, such as settle it. So the callbacks stay
+        // registered until all comparisons are done.
+        let mut equal = Vec::new();
         for function in self.callback_functions(py) {
             if function.bind(py).eq(r#fn)? {
-                meant.push(function);
+                equal.push(function);
             }
         }
-        let is_meant = |it: &Callback| meant.iter().any(|function| function.is(&it.function));
+        let matches = |it: &Callback| equal.iter().any(|function| function.is(&it.function));
         let removed = match &mut self.state.state().outcome {
-            Outcome::Pending(waiting) => waiting.callbacks.remove(is_meant),
+            Outcome::Pending(waiting) => waiting.callbacks.remove(matches),
             _ => Vec::new(),
         };
         Ok(removed.len())
     }
 
-    /// Settles the future from Python and drops the Rust future behind it.
+    /// Sets the result and drops the Rust future.
     fn set_result(&self, py: Python<'_>, result: Py<PyAny>) -> PyResult<()> {
         if self.state.decide(py, Outcome::Value(result))? {
             Ok(())
@@ -210,7 +205,7 @@ impl RustFuture {
         }
     }
 
-    /// Settles the future with an exception from Python and drops the Rust future behind it.
+    /// Sets the exception and drops the Rust future.
     fn set_exception(&self, exception: Bound<'_, PyAny>) -> PyResult<()> {
         let py = exception.py();
         if self.state.is_done() {
@@ -237,11 +232,11 @@ impl RustFuture {
         self.state.event_loop.clone_ref(py)
     }
 
-    fn __await__(slf: Bound<'_, Self>) -> Awaiting {
-        Awaiting::new(slf.unbind())
+    fn __await__(slf: Bound<'_, Self>) -> RustFutureIterator {
+        RustFutureIterator::new(slf.unbind())
     }
 
-    fn __iter__(slf: Bound<'_, Self>) -> Awaiting {
+    fn __iter__(slf: Bound<'_, Self>) -> RustFutureIterator {
         Self::__await__(slf)
     }
 
@@ -370,9 +365,8 @@ impl RustFuture {
         slf.get().state.report_unretrieved(slf.as_any());
     }
 
-    /// The collector finalizes all that is garbage before it clears any of it (PEP 442). Once it clears, the loop's handler
-    /// cannot be called any more, because the loop may be cleared already. PyO3 has no `__del__`; an attribute that is set
-    /// on the type fills the slot as a class statement does.
+    /// The garbage collector calls all finalizers before it clears any object (PEP 442). Later, the loop may be cleared and its
+    /// exception handler cannot be called. PyO3 has no `__del__`, but this attribute fills the slot as in a class statement.
     #[classattr]
     #[pyo3(name = "__del__")]
     fn finalizer(py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -388,7 +382,7 @@ impl Drop for RustFuture {
     }
 }
 
-/// A StopIteration would end the generator that awaits. Python wraps it since 3.12.6, where it was refused before
+/// Replaces a `StopIteration`, which would end the awaiting generator. Python wraps it since 3.12.6, and refused it before
 /// (gh-112182).
 fn replace_stop_iteration(exception: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     const MESSAGE: &str =

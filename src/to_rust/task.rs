@@ -1,16 +1,16 @@
 //! A Python task as a Rust future.
 //!
-//! # The way of a task
+//! # Protocol
 //!
-//! 1. `into_future` posts the job [`Start`], which wraps the awaitable in a task on its loop. If the loop closes before that,
-//!    the job's drop says so.
-//! 2. The task's done callback, [`Completion`], brings its outcome. Until then the execution is anchored in the mailbox: if
-//!    the loop closes first, the Rust side is told.
-//! 3. A dropped [`PyTask`] gives the task up: an awaitable that was not started is never started, a task that runs is
-//!    cancelled on its own loop. What it returns or raises after that is not looked at, so that asyncio itself reports an
-//!    error that nobody sees. The same holds for a detached one, except that it is not cancelled.
+//! 1. `into_future` posts the job [`StartTask`], which wraps the awaitable in a task on its loop. If the loop closes before that,
+//!    dropping the job settles the Rust side with `LoopClosed`.
+//! 2. The done callback of the task, [`Completion`], delivers the outcome. Until then the execution watches the loop, and settles
+//!    the Rust side with `LoopClosed` if the loop closes first.
+//! 3. Dropping the [`PyTask`] gives up the task. An awaitable that has not started never starts. A running task is cancelled on
+//!    its loop. Later outcomes are not retrieved, so that asyncio reports an error. A detached task is not cancelled, and
+//!    otherwise the same.
 //!
-//! The protocol between the two threads is told in [`handoff`](crate::sync::handoff).
+//! [`handoff`](crate::sync::handoff) is the protocol between the two threads.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -34,14 +34,14 @@ use crate::sync::handoff::{GivenUp, Handoff, Interest};
 use crate::sync::primitive::lock;
 use crate::trace;
 
-/// A Python awaitable that a Rust future awaits, made by [`tokio::into_future`](crate::tokio::into_future) and its kin.
+/// A Python awaitable as a Rust future, made by [`tokio::into_future`](crate::tokio::into_future) and similar functions.
 ///
-/// Its output is what `await` would give in Python: the value, or the very exception, with its traceback. A cancelled task
-/// ends it with `asyncio.CancelledError`, a loop that closes before with [`LoopClosed`](crate::err::LoopClosed).
+/// Its output is the result of `await` in Python: the value, or the same exception with its traceback. If the task is cancelled,
+/// the output is `asyncio.CancelledError`. If the loop closes first, it is [`LoopClosed`](crate::err::LoopClosed).
 ///
-/// The awaitable starts at once, as a task of its event loop, and not only when this is polled. *Dropping this cancels the
-/// task*, as dropping any Rust future ends its work: a `timeout` or a `select!` around it does what it says. To let
-/// the task run on instead, [`detach`](Self::detach) it.
+/// The awaitable starts at once, as a task of its event loop, and not at the first poll. *Dropping this cancels the task*, as
+/// dropping any Rust future ends its work, so that `timeout` and `select!` work as expected. To let the task run on,
+/// [`detach`](Self::detach) it.
 ///
 /// It is `Send` and may be polled on any thread, attached to the interpreter or not.
 #[must_use = "dropping a PyTask cancels the Python task; detach it to let it run on"]
@@ -56,9 +56,9 @@ struct Execution {
     in_flight: PythonToRust,
 }
 
-/// Starts a Python awaitable as a task on the loop and in the context of `locals` and gives a Rust future of its result.
+/// Starts a Python awaitable as a task on the loop and in the context of `locals`, and returns a Rust future of its result.
 ///
-/// Locals without a context take this thread's current one. Called on any thread that is attached to the interpreter.
+/// If `locals` has no context, the task runs in this thread's current context. May be called on any attached thread.
 ///
 /// # Errors
 ///
@@ -71,7 +71,7 @@ pub fn into_future_with_locals(
     let entry = Entry::new(py)?;
     if !asyncio::is_awaitable(&awaitable)? {
         return Err(PyTypeError::new_err(format!(
-            "an awaitable is required (a coroutine, a task, a future, or an object with __await__), not {}: {awaitable:?}",
+            "cannot await {awaitable:?} of type {}: pass a coroutine, a task, a future, or another object with __await__",
             awaitable.get_type().fully_qualified_name()?
         )));
     }
@@ -95,13 +95,13 @@ pub fn into_future_with_locals(
         in_flight: PythonToRust::start(),
     });
     let posted = execution.span.post();
-    let start = Start {
+    let start = StartTask {
         execution: Arc::clone(&execution),
         awaitable: Some(awaitable.unbind()),
         event_loop: event_loop.unbind(),
         context: context.unbind(),
     };
-    // If the loop has just closed, the job that comes back tells the task so as it drops.
+    // If the loop has just closed, dropping the job settles the `PyTask`.
     let job = move |py: Python<'_>| {
         posted.arrive();
         start.run(py)
@@ -123,17 +123,16 @@ pub fn into_future_with_loop(
 }
 
 impl PyTask {
-    /// Whether the Python task is done, so that the next poll gives its outcome.
+    /// Whether the Python task is done, so that the next poll returns its outcome.
     ///
-    /// Also true once the outcome was taken, and if the loop closed. Callable from any thread, attached or not.
+    /// Also `true` after the outcome is taken, and after the loop has closed. May be called on any thread, attached or not.
     pub fn is_finished(&self) -> bool {
         self.0.mailbox.is_inherited() || self.0.handoff.is_finished()
     }
 
-    /// Lets the Python task run on without anybody awaiting it.
+    /// Lets the Python task run on, without awaiting it.
     ///
-    /// An error that it ends with goes where asyncio sends those of such tasks: to the loop's exception handler. Callable
-    /// from any thread.
+    /// If the task fails, asyncio passes the error to the loop's exception handler. May be called on any thread.
     pub fn detach(self) {
         if self.0.mailbox.is_inherited() {
             return;
@@ -150,7 +149,8 @@ impl Future for PyTask {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.0.mailbox.is_inherited() {
             return Poll::Ready(Err(LoopClosed::new_err(
-                "the Python awaitable runs in the parent of this process, which has forked since: it never ends here",
+                "the Python awaitable cannot end in this process, because it was started in the parent before the fork: call \
+                 into_future after the fork",
             )));
         }
         match self.0.handoff.poll(cx.waker()) {
@@ -191,8 +191,8 @@ impl Drop for Execution {
 }
 
 impl Execution {
-    /// Brings the outcome, on the loop's thread. Gives it back if nobody wants it.
-    #[must_use = "an outcome that comes back may be an error"]
+    /// Delivers the outcome, on the loop's thread. Returns it if the Rust side does not want it.
+    #[must_use = "a returned outcome may be an error"]
     fn finish(&self, outcome: PyResult<Py<PyAny>>) -> Option<PyResult<Py<PyAny>>> {
         self.unwatch();
         self.handoff.finish(outcome)
@@ -201,9 +201,9 @@ impl Execution {
     /// Cancels the running task, on its loop.
     fn cancel(self: &Arc<Self>) {
         let execution = Arc::clone(self);
-        let cancel = move |py: Python<'_>| execution.cancel_now(py);
-        // A closed loop has nothing to cancel.
-        self.mailbox.post(Box::new(cancel));
+        // A closed loop drops the job, and has nothing to cancel.
+        self.mailbox
+            .post(Box::new(move |py| execution.cancel_now(py)));
     }
 
     /// Cancels the running task, once.
@@ -212,17 +212,7 @@ impl Execution {
         task.map_or(Ok(()), |task| asyncio::cancel(task.bind(py)))
     }
 
-    /// Ends an awaitable that will not be awaited: a coroutine is closed, so that Python does not warn of it, and a task or a
-    /// future is cancelled, as it is when a task that awaits it is. Other objects have nothing to end.
-    fn give_up_unstarted(&self, awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
-        if asyncio::is_future(awaitable)? {
-            asyncio::cancel(awaitable)
-        } else {
-            asyncio::close_unstarted(awaitable)
-        }
-    }
-
-    /// Tells the loop's exception handler of an error that nobody on the Rust side has taken.
+    /// Reports an error that the Rust side has not taken to the loop's exception handler.
     fn report(&self, outcome: PyResult<Py<PyAny>>) {
         let Err(error) = outcome else {
             return;
@@ -236,7 +226,7 @@ impl Execution {
             let error = error.into_value(py).into_bound(py).into_any();
             asyncio::call_exception_handler(&event_loop, message, &error, None, None)
         };
-        // A closed loop has no exception handler any more.
+        // A closed loop drops the job, and reports nothing.
         self.mailbox.post(Box::new(report));
     }
 
@@ -258,10 +248,10 @@ impl Watcher for Execution {
         *lock(&self.watching) = None;
         let is_awaited = self.handoff.interest() == Interest::Outcome;
         let task = self.handoff.with_task(|task| task.clone_ref(py));
-        // Who does not want an outcome need not hear of this one either.
+        // The Rust side may not want an outcome.
         drop(self.handoff.finish(Err(loop_closed())));
         if let (Some(task), true) = (task, is_awaited) {
-            // Whoever awaits it is told: asyncio need not print it.
+            // The Rust side has the error, so asyncio need not report the pending task.
             let quiet = asyncio::let_die_pending(task.bind(py));
             if let Err(error) = quiet {
                 error.write_unraisable(py, Some(task.bind(py)));
@@ -320,48 +310,53 @@ impl GivenUpTasks {
 }
 
 fn loop_closed() -> PyErr {
-    LoopClosed::new_err("the event loop was closed before the Python awaitable was done")
+    LoopClosed::new_err(
+        "the event loop was closed before the Python awaitable was done: await it before the loop ends, or drop it",
+    )
 }
 
 fn loop_blocked() -> PyErr {
     PyRuntimeError::new_err(
-        "this would wait for ever: the Python awaitable runs on the event loop of this very thread, which stands still while \
-         block_on waits. Export the function with future_into_py and `await` it there, or call it in another thread \
-         (asyncio.to_thread)",
+        "this would wait for ever: the Python awaitable runs on the event loop of this thread, which block_on blocks. Export the \
+         function with future_into_py and `await` it, or call it in another thread (asyncio.to_thread)",
     )
 }
 
-/// The job that starts the task. Dropped unrun, it says that the loop is closed.
-struct Start {
+/// The job that starts the task. If it is dropped before it runs, the loop is closed, and it settles the Rust side.
+struct StartTask {
     execution: Arc<Execution>,
     awaitable: Option<Py<PyAny>>,
     event_loop: Py<PyAny>,
     context: Py<PyAny>,
 }
 
-impl Start {
+impl StartTask {
     fn run(mut self, py: Python<'_>) -> PyResult<()> {
         let Some(awaitable) = self.awaitable.take() else {
             return Ok(());
         };
         let awaitable = awaitable.bind(py);
         if self.execution.handoff.interest() == Interest::Nothing {
-            return self.execution.give_up_unstarted(awaitable);
+            // As cancelling a task cancels the future that it awaits.
+            return match asyncio::is_future(awaitable)? {
+                true => asyncio::cancel(awaitable),
+                false => asyncio::close_unstarted(awaitable),
+            };
         }
         let event_loop = self.event_loop.bind(py);
         let start = || asyncio::start_task(event_loop, awaitable, self.context.bind(py));
         match catch(start).unwrap_or_else(|panic| Err(rust_panic(py, panic))) {
             Ok(task) => {
                 if let Err(error) = self.started(&task) {
-                    // Whatever it is: the Rust side must not wait for a callback that was not registered. The loop is told
-                    // too, whoever else wants it.
+                    // The done callback may not be registered, so the Rust side must not wait for it. The error also goes to
+                    // the loop, because it may be one that ends the loop.
                     drop(self.execution.finish(Err(error.clone_ref(py))));
                     return Err(error);
                 }
                 Ok(())
             }
             Err(error) if asyncio::ends_the_loop(py, &error) => {
-                // It may have struck when the task was there already: the coroutine is left alone.
+                // The task may already exist, so the coroutine is left alone.
                 drop(self.execution.finish(Err(error.clone_ref(py))));
                 Err(error)
             }
@@ -377,7 +372,7 @@ impl Start {
     fn started(&self, task: &Bound<'_, PyAny>) -> PyResult<()> {
         let completion = Completion(Arc::clone(&self.execution));
         if asyncio::done(task)? {
-            completion.bring(task);
+            completion.deliver(task);
             return Ok(());
         }
         let execution = &self.execution;
@@ -393,12 +388,12 @@ impl Start {
     }
 }
 
-impl Drop for Start {
+impl Drop for StartTask {
     fn drop(&mut self) {
         let Some(awaitable) = self.awaitable.take() else {
             return;
         };
-        // Both places that drop jobs are attached: `into_future`, when the mailbox refuses, and the loop's closing.
+        // Jobs are dropped attached: by `into_future` if the mailbox refuses the job, or by closing the mailbox.
         let _ = Python::try_attach(|py| {
             if let Err(error) = asyncio::close_unstarted(awaitable.bind(py)) {
                 error.write_unraisable(py, Some(awaitable.bind(py)));
@@ -415,24 +410,24 @@ struct Completion(Arc<Execution>);
 #[pymethods]
 impl Completion {
     fn __call__(&self, task: &Bound<'_, PyAny>) {
-        self.bring(task);
+        self.deliver(task);
     }
 }
 
 impl Completion {
-    fn bring(&self, task: &Bound<'_, PyAny>) {
+    fn deliver(&self, task: &Bound<'_, PyAny>) {
         if self.0.mailbox.is_inherited() {
-            // Who awaits it is in the parent.
+            // The Rust future that awaits the task is in the parent.
             return;
         }
         if self.0.handoff.interest() == Interest::Outcome {
             let outcome = asyncio::result(task).map(Bound::unbind);
-            // Whoever left meanwhile did so when asyncio had already taken note that the outcome is seen.
+            // The Rust side may have given up since. asyncio has marked the error as retrieved, so we report it.
             if let Some(outcome) = self.0.finish(outcome) {
                 self.0.report(outcome);
             }
         } else {
-            // Nobody looks at the outcome, so that asyncio reports an error itself.
+            // The outcome is not retrieved, so asyncio reports an error itself.
             self.0.unwatch();
         }
     }

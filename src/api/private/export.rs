@@ -1,12 +1,13 @@
-//! What the attributes that export an `async fn` expand to: the wrapper makes a future of the arguments, and gives it here.
+//! Coroutines of exported `async fn`s. The wrapper that an attribute generates makes a future from the arguments and passes it
+//! here.
 //!
 //! # Protocol of a borrowed receiver
 //!
-//! 1. The object and the borrow of it live in the user's future, in one `async` block. It takes the borrow and then waits
-//!    once, before it gets to the `async fn`.
-//! 2. The call polls that block up to there. So an error about the borrow comes from the call.
-//! 3. The event loop polls the rest of the block on its own thread. However the coroutine ends there, the future and its borrow
-//!    are dropped before Python goes on.
+//! 1. One `async` block, inside the user's future, owns the object and the borrow. It takes the borrow, waits once, and then
+//!    calls the `async fn`.
+//! 2. The Python call polls the block to that wait. So the call raises an error about the borrow.
+//! 3. The event loop polls the rest on its own thread. When the coroutine ends, the future and its borrow are dropped before
+//!    Python code continues.
 //!
 //! An object of a `frozen` class is not borrowed, and needs none of this.
 
@@ -21,7 +22,7 @@ use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::{False, True};
 use pyo3::{PyClass, PyClassGuard, PyClassGuardMut};
 
-use super::arguments::Arguments;
+use super::by_type::Arguments;
 use crate::CancelHandle;
 use crate::runtime::Runtime;
 use crate::to_python::Plan;
@@ -29,7 +30,7 @@ use crate::to_python::Plan;
 pub use pyo3;
 
 pub struct CoroutineOptions {
-    /// What it is called in Python, and the class that it is a method of.
+    /// The name in Python, and the class of a method.
     pub names: fn() -> (&'static str, Option<&'static str>),
     pub eager_start: bool,
     pub arguments: Arguments,
@@ -43,16 +44,16 @@ impl CoroutineOptions {
     }
 }
 
-/// A coroutine without its future.
+/// The plan of a coroutine, without its future.
 pub struct Planned(Plan);
 
-/// What an exported function gives to Python: a coroutine that comes to a `T`.
+/// The return value of an exported function: a coroutine that returns a `T`.
 pub struct Coroutine<'py, T> {
     object: Bound<'py, PyAny>,
     returns: PhantomData<fn() -> T>,
 }
 
-/// What a type stub can show as the result of a coroutine.
+/// A type that a stub can show as the result of a coroutine.
 #[cfg(feature = "experimental-inspect")]
 pub use pyo3::impl_::introspection::PyReturnType as Shown;
 
@@ -62,12 +63,12 @@ pub trait Shown {}
 #[cfg(not(feature = "experimental-inspect"))]
 impl<T> Shown for T {}
 
-/// What is written in a signature, `signature = (…) -> "text"`.
+/// The return annotation in `signature = (…) -> "text"`.
 pub trait Annotation {
     const TEXT: &'static str;
 }
 
-/// A type that a type stub shows as that. There is no value of it.
+/// A type without values, which a stub shows as the annotation.
 pub struct Annotated<A>(Infallible, PhantomData<A>);
 
 #[cfg(feature = "experimental-inspect")]
@@ -143,7 +144,7 @@ where
     })
 }
 
-/// How the coroutine runs, by what its future borrows.
+/// How a coroutine runs, which depends on whether its future borrows the receiver.
 pub trait Way {
     fn coroutine<R, F, T>(
         py: Python<'_>,
@@ -156,7 +157,7 @@ pub trait Way {
         T: for<'a> IntoPyObject<'a> + Send + 'static;
 }
 
-/// The way of a future that borrows nothing.
+/// A future that borrows nothing runs on the runtime.
 pub struct Owning;
 
 impl Way for Owning {
@@ -170,7 +171,7 @@ impl Way for Owning {
     }
 }
 
-/// The way of a future that borrows its receiver for as long as it lives.
+/// A future that borrows its receiver runs on the event loop.
 pub struct Borrowing;
 
 impl Way for Borrowing {
@@ -181,19 +182,18 @@ impl Way for Borrowing {
         T: for<'a> IntoPyObject<'a> + Send + 'static,
     {
         let mut future = Box::pin(future);
-        // Takes the borrow.
         match future
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
             Poll::Pending => planned.0.loop_coroutine::<R, _, T>(py, future),
             Poll::Ready(Err(refused)) => Err(refused),
-            Poll::Ready(Ok(_)) => unreachable!("it waits once it has its receiver"),
+            Poll::Ready(Ok(_)) => unreachable!("`borrow` waits once it has the borrow"),
         }
     }
 }
 
-/// How `&self` is had, by whether the class is frozen.
+/// How a method gets `&self`, which depends on whether the class is frozen.
 pub trait Mutability: Sized {
     type Way: Way;
     type Held<'a, T: PyClass<Frozen = Self> + 'a>: Deref<Target = T>;
@@ -231,7 +231,7 @@ impl Mutability for False {
     }
 }
 
-/// The way of a `&self` method.
+/// How the coroutine of a `&self` method runs.
 pub type SharedWay<T> = <<T as PyClass>::Frozen as Mutability>::Way;
 
 pub fn shared<'a, T>(
@@ -246,11 +246,11 @@ where
     <T::Frozen as Mutability>::hold(object, method)
 }
 
-/// How `&mut self` is had.
+/// How a method gets `&mut self`.
 #[diagnostic::on_unimplemented(
     message = "`&mut self` in a class that is `frozen`",
-    label = "an object of a frozen class cannot be had for oneself",
-    note = "take `&self`, with a lock around what changes, or take `frozen` out of `#[pyclass]`"
+    label = "an object of a frozen class cannot be borrowed mutably",
+    note = "take `&self` and put a lock around what changes, or remove `frozen` from `#[pyclass]`"
 )]
 pub trait Mutable: Sized {
     type HeldAlone<'a, T: PyClass<Frozen = Self> + 'a>: DerefMut<Target = T>;
@@ -290,13 +290,13 @@ where
     <T::Frozen as Mutable>::hold_alone(object, method)
 }
 
-/// Takes a borrow in the call, and waits once, for the rest of the future to begin.
+/// Takes a borrow, and then waits once, so that the rest of the future runs in a later poll.
 async fn borrow<'a, T, B>(object: &'a Py<T>, method: &str, refused: &str) -> PyResult<B>
 where
     T: PyClass,
     B: for<'py> FromPyObject<'a, 'py>,
 {
-    // The call is attached: see the protocol.
+    // Does not block, because the Python call that polls this is attached.
     let borrow = Python::attach(|py| object.bind_borrowed(py).extract().ok());
     let borrow = borrow.ok_or_else(|| {
         PyRuntimeError::new_err(format!(

@@ -1,23 +1,23 @@
-//! What `inspect`, asyncio's debug mode and `Task.print_stack` ask a coroutine: names, state, and where it was made.
+//! The attributes of a coroutine that `inspect`, asyncio's debug mode and `Task.print_stack` read.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::{RustCoroutine, State};
+use super::{Phase, RustCoroutine};
 use crate::asyncio;
 use crate::to_python::future::RustFuture;
 
-/// What a coroutine is called, unless Python renames it, and the class that it is a method of. A function, as it takes the
-/// least room.
+/// Returns the name of a coroutine, and the class if it is a method. A function pointer takes less space than the names.
 pub(crate) type Names = fn() -> (&'static str, Option<&'static str>);
 
-/// The names of a coroutine whose future is an `F`: those of the Rust function that it comes from.
+/// The names of a coroutine whose future is an `F`: those of the Rust function that returns the future.
 pub(crate) fn names_of<F>() -> (&'static str, Option<&'static str>) {
     (function_name(std::any::type_name::<F>()), None)
 }
 
-/// The function that an `async` block is in, by the block's type: `my_module::sleep<T>::{{closure}}` is in `sleep`.
+/// The name of the function that contains an `async` block, from the block's type: `sleep` for
+/// `my_module::sleep<T>::{{closure}}`.
 fn function_name(type_name: &'static str) -> &'static str {
     const CLOSURE: &str = "::{{closure}}";
     let function = type_name.trim_end_matches(CLOSURE);
@@ -45,14 +45,14 @@ pub(super) struct Renamed {
 }
 
 impl RustCoroutine {
-    /// Gives it a name before Python has it.
+    /// Sets both names.
     pub(in crate::to_python) fn rename(&self, name: Bound<'_, PyString>) {
         let qualname = name.clone().unbind();
         self.replace(|names| names.name.replace(name.unbind()));
         self.replace(|names| names.qualname.replace(qualname));
     }
 
-    /// Replaces a name. The one before is dropped without the lock.
+    /// Replaces a name. The previous name is dropped without the lock.
     fn replace(&self, replace: impl FnOnce(&mut Renamed) -> Option<Py<PyString>>) {
         let previous = replace(self.inner().renamed.get_or_insert_default());
         drop(previous);
@@ -66,30 +66,31 @@ fn as_name(what: &str, value: &Bound<'_, PyAny>) -> PyResult<Py<PyString>> {
     Ok(name.clone().unbind())
 }
 
-/// What the getters of the object answer.
+/// The getters and setters.
 impl RustCoroutine {
-    pub(super) fn is(&self, state: fn(&State) -> bool) -> bool {
+    pub(super) fn is(&self, state: fn(&Phase) -> bool) -> bool {
         state(&self.inner().state)
     }
 
-    /// A name that Python has set, or the one that it was made with.
-    pub(super) fn get_name(&self, py: Python<'_>) -> Py<PyString> {
-        let given = {
-            let inner = self.inner();
-            let renamed = inner.renamed.as_ref();
-            renamed.and_then(|it| it.name.as_ref().map(|name| name.clone_ref(py)))
-        };
-        given.unwrap_or_else(|| PyString::new(py, (self.names)().0).unbind())
+    /// A name that Python has set.
+    fn renamed(
+        &self,
+        py: Python<'_>,
+        name: impl FnOnce(&Renamed) -> Option<&Py<PyString>>,
+    ) -> Option<Py<PyString>> {
+        let inner = self.inner();
+        let set = name(inner.renamed.as_deref()?)?;
+        Some(set.clone_ref(py))
     }
 
-    /// The same of the qualified name.
+    pub(super) fn get_name(&self, py: Python<'_>) -> Py<PyString> {
+        let set = self.renamed(py, |names| names.name.as_ref());
+        set.unwrap_or_else(|| PyString::new(py, (self.names)().0).unbind())
+    }
+
     pub(super) fn get_qualname(&self, py: Python<'_>) -> Py<PyString> {
-        let given = {
-            let inner = self.inner();
-            let renamed = inner.renamed.as_ref();
-            renamed.and_then(|it| it.qualname.as_ref().map(|name| name.clone_ref(py)))
-        };
-        given.unwrap_or_else(|| {
+        let set = self.renamed(py, |names| names.qualname.as_ref());
+        set.unwrap_or_else(|| {
             let qualname = match (self.names)() {
                 (name, Some(class)) => format!("{class}.{name}"),
                 (name, None) => name.to_owned(),
@@ -112,7 +113,7 @@ impl RustCoroutine {
 
     pub(super) fn awaited(&self, py: Python<'_>) -> Option<Py<RustFuture>> {
         match &self.inner().state {
-            State::Suspended(future) => Some(future.clone_ref(py)),
+            Phase::Suspended(future) => Some(future.clone_ref(py)),
             _ => None,
         }
     }
@@ -124,9 +125,9 @@ impl RustCoroutine {
 
     pub(super) fn frame(&self, py: Python<'_>) -> PyResult<Option<RustFrame>> {
         let last_instruction = match self.inner().state {
-            State::Created(_) => -1,
-            State::Running | State::Suspended(_) => 0,
-            State::Finished => return Ok(None),
+            Phase::Created(_) => -1,
+            Phase::Running | Phase::Suspended(_) => 0,
+            Phase::Finished => return Ok(None),
         };
         Ok(Some(RustFrame {
             code: self.code(py)?.unbind(),
@@ -137,10 +138,10 @@ impl RustCoroutine {
 
     pub(super) fn describe(&self, py: Python<'_>, address: usize) -> String {
         let state = match self.inner().state {
-            State::Created(_) => "created",
-            State::Running => "running",
-            State::Suspended(_) => "suspended",
-            State::Finished => "finished",
+            Phase::Created(_) => "created",
+            Phase::Running => "running",
+            Phase::Suspended(_) => "suspended",
+            Phase::Finished => "finished",
         };
         format!(
             "<RustCoroutine {} {state} at {address:#x}>",
@@ -149,7 +150,7 @@ impl RustCoroutine {
     }
 }
 
-/// Stands where a coroutine has its frame.
+/// The frame of a coroutine, as far as `inspect` and asyncio read it.
 #[pyclass(frozen, module = "pyo3_asyncio")]
 pub(super) struct RustFrame {
     code: Py<PyAny>,

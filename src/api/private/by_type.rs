@@ -1,6 +1,9 @@
-//! What an exported `async fn` comes to, by its type: a value, nothing, a `Result` of either, or the next item.
+//! Distinguishes the types of an exported `async fn` where the attributes only see tokens: its arguments and its output.
 //!
-//! The compiler shows the line of a bound that is not met, so what to do about it stands there.
+//! A method of one type hides the method of the same name of the types that it dereferences to. So the compiler picks the most
+//! specific `show` or `into_result`.
+//!
+//! Comments behind bounds say what to do if the bound is not met, because the compiler shows the line.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,9 +17,47 @@ use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::prelude::*;
 use pyo3::types::PyNone;
 
+/// The Python objects among the arguments. The coroutine keeps them beside the future, so that the garbage collector sees them.
+pub type Arguments = Vec<Py<PyAny>>;
+
+pub struct Argument<'a, T>(&'a T, Opaque<T>);
+
+pub struct Opaque<T>(PhantomData<T>);
+
+pub fn argument<T>(value: &T) -> Argument<'_, T> {
+    Argument(value, Opaque(PhantomData))
+}
+
+impl<T> Argument<'_, Py<T>> {
+    pub fn show(&self, py: Python<'_>, arguments: &mut Arguments) {
+        arguments.push(self.0.clone_ref(py).into_any());
+    }
+}
+
+impl<T> Argument<'_, Option<Py<T>>> {
+    pub fn show(&self, py: Python<'_>, arguments: &mut Arguments) {
+        if let Some(object) = self.0 {
+            arguments.push(object.clone_ref(py).into_any());
+        }
+    }
+}
+
+impl<T> Deref for Argument<'_, T> {
+    type Target = Opaque<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.1
+    }
+}
+
+impl<T> Opaque<T> {
+    /// A value without objects, or with an unknown number of objects.
+    pub fn show(&self, _py: Python<'_>, _arguments: &mut Arguments) {}
+}
+
 pin_project! {
-    /// A future whose output becomes what Python gets. An `async` block around it would keep the arguments twice.
-        pub struct Converted<F, C> {
+    /// A future whose output is converted for Python. An `async` block around it would store the arguments twice.
+    pub struct Converted<F, C> {
         #[pin]
         future: F,
         convert: C,
@@ -44,24 +85,24 @@ where
     }
 }
 
-/// Tells what the output of an `async fn` is: a method of one type hides those of the types that it derefs to.
-pub struct Outcome<T>(Fallible<T>);
+/// The output of an `async fn`: nothing, a `Result`, or a value.
+pub struct AnyOutput<T>(Fallible<T>);
 
 pub struct Fallible<T>(Value<T>);
 
 pub struct Value<T>(PhantomData<T>);
 
-pub fn outcome<T>(_: &T) -> Outcome<T> {
-    Outcome(Fallible(Value(PhantomData)))
+pub fn outcome<T>(_: &T) -> AnyOutput<T> {
+    AnyOutput(Fallible(Value(PhantomData)))
 }
 
-impl Outcome<()> {
+impl AnyOutput<()> {
     pub fn into_result(&self, (): ()) -> PyResult<Nothing> {
         Ok(Nothing)
     }
 }
 
-impl<E> Outcome<Result<(), E>> {
+impl<E> AnyOutput<Result<(), E>> {
     pub fn into_result(&self, output: Result<(), E>) -> PyResult<Nothing>
     where
         E: Into<PyErr>, // Python raises it: write an `impl From<…> for PyErr`, or return a `PyResult`
@@ -70,7 +111,7 @@ impl<E> Outcome<Result<(), E>> {
     }
 }
 
-impl<T> Deref for Outcome<T> {
+impl<T> Deref for AnyOutput<T> {
     type Target = Fallible<T>;
 
     fn deref(&self) -> &Self::Target {
@@ -101,7 +142,7 @@ impl<T> Value<T> {
     }
 }
 
-/// A function that returns nothing returns `None` in Python. By itself, `()` is an empty tuple.
+/// Converts to `None`. PyO3 converts `()` to an empty tuple.
 pub struct Nothing;
 
 impl<'py> IntoPyObject<'py> for Nothing {
@@ -114,7 +155,7 @@ impl<'py> IntoPyObject<'py> for Nothing {
     }
 }
 
-/// The same for what `__anext__` returns: `None` ends the iteration, as it does for a plain method of PyO3's.
+/// The output of `__anext__`: `None` ends the iteration, as in a method of PyO3.
 pub struct NextItem<T>(Fallible<PyResult<T>>);
 
 pub fn next_item<T>(result: &PyResult<T>) -> NextItem<T> {
