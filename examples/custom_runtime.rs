@@ -7,7 +7,7 @@ use std::{future::Future, path::PathBuf, sync::LazyLock};
 use async_executor::Executor;
 use futures_lite::future::{block_on, pending};
 use pyo3::prelude::*;
-use pyo3_asyncio::generic::{self, Runtime};
+use pyo3_asyncio::custom::{self, Runtime};
 
 pub(crate) struct Pool;
 
@@ -26,7 +26,7 @@ impl Runtime for Pool {
 
 #[pyfunction]
 fn count_lines(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyAny>> {
-    generic::future_into_py::<Pool, _, _>(py, async move {
+    custom::future_into_py::<Pool, _, _>(py, async move {
         Ok(std::fs::read_to_string(path)?.lines().count())
     })
 }

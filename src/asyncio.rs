@@ -1,20 +1,15 @@
-//! Every name of Python's that the crate uses, as typed functions. Nothing else interns a name or imports a module.
+//! Every Python name that the crate uses, as typed functions. No other module interns a name or imports a module.
 
 mod awaitable;
-mod cancelling;
 mod event_loop;
-mod first_step;
 mod lookup;
 #[cfg(feature = "attributes")]
 mod program;
 mod signals;
-mod threads;
 
 pub(crate) use awaitable::*;
-pub(crate) use cancelling::*;
 pub use event_loop::get_running_loop;
 pub(crate) use event_loop::*;
 #[cfg(feature = "attributes")]
 pub(crate) use program::*;
 pub(crate) use signals::*;
-pub(crate) use threads::*;

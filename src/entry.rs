@@ -1,26 +1,24 @@
-//! The life of a loop that Rust starts: run, end as `asyncio.run` does, Ctrl-C in between.
+//! Event loops that Rust starts: run them, handle Ctrl-C, and end them as `asyncio.run` does.
 
 mod blocking;
 mod interrupt;
 #[cfg(feature = "attributes")]
 mod program;
-mod watched;
 
 use std::future::Future;
+use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 
+use self::blocking::SIGNAL_PATIENCE;
 use self::interrupt::Interrupts;
-use self::watched::Watched;
-use crate::asyncio::{self, LastMoment, Moment};
+use crate::asyncio;
 use crate::locals::TaskLocals;
-use crate::primitive::lock_std;
 use crate::runtime::Runtime;
-use crate::rust_to_python::future_into_py;
+use crate::sync::primitive::lock;
+use crate::to_python::Plan;
 
 pub(crate) use blocking::block_on;
 #[cfg(feature = "attributes")]
@@ -28,7 +26,7 @@ pub(crate) use program::main;
 #[cfg(feature = "testing")]
 pub(crate) use program::prepare_interpreter;
 
-/// Runs `future` on a new loop, of `module`'s kind if one is named, and ends the loop.
+/// Runs `future` on a new loop, which `module` makes if one is named, and ends the loop.
 pub(crate) fn run<R, F, T>(py: Python<'_>, module: Option<&str>, future: F) -> PyResult<T>
 where
     R: Runtime,
@@ -37,24 +35,22 @@ where
 {
     refuse_running_loop(py, "run")?;
     let event_loop = asyncio::new_event_loop(py, module)?;
-    let ended = Arc::new(LastMoment::now());
-    let future = Watched::new(future, Arc::clone(&ended));
     let result = asyncio::set_event_loop(py, Some(&event_loop))
-        .and_then(|()| run_until_complete::<R, _, T>(&event_loop, future));
-    first_error(py, result, end(&event_loop, Some(ended.get())))
+        .and_then(|()| run_until_complete::<R, F, T>(&event_loop, future));
+    first_error(py, result, end(&event_loop))
 }
 
 fn refuse_running_loop(py: Python<'_>, function: &str) -> PyResult<()> {
     match asyncio::running_loop(py)? {
         None => Ok(()),
         Some(event_loop) => Err(PyRuntimeError::new_err(format!(
-            "{function} cannot run an event loop in this thread, which runs {event_loop:?}: `await` a future made by \
-             future_into_py there; or let that loop wait with block_on, which takes a future that needs no event loop"
+            "{function} cannot run an event loop in this thread, because it already runs {event_loop:?}: use future_into_py and \
+             `await` the result, or block_on for a future that needs no event loop"
         ))),
     }
 }
 
-/// Runs `future` on a loop of the caller's, which stays open.
+/// Runs `future` on the caller's loop, which stays open.
 pub(crate) fn run_until_complete<R, F, T>(event_loop: &Bound<'_, PyAny>, future: F) -> PyResult<T>
 where
     R: Runtime,
@@ -83,21 +79,23 @@ where
     let py = event_loop.py();
     let (sender, mut receiver) = mpsc::sync_channel(1);
     let future = async move {
-        // Dropped after the future, so that its end tells of the future's end.
+        // Drops after the future: once the sender is gone, so is the future.
         let sender = sender;
         let result = future.await;
-        // The receiver waits for this, unless a second Ctrl-C took it away. An error goes this way too: asyncio does not
-        // stop a loop for a future that ends with SystemExit, which it expects to have passed through the loop.
+        // Errors take the channel too. asyncio would not stop the loop for a future that fails with `SystemExit`, because it
+        // expects the loop to have raised it. After a second Ctrl-C there is no receiver.
         let _ = sender.send(result);
         Ok(())
     };
     let locals = TaskLocals::new(event_loop.clone()).copy_context(py)?;
-    let main = future_into_py::<R, _, ()>(py, locals, future)?;
+    let main = Plan::new().locals(locals).future::<R, _, ()>(py, future)?;
     interrupts.cancel(&main)?;
     let Err(error) = asyncio::run_until_complete(event_loop, &main) else {
         return receive(py, &mut receiver)?.unwrap_or_else(|| {
-            let message = "the main future was settled from Python: its value is lost";
-            Err(PyRuntimeError::new_err(message))
+            Err(PyRuntimeError::new_err(
+                "the result of the main future is lost, because Python settled it first: do not call `set_result` or \
+                 `set_exception` on it",
+            ))
         });
     };
     asyncio::cancel(&main)?;
@@ -110,18 +108,12 @@ where
     Err(error)
 }
 
-/// Waits, detached, until the main future is dropped, and gives the value that it sent before, if it did.
+/// Waits, detached, for the main future's result. `None` if the future was dropped without one.
 fn receive<T: Send>(py: Python<'_>, receiver: &mut mpsc::Receiver<T>) -> PyResult<Option<T>> {
-    /// How long a Ctrl-C may wait.
-    const PATIENCE: Duration = Duration::from_millis(50);
     loop {
-        // `detach` asks for a reference that another thread could use, which a receiver's is not.
+        // `detach` requires what it borrows to be `Sync`, which a receiver is not.
         let receiver = Mutex::new(&mut *receiver);
-        let received = py.detach(|| {
-            let receiver = lock_std(&receiver);
-            receiver.recv_timeout(PATIENCE)
-        });
-        match received {
+        match py.detach(|| lock(&receiver).recv_timeout(SIGNAL_PATIENCE)) {
             Ok(value) => return Ok(Some(value)),
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
             Err(RecvTimeoutError::Timeout) => py.check_signals()?,
@@ -131,13 +123,13 @@ fn receive<T: Send>(py: Python<'_>, receiver: &mut mpsc::Receiver<T>) -> PyResul
 
 /// Runs the thread's event loop until something calls its `stop()`, then ends it as `asyncio.run` does.
 ///
-/// The loop is the one that `asyncio.set_event_loop` has set for this thread, or a new one. What is to run on it is started
-/// before, with [`future_into_py_with_loop`](crate::tokio::future_into_py_with_loop) for instance.
+/// The loop is the one that `asyncio.set_event_loop` has set for this thread, or a new one. Start the work before this call, for
+/// instance with [`future_into_py_with_loop`](crate::tokio::future_into_py_with_loop).
 ///
 /// # Errors
 ///
-/// `KeyboardInterrupt` after Ctrl-C, when everything on the loop has been cancelled and has cleaned up. `RuntimeError` if a
-/// loop runs in this thread already. What the loop itself raises.
+/// `KeyboardInterrupt` after Ctrl-C, once everything on the loop has been cancelled and has cleaned up. `RuntimeError` if this
+/// thread already runs a loop. Any error that the loop itself raises.
 ///
 /// ```
 /// use pyo3::prelude::*;
@@ -171,20 +163,18 @@ pub fn run_forever(py: Python<'_>) -> PyResult<()> {
         (Ok(()), removed) => removed,
         (result, _) => result,
     };
-    first_error(py, result, end(&event_loop, None))
+    first_error(py, result, end(&event_loop))
 }
 
-/// Ends a loop as `asyncio.run` does: tasks cancelled, async generators and the executor shut down, the loop closed. Each
-/// step is taken whatever became of the one before; the first error comes out.
-///
-/// Tasks are left alone that clean up because of the end of a main future, which began at that moment.
-fn end(event_loop: &Bound<'_, PyAny>, main_ended: Option<Moment>) -> PyResult<()> {
+/// Ends a loop as `asyncio.run` does: cancels the tasks, shuts down the async generators and the executor, closes the loop.
+/// A step that fails does not keep the next one from running. Returns the first error.
+fn end(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
     let complete = |future: PyResult<Bound<'_, PyAny>>| {
         asyncio::run_until_complete(event_loop, &future?).map(drop)
     };
     let steps = [
-        cancel_all_tasks(event_loop, main_ended),
+        cancel_all_tasks(event_loop),
         complete(asyncio::shutdown_asyncgens(event_loop)),
         complete(asyncio::shutdown_default_executor(event_loop)),
         asyncio::set_event_loop(py, None),
@@ -197,13 +187,13 @@ fn end(event_loop: &Bound<'_, PyAny>, main_ended: Option<Moment>) -> PyResult<()
     ended
 }
 
-fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>, main_ended: Option<Moment>) -> PyResult<()> {
+fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
     let tasks = asyncio::all_tasks(event_loop)?;
     if tasks.is_empty() {
         return Ok(());
     }
-    asyncio::cancel_at_end(&tasks, main_ended)?;
+    tasks.iter().try_for_each(asyncio::cancel)?;
     asyncio::run_until_complete(event_loop, &asyncio::gather(py, &tasks)?)?;
     for task in &tasks {
         if let Some(error) = asyncio::exception(task)? {
@@ -214,7 +204,7 @@ fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>, main_ended: Option<Moment>) -
     Ok(())
 }
 
-/// The earlier error, or the later one. If both failed, the later one is not lost: it is reported as unraisable.
+/// Returns the earlier of two errors, and reports the later one as unraisable.
 fn first_error<T>(py: Python<'_>, first: PyResult<T>, later: PyResult<()>) -> PyResult<T> {
     match (first, later) {
         (Err(first), Err(later)) => {

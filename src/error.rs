@@ -1,50 +1,77 @@
-//! The named errors, and what becomes of a panic and of an error of the user's own type.
+//! The named exceptions, and how panics and errors of other types become Python exceptions.
 
 mod convert;
-mod panic;
 
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 
 use crate::asyncio;
+use crate::panic::Panic;
 
 pub use convert::{IntoPyErr, into_py_err};
-#[cfg(feature = "testing")]
-pub(crate) use panic::panic_text;
-pub(crate) use panic::{Panic, Quiet, catch, quietly, watch_panics};
 
 create_exception!(
     pyo3_asyncio,
     RustPanic,
     PyException,
-    "A Rust future panicked, or the conversion of its result to Python did.\n\n\
-     Its text is in str(); message (the panic's own text), file, line and, if RUST_BACKTRACE asks for it, backtrace are \
-     attributes, and None where they are not known. From Python 3.11 on, file, line and backtrace are also a note, which \
-     a traceback shows; before, they end the text."
+    "A Rust future panicked, or converting its result to Python did.\n\n\
+     str() gives the text. The attributes are message (the panic's own text), file, line and, if RUST_BACKTRACE asks for \
+     it, backtrace. An unknown attribute is None. From Python 3.11 on, file, line and backtrace are also a note, which a \
+     traceback shows. Before 3.11, they end the text."
 );
 
 create_exception!(
     pyo3_asyncio,
     LoopClosed,
     PyRuntimeError,
-    "The event loop that something was awaited on is closed."
+    "The event loop is closed, so nothing can be awaited on it."
 );
 
 create_exception!(
     pyo3_asyncio,
     RuntimeStopped,
     PyRuntimeError,
-    "The Rust runtime dropped a future before it was done, as a runtime does that is shut down, or it did not follow \
-     into the child of a fork."
+    "The Rust runtime dropped a future before it was done, for instance because it was shut down, or the future was left \
+     in the parent of a forked process."
 );
 
-/// The error for a caught panic.
-pub(crate) fn rust_panic(py: Python<'_>, panic: Panic) -> PyErr {
-    described(py, panic).unwrap_or_else(|error| error)
+/// Adds the exceptions [`RustPanic`], [`LoopClosed`] and [`RuntimeStopped`] to a module, so that Python can import and catch them.
+///
+/// # Errors
+///
+/// Any error that Python raises, such as `MemoryError`.
+///
+/// # Example
+///
+/// ```
+/// use pyo3::prelude::*;
+///
+/// #[pymodule]
+/// fn my_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+///     pyo3_asyncio::err::register(module)
+/// }
+///
+/// # Python::initialize();
+/// # Python::attach(|py| -> PyResult<()> {
+/// let module = pyo3::wrap_pymodule!(my_module)(py).into_bound(py);
+/// assert!(module.getattr("RustPanic")?.is(py.get_type::<pyo3_asyncio::err::RustPanic>()));
+/// # Ok(())
+/// # }).unwrap();
+/// ```
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("RustPanic", py.get_type::<RustPanic>())?;
+    module.add("LoopClosed", py.get_type::<LoopClosed>())?;
+    module.add("RuntimeStopped", py.get_type::<RuntimeStopped>())
 }
 
-fn described(py: Python<'_>, Panic { text, place }: Panic) -> PyResult<PyErr> {
+/// The exception for a caught panic.
+pub(crate) fn rust_panic(py: Python<'_>, panic: Panic) -> PyErr {
+    new_rust_panic(py, panic).unwrap_or_else(|error| error)
+}
+
+fn new_rust_panic(py: Python<'_>, Panic { text, place }: Panic) -> PyResult<PyErr> {
     let note = place.as_ref().map(|place| {
         let backtrace = place.backtrace.as_ref();
         let backtrace = backtrace.map_or_else(String::new, |it| format!("\nRust backtrace:\n{it}"));

@@ -35,45 +35,46 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod api;
 mod asyncio;
 mod entry;
 mod error;
-mod facade;
-mod gate;
+mod event_loop;
 mod locals;
-mod mailbox;
 mod metrics;
-mod primitive;
+mod panic;
 mod process;
-mod python_to_rust;
 mod runtime;
-mod rust_to_python;
-mod silence;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod to_python;
+mod to_rust;
 mod trace;
 
-/// The exceptions that are raised to Python, and returned to Rust in a `PyErr`; and how an error of your own becomes one.
+/// The exceptions that Python is raised and that Rust is returned in a `PyErr`, and how an error of your own becomes one.
 pub mod err {
-    pub use crate::error::{IntoPyErr, LoopClosed, RuntimeStopped, RustPanic, into_py_err};
+    pub use crate::error::{
+        IntoPyErr, LoopClosed, RuntimeStopped, RustPanic, into_py_err, register,
+    };
 }
 
-pub use asyncio::get_running_loop;
-pub use entry::run_forever;
 #[cfg(feature = "async-std-runtime")]
-pub use facade::async_std;
-pub use facade::generic;
+pub use api::async_std;
 #[cfg(feature = "attributes")]
 #[doc(hidden)]
-pub use facade::private as __private;
+pub use api::private as __private;
 #[cfg(feature = "smol-runtime")]
-pub use facade::smol;
+pub use api::smol;
 #[cfg(feature = "tokio-runtime")]
-pub use facade::tokio;
+pub use api::tokio;
+pub use api::{AwaitableBuilder, custom, generic};
+pub use asyncio::get_running_loop;
+pub use entry::run_forever;
 /// The registry of tests. `inventory::submit!` adds a [`Test`](testing::Test) that no attribute has made.
 #[cfg(feature = "testing")]
 pub use inventory;
 pub use locals::{Scope, TaskLocals};
 pub use metrics::{Metrics, metrics};
-pub use python_to_rust::{PyTask, into_future_with_locals, into_future_with_loop};
-pub use rust_to_python::CancelHandle;
+pub use to_python::CancelHandle;
+pub use to_rust::{PyTask, into_future_with_locals, into_future_with_loop};

@@ -91,6 +91,12 @@ impl TaskLocals {
             .into_bound(py)
     }
 
+    /// The same locals: a `clone`.
+    #[deprecated(note = "use `clone`, which needs no `py`")]
+    pub fn clone_ref(&self, _py: Python<'_>) -> Self {
+        self.clone()
+    }
+
     /// Installs the locals on this thread until the guard drops.
     pub(crate) fn enter(&self) -> Entered {
         Entered::replacing(&CURRENT, Some(self.clone()))
@@ -139,11 +145,6 @@ type Slot = LocalKey<RefCell<Option<TaskLocals>>>;
 thread_local! {
     static CURRENT: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
     static OF_THREAD: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
-}
-
-/// Takes the locals of the task that is being polled away from this thread until the guard drops.
-pub(crate) fn leave() -> Entered {
-    Entered::replacing(&CURRENT, None)
 }
 
 /// Restores the locals that were there before. Neither swapping nor dropping a `TaskLocals` can panic.

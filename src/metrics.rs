@@ -40,9 +40,6 @@ static WAKE_UPS: Counter = Counter::new();
 static MAILBOX_WAIT: Counter = Counter::new();
 static LONGEST_MAILBOX_WAIT: Counter = Counter::new();
 
-/// How many crossings are few.
-const FEW: u64 = 4;
-
 static STARTED: [Counter; 2] = [Counter::new(), Counter::new()];
 static ENDED: [Counter; 2] = [Counter::new(), Counter::new()];
 
@@ -81,11 +78,6 @@ pub(crate) fn forget_parents() {
     for (started, ended) in STARTED.iter().zip(&ENDED) {
         ended.0.store(started.get(), Relaxed);
     }
-}
-
-/// Whether something is in flight, but so little that whoever waits for it has nothing else of ours to do.
-pub(crate) fn few_in_flight() -> bool {
-    (1..=FEW).contains(&(RustToPython::count() + PythonToRust::count()))
 }
 
 /// A loop answers a ring.

@@ -1,193 +1,151 @@
-//! The process around us: what becomes of the bridge when it ends, and when it forks.
+//! The process around us: what every entry point owes it, and what becomes of the bridge when it ends or forks.
 //!
-//! # The end
+//! # Exit
 //!
-//! Python calls what `atexit` has registered before it finalizes the interpreter. A thread that runs Python code during the
-//! finalization is killed or stopped, with whatever it has on its stack. So the hook ends everything before:
+//! Python kills a thread that wants the interpreter during its finalization. Up to 3.13 no Rust function on the stack of that
+//! thread survives this, and the process aborts. So the bridge ends before:
 //!
-//! 1. The [`gate`] closes: no future that crosses is polled any more, on any runtime, and a daemon thread that
-//!    comes into our code [stays](turn) there.
-//! 2. The bridge's tokio is shut down: its tasks are dropped, its threads end. Other runtimes cannot be ended.
-//! 3. What is under way may finish, as the hook waits for it detached, but not for longer than [`EXIT_PATIENCE`].
-//! 4. Who is in Python code even then is [kept there](stay), for the interpreter's end would end the process.
-//! 5. Nobody is told of all that, as a daemon thread would make noise of it. But what `atexit` calls after the hook may
-//!    begin something new: for its sake the gate opens to steps, not to the turns of other threads. Or it may wait for something
-//!    old: the gate opens to everybody after [`REOPENED_AFTER`].
-//! 6. What goes on then is ended once more. When its last callback has returned, Python drops what was registered, and
-//!    finalizes the interpreter with nothing between: so the last of ours that it calls is the [hook's own drop](AtExit).
-//! 7. A thread that was kept comes in, or is among those to be looked for, before it attaches again: whoever ends
-//!    everything once more sees it.
+//! 1. The first crossing registers a callback with `atexit`. Python drops its callbacks when the last one has returned, and
+//!    finalizes the interpreter with nothing in between. So the drop of ours is the moment to end everything. Every
+//!    callback of the program's can still use Rust.
+//! 2. The [guard](crate::sync::guard) closes. No future that crosses is polled any more, and an attached thread that
+//!    [enters](Entry) rests for ever, detached.
+//! 3. The bridge's tokio is shut down: its tasks are dropped, its threads end. Other runtimes cannot be ended.
+//! 4. What is under way may finish, for [`EXIT_PATIENCE`] at most. The hook waits for it detached.
+//! 5. If the process goes on after all, since a program called the callbacks by hand, the next use by the same thread
+//!    opens the guard.
 //!
 //! # Fork
 //!
-//! Only the thread that forks is in the child. Whatever another thread had in hand stays as it was at that moment, locks
-//! included. So
+//! Only the thread that forks exists in the child. Whatever another thread had in hand stays as it was, locks included. So
 //!
-//! 1. before a fork the gate is held, and the steps that are under way may finish, but not for longer than
-//!    [so many looks](gate::LOOKS_BEFORE_FORK) take. After it the parent's gate is released.
-//! 2. The child belongs to a new [generation](gate::generation). Runtime, mailboxes and helper thread of another generation
-//!    are forgotten, not ended: their threads are not there to answer, and dropping what is theirs would be done twice.
-//! 3. What the child inherits, such as a Python future, never wakes a task of the parent's: see
-//!    [`Mailbox::is_inherited`](crate::mailbox::Mailbox::is_inherited).
+//! 1. before a fork the guard is held, and what is under way may finish, for [`LOOKS_BEFORE_FORK`] looks at most. After the
+//!    fork the parent releases its guard.
+//! 2. The child belongs to a new [generation](crate::sync::generation). It forgets the runtime, the mailboxes and the helper
+//!    thread of its parent, and does not end them: their threads are not there to answer.
+//! 3. What the child inherits, such as a Python future, never wakes a task of the parent: see
+//!    [`Mailbox::is_inherited`](crate::event_loop::Mailbox::is_inherited).
 
-mod stay;
-
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-use crate::asyncio;
-use crate::gate::{self, Who};
-use crate::primitive::lock_std;
+use crate::sync::activity::{self, Activity};
+use crate::sync::generation::{generation, generation_of_process};
+use crate::{asyncio, event_loop, panic};
 
 /// How much later a process may end for our sake.
 const EXIT_PATIENCE: Duration = Duration::from_millis(100);
+/// How often a fork looks whether the activities that are under way have ended: a quarter of a second on a quiet machine. It
+/// is longer where threads compete for processors and for the interpreter, since both the looks and the activities are.
+const LOOKS_BEFORE_FORK: u32 = 2000;
 
-/// When somebody who still waits after the end is told.
-const REOPENED_AFTER: Duration = Duration::from_millis(500);
+/// The token of an attached thread that comes into our code from outside. Whatever reaches a runtime or an event loop asks for
+/// one, so that no entry point can forget what its constructor does:
+///
+/// - it watches the end and the forks of the process,
+/// - it installs the panic hook,
+/// - it counts the thread among those that exit and fork wait for.
+pub(crate) struct Entry<'py> {
+    py: Python<'py>,
+    _activity: Activity,
+}
 
-/// What the child of a fork does, besides what every room does by the generation.
-type Forked = fn(Python<'_>);
-
-static FORKED: Mutex<Option<Forked>> = Mutex::new(None);
-
-/// Watches the end and the forks of this process, from the first call on.
-pub(crate) fn watch(py: Python<'_>, forked: Forked) -> PyResult<()> {
-    /// The generation, plus one, that has registered with `atexit`: a child of `multiprocessing` clears the registry.
-    static AT_EXIT: AtomicU32 = AtomicU32::new(0);
-    let generation = gate::generation_of_process() + 1;
-    if AT_EXIT.swap(generation, Ordering::Relaxed) == generation {
-        return Ok(());
+impl<'py> Entry<'py> {
+    /// Errors if Python cannot register the hooks of exit and fork.
+    pub(crate) fn new(py: Python<'py>) -> PyResult<Self> {
+        /// The generation, plus one, that registered with `atexit`: a child of `multiprocessing` clears the registry.
+        static AT_EXIT: AtomicU32 = AtomicU32::new(0);
+        if AT_EXIT.load(Ordering::Relaxed) != generation() + 1 {
+            let generation = generation_of_process() + 1;
+            if AT_EXIT.swap(generation, Ordering::Relaxed) != generation {
+                watch(py).inspect_err(|_| AT_EXIT.store(0, Ordering::Relaxed))?;
+            }
+        }
+        // An error: Python imports nothing any more.
+        if activity::ends_process() && !asyncio::is_finalizing(py).unwrap_or(true) {
+            activity::open_if_closed_here();
+        }
+        let activity = loop {
+            match Activity::enter_attached() {
+                Ok(activity) => break activity,
+                Err(_) => py.detach(activity::rest_while_closed),
+            }
+        };
+        Ok(Self {
+            py,
+            _activity: activity,
+        })
     }
-    asyncio::at_exit(Bound::new(py, AtExit::default())?.as_any())?;
-    let first = {
-        let mut registered = lock_std(&FORKED);
-        registered.replace(forked).is_none()
+
+    pub(crate) fn py(&self) -> Python<'py> {
+        self.py
+    }
+
+    /// Runs user code detached. It is counted: if the process forks just now, it waits.
+    pub(crate) fn detach<R: Send>(&self, run: impl FnOnce() -> R + Send) -> R {
+        self.py.detach(|| {
+            activity::count_in();
+            run()
+        })
+    }
+}
+
+/// Registers the hooks of this process.
+fn watch(py: Python<'_>) -> PyResult<()> {
+    static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+    let at_exit = AtExit {
+        generation: generation(),
+        was_called: AtomicBool::new(false),
     };
-    if first {
-        // For ever, and in every child.
+    asyncio::at_exit(Bound::new(py, at_exit)?.as_any())?;
+    // Both are for ever, and hold in every child.
+    if !IS_WATCHED.swap(true, Ordering::Relaxed) {
         asyncio::at_fork(Bound::new(py, AroundFork)?.as_any())?;
+        py.detach(panic::install_hook);
     }
     Ok(())
 }
 
-/// Begins something in a Python thread. A daemon thread that comes when the process ends stays here: if it were attached,
-/// and inside of our code, when the interpreter is finalized, Python would kill it in a way that no Rust function survives.
-pub(crate) fn turn(py: Python<'_>) -> gate::Step {
-    gate::turn(|| name(py)).unwrap_or_else(|| {
-        py.detach(|| {
-            while !gate::come_in() {
-                gate::wait_until_open();
-            }
-        });
-        gate::attached_step()
-    })
-}
-
-/// Runs code of the user's in the midst of a [`turn`], detached.
-pub(crate) fn detach<R: Send>(py: Python<'_>, run: impl FnOnce() -> R + Send) -> R {
-    py.detach(|| gate::detached(run))
-}
-
-/// What Python calls this thread. 0 if it does not say.
-pub(crate) fn name(py: Python<'_>) -> usize {
-    asyncio::thread_ident(py).unwrap_or(0)
-}
-
-/// Ends the bridge's tokio, detached. Whether it has ended in time.
-#[cfg(feature = "tokio-runtime")]
-pub(crate) fn shutdown_tokio(patience: Duration) -> bool {
-    use crate::runtime::tokio::shutdown;
-    // `None`: there is no interpreter that a task could wait for.
-    Python::try_attach(|py| py.detach(|| shutdown(patience))).unwrap_or_else(|| shutdown(patience))
-}
-
-/// The hook of `atexit`, which nobody else holds: called, it ends the bridge, and dropped, it does so once more.
+/// The callback of `atexit`. Its drop ends the bridge.
 #[pyclass(frozen, module = "pyo3_asyncio")]
-#[derive(Default)]
-struct AtExit(Mutex<Option<Reopener>>);
+struct AtExit {
+    generation: u32,
+    /// Without a call, the registry was cleared, and the process does not end.
+    was_called: AtomicBool,
+}
 
 #[pymethods]
 impl AtExit {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let kept = end(py);
-        *lock_std(&self.0) = Some(Reopener::start());
-        kept
+    fn __call__(&self) {
+        self.was_called.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for AtExit {
     fn drop(&mut self) {
-        // `None`: the registry was cleared, the process does not end.
-        let Some(reopener) = lock_std(&self.0).take() else {
-            return;
-        };
-        if reopener.generation != gate::generation() {
-            std::mem::forget(reopener);
-            return;
+        if *self.was_called.get_mut() && self.generation == generation_of_process() {
+            Python::attach(|py| py.detach(end));
         }
-        Python::attach(|py| {
-            py.detach(|| reopener.stop());
-            if !gate::is_closed_to(Who::Step) {
-                if let Err(error) = end(py) {
-                    error.write_unraisable(py, None);
-                }
-            }
-        });
-        // Whoever called the callbacks by hand goes on living.
-        std::mem::forget(Reopener::start());
     }
 }
 
-/// Ends everything, as told above.
-fn end(py: Python<'_>) -> PyResult<()> {
+/// Ends the bridge, detached.
+fn end() {
     let deadline = Instant::now() + EXIT_PATIENCE;
-    gate::close();
+    activity::close();
     #[cfg(feature = "tokio-runtime")]
-    let ended = shutdown_tokio(EXIT_PATIENCE);
-    #[cfg(not(feature = "tokio-runtime"))]
-    let ended = true;
-    let empty = py.detach(|| gate::wait_until_empty(deadline));
-    // A thread of Python 3.14 stays by itself where the interpreter's end finds it.
-    if (ended && empty) || py.version_info() >= (3, 14) {
-        return Ok(());
-    }
-    stay::keep_all(py)
+    crate::runtime::tokio::shutdown(EXIT_PATIENCE);
+    activity::wait_until_alone(deadline);
 }
 
-/// Opens the gate after [`REOPENED_AFTER`], unless it is stopped or the interpreter is being finalized.
-struct Reopener {
-    generation: u32,
-    /// `None`: there is no thread to be had, so nobody opens the gate but who begins something new.
-    thread: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
-}
-
-impl Reopener {
-    fn start() -> Self {
-        let (stop, stopped) = mpsc::channel();
-        let thread = thread::Builder::new().name("pyo3-asyncio".to_owned());
-        let thread = thread.spawn(move || {
-            if stopped.recv_timeout(REOPENED_AFTER) == Err(RecvTimeoutError::Timeout) {
-                let _ = Python::try_attach(|py| py.detach(gate::open));
-            }
-        });
-        Self {
-            generation: gate::generation(),
-            thread: thread.ok().map(|thread| (stop, thread)),
-        }
-    }
-
-    /// Detached.
-    fn stop(self) {
-        if let Some((stop, thread)) = self.thread {
-            drop(stop);
-            let _ = thread.join();
-        }
-    }
+/// Ends the bridge's tokio, on a thread that may be attached. False if it has not ended in time.
+#[cfg(feature = "tokio-runtime")]
+pub(crate) fn shutdown_tokio(patience: Duration) -> bool {
+    use crate::runtime::tokio::shutdown;
+    // `None`: there is no interpreter that a task could wait for.
+    Python::try_attach(|py| py.detach(|| shutdown(patience))).unwrap_or_else(|| shutdown(patience))
 }
 
 /// The hooks of `os.register_at_fork`.
@@ -197,27 +155,23 @@ struct AroundFork;
 #[pymethods]
 impl AroundFork {
     fn before_fork(&self, py: Python<'_>) {
-        gate::hold();
-        for _ in 0..gate::LOOKS_BEFORE_FORK {
-            // Attached: from here to the fork, no turn begins either.
-            if gate::is_empty() {
+        activity::hold();
+        for _ in 0..LOOKS_BEFORE_FORK {
+            // Attached: from here to the fork, no other thread begins anything either.
+            if activity::is_alone() {
                 break;
             }
-            // Detached, since a step that needs the interpreter would not end otherwise, and attached again each time, which
-            // takes as long as it takes such a step.
-            py.detach(gate::look_again);
+            // Detached, since an activity that needs the interpreter would not end otherwise.
+            py.detach(activity::look_again);
         }
     }
 
     fn after_fork_in_parent(&self) {
-        gate::release();
+        activity::release();
     }
 
     fn after_fork_in_child(&self, py: Python<'_>) {
-        gate::generation_of_process();
-        let forked = *lock_std(&FORKED);
-        if let Some(forked) = forked {
-            forked(py);
-        }
+        generation_of_process();
+        event_loop::forget_parents(py);
     }
 }

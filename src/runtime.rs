@@ -1,4 +1,4 @@
-//! What the bridge asks of a Rust runtime: how to reach its executor, and nothing else. Runtimes do not see Python.
+//! Rust runtimes, as the bridge sees them. Nothing here knows Python.
 
 #[cfg(feature = "async-std-runtime")]
 pub(crate) mod async_std;
@@ -9,33 +9,22 @@ pub(crate) mod tokio;
 
 use std::future::Future;
 
-/// A Rust runtime, as the bridge sees it: how futures get onto its executor.
+/// A Rust runtime, as the bridge sees it: the way to its executor.
 ///
-/// The modules [`tokio`](crate::tokio), [`async_std`](crate::async_std) and [`smol`](crate::smol) are made from one
-/// implementation each. Implement it for a runtime of your own to use that with the functions of
-/// [`generic`](crate::generic).
+/// The modules [`tokio`](crate::tokio), [`async_std`](crate::async_std) and [`smol`](crate::smol) each stand on one
+/// implementation. To use another runtime, implement this trait and call the functions of [`custom`](crate::custom).
 pub trait Runtime: 'static {
-    /// Starts a future in the background. Called from any thread, attached to the interpreter; must not block.
+    /// Starts a future in the background. Called on any thread, attached to the interpreter. Must not block.
     ///
-    /// A runtime that has been shut down drops the future: whoever awaits it is told.
+    /// A runtime that has been shut down drops the future. The Python side then gets
+    /// [`RuntimeStopped`](crate::err::RuntimeStopped).
     fn spawn<F>(future: F)
     where
         F: Future<Output = ()> + Send + 'static;
 
-    /// Makes a start of the future for later, from a thread of the runtime: a burst of futures wakes the runtime once.
+    /// Starts a future on the local executor that this thread drives.
     ///
-    /// A runtime that can be shut down, and started anew, starts it where it would have been started now, as it must not come
-    /// back for a future of its last life; override it then. Others just spawn, as this does.
-    fn spawn_later<F>(future: F) -> Box<dyn FnOnce() + Send>
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        Box::new(|| Self::spawn(future))
-    }
-
-    /// Starts a future on the executor that this thread itself drives, if it is inside of one; gives it back otherwise.
-    ///
-    /// A runtime without such executors gives every future back, as this does unless it is overridden.
+    /// The default implementation is for runtimes without local executors, and returns every future.
     ///
     /// # Errors
     ///
@@ -47,32 +36,31 @@ pub trait Runtime: 'static {
         Err(future)
     }
 
-    /// Whether this thread may wait for a future: not if it is one that the runtime polls futures on.
+    /// Whether this thread may block on a future. It may not if the runtime polls futures on it.
     ///
-    /// Called detached from the interpreter. Says yes unless it is overridden.
+    /// Called detached from the interpreter. The default implementation returns `true`.
     fn may_block() -> bool {
         true
     }
 
-    /// Runs a function in the runtime's context, where its timers and sockets can be made.
+    /// Runs a function in the runtime's context, in which its timers and sockets can be created.
     ///
-    /// A runtime that needs none, as those with a reactor for the process, just calls it, as this does unless it is
-    /// overridden.
+    /// The default implementation only calls the function. It is for runtimes that have one reactor for the process.
     fn enter<R>(function: impl FnOnce() -> R) -> R {
         function()
     }
 }
 
-/// A runtime that the attributes can start a program or a test on.
+/// A runtime on which the attributes can start a program or a test.
 #[cfg(feature = "attributes")]
 pub trait Standalone: Runtime {
-    /// What the attribute's options say of the runtime.
+    /// The runtime options of the attribute.
     type Options: Send + 'static;
 
-    /// Chooses how the program's runtime is built. Called once, before anything uses it.
+    /// Configures the program's runtime. Called once, before anything uses it.
     fn init(options: Self::Options);
 
-    /// Runs a future on this thread, on the program's runtime, or on one of its own if there are options for it.
+    /// Runs a future on this thread: on a new runtime if there are options for it, or on the program's.
     #[cfg(feature = "testing")]
     fn block_on<F: Future>(options: Option<Self::Options>, future: F) -> F::Output;
 }

@@ -12,9 +12,9 @@
 //! A subscriber that wants none of this costs a look at a flag for each crossing, and no clock is read.
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use off::{Crossing, Posted};
+pub(crate) use off::{Posted, Span};
 #[cfg(feature = "tracing")]
-pub(crate) use on::{Crossing, Posted};
+pub(crate) use on::{Posted, Span};
 
 #[cfg(feature = "tracing")]
 mod on {
@@ -22,14 +22,14 @@ mod on {
 
     use tracing::field::Empty;
     use tracing::span::Entered;
-    use tracing::{Level, Span, debug_span, span_enabled};
+    use tracing::{Level, debug_span, span_enabled};
 
     const TARGET: &str = "pyo3_asyncio";
 
     /// The span of a crossing, which ends when this is dropped.
-    pub(crate) struct Crossing(Span);
+    pub(crate) struct Span(tracing::Span);
 
-    impl Crossing {
+    impl Span {
         pub(crate) fn rust_to_python<F>(event_loop: usize) -> Self {
             Self(debug_span!(
                 target: TARGET,
@@ -44,7 +44,7 @@ mod on {
         /// `name` is asked for only if somebody wants to know.
         pub(crate) fn python_to_rust(event_loop: usize, name: impl FnOnce() -> String) -> Self {
             if !span_enabled!(target: TARGET, Level::DEBUG) {
-                return Self(Span::none());
+                return Self(tracing::Span::none());
             }
             Self(debug_span!(
                 target: TARGET,
@@ -72,7 +72,7 @@ mod on {
 
     /// A job that is under way.
     pub(crate) struct Posted {
-        span: Span,
+        span: tracing::Span,
         posted: Option<Instant>,
     }
 
@@ -89,9 +89,9 @@ mod on {
 
 #[cfg(not(feature = "tracing"))]
 mod off {
-    pub(crate) struct Crossing;
+    pub(crate) struct Span;
 
-    impl Crossing {
+    impl Span {
         #[expect(
             clippy::extra_unused_type_parameters,
             reason = "a span has the name of it"

@@ -17,8 +17,8 @@ use std::thread;
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
+use pyo3_asyncio::custom::{self, Runtime};
 use pyo3_asyncio::err::RustPanic;
-use pyo3_asyncio::generic::{self, Runtime};
 use pyo3_asyncio::{TaskLocals, async_std, smol, tokio};
 
 /// Python's main thread is none of the tests'.
@@ -194,7 +194,7 @@ fn a_runtime_of_ones_own_has_it_too() {
         }
     }
     attached(|py| {
-        let value = generic::block_on::<Threads, _, _>(py, async {
+        let value = custom::block_on::<Threads, _, _>(py, async {
             turns(3).await;
             Ok(3)
         })?;

@@ -137,7 +137,7 @@ macro_rules! functions {
 functions!(async_std: async_std);
 functions!(smol: smol);
 functions!(tokio: tokio);
-functions!(generic: generic, pyo3_asyncio::tokio::Tokio);
+functions!(custom: custom, pyo3_asyncio::tokio::Tokio);
 
 /// All that is exported by an attribute.
 macro_rules! exports {

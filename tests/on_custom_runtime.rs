@@ -20,12 +20,12 @@ mod rt {
     use std::time::Duration;
 
     use pyo3::prelude::*;
-    use pyo3_asyncio::{TaskLocals, generic};
+    use pyo3_asyncio::{TaskLocals, custom};
 
     use crate::behaviour::RunLocally;
 
     pub(crate) use crate::example::Pool as Runtime;
-    pub(crate) use pyo3_asyncio::generic::{
+    pub(crate) use pyo3_asyncio::custom::{
         get_current_locals, get_current_loop, into_future, scope, scope_local,
     };
 
@@ -45,7 +45,7 @@ mod rt {
                 F: Future<Output = PyResult<T>> $(+ $send)? + 'static,
                 T: for<'a> IntoPyObject<'a> + Send + 'static,
             {
-                generic::$name::<Runtime, F, T>($($parameter,)* future)
+                custom::$name::<Runtime, F, T>($($parameter,)* future)
             }
         )*};
     }
@@ -64,7 +64,7 @@ mod rt {
         F: Future<Output = PyResult<T>> + Send + 'static,
         T: Send + 'static,
     {
-        generic::run::<Runtime, F, T>(py, future)
+        custom::run::<Runtime, F, T>(py, future)
     }
 
     pub(crate) fn run_until_complete<F, T>(event_loop: Bound<'_, PyAny>, future: F) -> PyResult<T>
@@ -72,6 +72,6 @@ mod rt {
         F: Future<Output = PyResult<T>> + Send + 'static,
         T: Send + 'static,
     {
-        generic::run_until_complete::<Runtime, F, T>(event_loop, future)
+        custom::run_until_complete::<Runtime, F, T>(event_loop, future)
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use ::tokio::runtime::Builder;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3_asyncio::generic::Runtime as _;
+use pyo3_asyncio::custom::Runtime as _;
 use pyo3_asyncio::{CancelHandle, async_std, smol, tokio};
 
 // The same in every runtime's module.
-pub(crate) use pyo3_asyncio::generic::{get_current_locals, get_current_loop, into_future, scope};
+pub(crate) use pyo3_asyncio::custom::{get_current_locals, get_current_loop, into_future, scope};
 
 #[derive(Clone, Copy)]
 enum Runtime {

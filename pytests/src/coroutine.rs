@@ -10,7 +10,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use pyo3_asyncio::CancelHandle;
-use pyo3_asyncio::generic::{self, Runtime};
+use pyo3_asyncio::custom::{self, Runtime};
 use smol::future::yield_now;
 
 use crate::bridge;
@@ -269,5 +269,5 @@ impl Runtime for Refuses {
 #[pyfunction]
 pub(crate) fn refused(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let future = recorded(Arc::default(), pending::<PyResult<()>>());
-    generic::into_coroutine::<Refuses, _, _>(py, future)
+    custom::into_coroutine::<Refuses, _, _>(py, future)
 }

@@ -51,8 +51,8 @@ mod pyo3_asyncio_pytests {
     use crate::on_the_loop::{around, run_ready};
     #[pymodule_export]
     use crate::process::{
-        Polled, call_for_ever, call_in_blocking_thread, init_runtime, init_runtime_named_by,
-        lend_runtime, shutdown, workers,
+        call_for_ever, call_in_blocking_thread, init_runtime, init_runtime_named_by, lend_runtime,
+        shutdown, workers,
     };
     #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};
@@ -65,13 +65,7 @@ mod pyo3_asyncio_pytests {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        let py = module.py();
         module.add("WORKERS", crate::bridge::start()?)?;
-        module.add("LoopClosed", py.get_type::<pyo3_asyncio::err::LoopClosed>())?;
-        module.add(
-            "RuntimeStopped",
-            py.get_type::<pyo3_asyncio::err::RuntimeStopped>(),
-        )?;
-        module.add("RustPanic", py.get_type::<pyo3_asyncio::err::RustPanic>())
+        pyo3_asyncio::err::register(module)
     }
 }

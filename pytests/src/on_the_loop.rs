@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3_asyncio::__private::{
     Arguments, Coroutine, CoroutineOptions, Owning, cancellable_coroutine,
 };
-use pyo3_asyncio::generic::Runtime;
+use pyo3_asyncio::custom::Runtime;
 use smol::Executor;
 
 use crate::bridge;

@@ -1,14 +1,10 @@
 //! The end of the runtime and of the process.
 
-use std::future::{Future, pending};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake, Waker};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3_asyncio::generic;
 use pyo3_asyncio::tokio as bridge;
 
 use crate::ledger::recorded;
@@ -68,60 +64,4 @@ pub(crate) fn call_in_blocking_thread(function: Py<PyAny>) {
 #[pyfunction]
 pub(crate) fn lend_runtime() {
     let _runtime = bridge::get_runtime();
-}
-
-/// A runtime that polls nothing: it leaves the future in `SPAWNED`.
-struct ByHand;
-
-type Spawned = Pin<Box<dyn Future<Output = ()> + Send>>;
-static SPAWNED: Mutex<Option<Spawned>> = Mutex::new(None);
-
-impl generic::Runtime for ByHand {
-    fn spawn<F>(future: F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        *SPAWNED.lock().expect("nobody panics with it") = Some(Box::pin(future));
-    }
-}
-
-/// A Rust future that is never ready, and that Python polls.
-#[pyclass(frozen)]
-pub(crate) struct Polled {
-    spawned: Mutex<Spawned>,
-    /// What Python can await.
-    #[pyo3(get)]
-    future: Py<PyAny>,
-}
-
-#[pymethods]
-impl Polled {
-    /// On a loop that does not run, where no burst of starts is gathered.
-    #[new]
-    fn new(event_loop: Bound<'_, PyAny>) -> PyResult<Self> {
-        let never = recorded(Arc::default(), pending::<PyResult<()>>());
-        let future = generic::future_into_py_with_loop::<ByHand, _, _>(event_loop, never)?;
-        let spawned = SPAWNED.lock().expect("nobody panics with it").take();
-        let spawned = spawned.ok_or_else(|| PyRuntimeError::new_err("it is not spawned yet"))?;
-        Ok(Self {
-            spawned: Mutex::new(spawned),
-            future: future.unbind(),
-        })
-    }
-
-    /// Polls it, with a waker that calls a function, and panics if that raises.
-    fn poll(&self, function: Py<PyAny>) {
-        let waker = Waker::from(Arc::new(Calls(function)));
-        let mut spawned = self.spawned.lock().expect("nobody panics with it");
-        let polled = spawned.as_mut().poll(&mut Context::from_waker(&waker));
-        assert!(polled.is_pending());
-    }
-}
-
-struct Calls(Py<PyAny>);
-
-impl Wake for Calls {
-    fn wake(self: Arc<Self>) {
-        Python::attach(|py| self.0.call0(py)).expect("on purpose: in a waker");
-    }
 }

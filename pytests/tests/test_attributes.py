@@ -557,44 +557,14 @@ def test_a_suspended_coroutine_that_is_ended_has_given_the_object_back(exported,
     run(main())
 
 
-def test_who_ends_a_coroutine_waits_for_the_poll_that_is_under_way(exported, rust, run):
+def test_a_poll_that_ends_its_own_coroutine_gives_the_object_back_at_its_end(exported, rust, run):
     async def main():
-        counter, gate, polled, let_go = exported.Counter(), rust.Gate(), threading.Event(), threading.Event()
-        coroutine = counter.add_and_call(gate, lambda: (polled.set(), let_go.wait()))
-        coroutine.send(None)
-        gate.open(None)
-
-        def let_it_go():
-            while inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
-                time.sleep(0)
-            let_go.set()
-
-        other = threading.Thread(target=let_it_go)
-        other.start()
-        polled.wait()
-        coroutine.close()
-        assert await counter.add_now() == 2
-        other.join()
-
-    run(main())
-
-
-def test_a_poll_that_ends_its_own_coroutine_does_not_wait_for_itself(exported, rust, run):
-    async def main():
-        counter, gate, closed = exported.Counter(), rust.Gate(), threading.Event()
+        counter, gate, closed = exported.Counter(), rust.Gate(), asyncio.Event()
         coroutine = counter.add_and_call(gate, lambda: (coroutine.close(), closed.set()))
         coroutine.send(None)
         gate.open(None)
-        closed.wait()
-
-        def is_given_back():
-            try:
-                return counter.count == 1
-            except RuntimeError:
-                return False
-
-        while not is_given_back():
-            await asyncio.sleep(0)
+        await closed.wait()
+        assert counter.count == 1
         assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
 
     run(main())

@@ -33,7 +33,6 @@ OTHER_TASK = "its coroutine is awaited by Rust, and so runs in another task than
 TWO_TASKS = "it asks which task was heard of last, and two are: that of the case and the one in which Rust awaits, in either order"
 OWN_CONTEXT = "what Rust awaits has a copy of the context: two threads cannot be inside one"
 LATER = "Rust stands between, so that the task hears some turns later, when the case has gone on"
-ORDER = "of the tasks that start in one turn Rust starts the first one last"
 NO_DEBUG_MODE = "it fails in debug mode by itself"
 MESSAGE = "the message of a cancellation is that of the innermost exception on this Python, which has not been in two tasks"
 NEVER_ENDS = "it never ends: there is nothing left to do, nor to wait for"
@@ -100,7 +99,7 @@ CASES = {
         "SleepTests": {},
     },
     "test_locks": {
-        "LockTests": {"test_cancel_race": LATER},
+        "LockTests": {"test_cancel_race": LATER, "test_cancel_release_race": LATER},
         "EventTests": {"test_wait": LATER},
         "ConditionTests": {},
         "SemaphoreTests": {},
@@ -117,15 +116,6 @@ CASES = {
     "test_runners": {"RunTests": {"test_asyncio_run_reports_hanging_tasks_errors": TWO_TASKS}},
     "test_waitfor": {"AsyncioWaitForTest": {"test_cancel_blocking_wait_for": LATER, "test_cancel_wait_for": LATER}},
 }
-# Those that cannot apply with one of the two starts alone.
-ONLY_LAZY = {
-    "LockTests": {"test_acquire": ORDER},
-    "ConditionTests": {"test_notify": ORDER, "test_notify_all": ORDER, "test_wait": ORDER},
-    "SemaphoreTests": {"test_acquire": ORDER, "test_acquire_fifo_order": ORDER},
-}
-ONLY_EAGER = {"LockTests": {"test_cancel_release_race": LATER}}
-if sys.version_info >= (3, 10):
-    ONLY_LAZY["SemaphoreTests"].update(test_acquire_fifo_order_2=ORDER, test_acquire_no_hang=ORDER)
 if sys.version_info < (3, 11):
     CASES["test_queues"]["QueueGetTests"]["test_get_cancelled"] = LATER
     if asyncio.coroutines._is_debug_mode():
@@ -141,9 +131,6 @@ else:
     }
     CASES["test_taskgroups"] = {"TestTaskGroup": {"test_taskgroup_task_context": OWN_CONTEXT}}
     CASES["test_timeouts"] = {"TimeoutTests": {}}
-    ONLY_LAZY["QueueGetTests"] = {"test_get_with_waiting_putters": ORDER}
-    ONLY_LAZY["QueuePutTests"] = {"test_put_cancelled_race": ORDER}
-    ONLY_LAZY["BarrierTests"] = {"test_reset_barrier_while_tasks_waiting_and_waiting_again": ORDER}
 if sys.version_info >= (3, 12):
     for base in ("CFutureTests", "PyFutureTests"):
         CASES["test_futures2"][base]["test_task_exc_handler_correct_context"] = OWN_CONTEXT
@@ -156,10 +143,6 @@ if sys.version_info >= (3, 12):
     }
 if sys.version_info >= (3, 13):
     CASES["test_locks"]["SemaphoreTests"]["test_acquire_fifo_order_4"] = LATER
-
-
-def excluded(module, base, eager_start):
-    return {**CASES[module][base], **(ONLY_EAGER if eager_start else ONLY_LAZY).get(base, {})}
 
 
 class Awaited:
@@ -389,13 +372,13 @@ def suite_name(base, eager_start):
 
 CLASSES = [(module, base, eager) for module, bases in CASES.items() for base in bases for eager in (False, True)]
 
-globals().update((suite_name(*it[1:]), suite(*it, without=excluded(*it))) for it in CLASSES)
+globals().update((suite_name(*it[1:]), suite(*it, without=CASES[it[0]][it[1]])) for it in CLASSES)
 
 
 @pytest.mark.parametrize("module, base, eager_start", CLASSES)
 def test_no_excluded_name_is_stale(module, base, eager_start):
     names = unittest.defaultTestLoader.getTestCaseNames(cpython(module, base))
-    assert set(excluded(module, base, eager_start)) <= set(names)
+    assert set(CASES[module][base]) <= set(names)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -404,7 +387,7 @@ def test_an_excluded_case_really_cannot_apply(module, base, eager_start, monkeyp
     # What a failed case leaves behind it complains of at its end.
     monkeypatch.setattr(asyncio.log.logger, "disabled", True)
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
-    for name, reason in excluded(module, base, eager_start).items():
+    for name, reason in CASES[module][base].items():
         # One of the two orders is the one that it wants.
         if reason is TWO_TASKS:
             continue

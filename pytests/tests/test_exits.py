@@ -65,51 +65,15 @@ IN_FLIGHT = {
     """,
         "",
     ),
-    "a worker that computes": (
-        """
-        kept.append(rust.call_for_ever(compute))
-        await computing()
-    """,
-        COMPUTES,
-    ),
-    "a thread for blocking work that computes": (
-        """
-        await rust.turns(1, None)
-        rust.call_in_blocking_thread(compute)
-        await computing()
-    """,
-        COMPUTES,
-    ),
-    "a thread of a runtime that was lent": (
-        """
-        rust.lend_runtime()
-        await rust.turns(1, None)
-        rust.call_in_blocking_thread(compute)
-        await computing()
-    """,
-        COMPUTES,
-    ),
-    "a loop in a daemon thread that computes": (
-        """
-        async def spin():
-            await rust.turns(3, None)
-            compute()
-        threading.Thread(target=lambda: asyncio.run(spin()), daemon=True).start()
-        await computing()
-    """,
-        COMPUTES,
-    ),
     "block_on in daemon threads": (
         """
         waits = threading.Event(), threading.Event()
         threading.Thread(target=rust.block_on, args=(waits[0].set,), daemon=True).start()
         threading.Thread(target=rust.block_on_busy, args=(waits[1].set,), daemon=True).start()
-        threading.Thread(target=rust.block_on_call, args=(compute,), daemon=True).start()
         for wait in waits:
             wait.wait()
-        await computing()
     """,
-        COMPUTES,
+        "",
     ),
 }
 

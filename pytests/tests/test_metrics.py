@@ -98,26 +98,3 @@ def test_a_turn_of_the_drain_is_bounded_and_the_loop_s_other_work_comes_in_betwe
     assert len(seen) == 1000
     assert seen[0] < seen[-1]
     assert rust.metrics()["largest_burst"] <= 128
-
-
-def test_the_loop_s_other_callbacks_run_between_the_turns_of_a_long_ping_pong(loop, run, rust, since):
-    """However long the drain and the worker stay awake for each other."""
-
-    async def main():
-        ticks, is_over = 0, False
-
-        def tick():
-            nonlocal ticks
-            ticks += 1
-            if not is_over:
-                loop.call_soon(tick)
-
-        tick()
-        for _ in range(1000):
-            await rust.turns(1, None)
-        is_over = True
-        return ticks
-
-    ticks = run(main())
-    assert since()["jobs"] >= 1000
-    assert ticks >= 1000 // 128

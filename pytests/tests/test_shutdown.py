@@ -63,16 +63,17 @@ def test_what_was_started_in_a_burst_just_before_a_shutdown_does_not_start_anoth
 
 def test_a_python_task_is_cancelled_when_the_rust_future_that_awaits_it_is_dropped(rust, run):
     async def main():
-        ended = asyncio.Event()
+        started, ended = asyncio.Event(), asyncio.Event()
 
         async def sleep():
+            started.set()
             try:
                 await asyncio.sleep(3600)
             finally:
                 ended.set()
 
         future = rust.into_future(sleep()).wait()
-        await rust.turns(1, None)
+        await started.wait()
         assert rust.shutdown(PATIENCE)
         await ended.wait()
         with pytest.raises(rust.RuntimeStopped):
@@ -216,28 +217,23 @@ def test_what_is_called_after_the_exit_began_can_use_rust():
     ) == (0, "awaited\n", "")
 
 
-def test_who_waits_for_an_old_future_after_the_exit_began_hears_what_became_of_it():
+def test_what_is_in_flight_goes_on_while_late_callbacks_of_atexit_run():
     assert ended_late(
         """
         loop = asyncio.new_event_loop()
 
         async def begin():
-            global old, task
-            old, task = rust.never(), rust.into_future(asyncio.sleep(3600)).wait()
+            global gate, old, task
+            gate = rust.Gate()
+            old, task = gate.wait(), rust.into_future(asyncio.sleep(0.01, "slept")).wait()
             await rust.turns(1, None)
 
-        async def wait(future):
-            try:
-                await future
-            except rust.RuntimeStopped:
-                print("stopped")
+        async def wait():
+            gate.open("opened")
+            print(await old, await task)
 
         def late():
-            loop.run_until_complete(wait(old))
-            loop.run_until_complete(wait(task))
-            for task_left in asyncio.all_tasks(loop):
-                task_left.cancel()
-            loop.run_until_complete(asyncio.sleep(0))
+            loop.run_until_complete(wait())
             loop.close()
 
         loop.run_until_complete(begin())
@@ -245,54 +241,23 @@ def test_who_waits_for_an_old_future_after_the_exit_began_hears_what_became_of_i
         async def main():
             pass
         """
-    ) == (0, "stopped\nstopped\n", "")
+    ) == (0, "opened slept\n", "")
 
 
-def test_a_waker_that_panics_as_the_gate_opens_keeps_no_other_from_being_woken():
-    status, out, err = ended_late(
-        """
-        def late():
-            raises.poll(lambda: 1 / 0)
-            for polled in others:
-                polled.poll(lambda: print("woken"))
-            print(asyncio.run(use()))
-
-        async def use():
-            return await rust.turns(3, "used")
-
-        loop = asyncio.new_event_loop()
-        raises, others = rust.Polled(loop), [rust.Polled(loop) for _ in range(3)]
-
-        async def main():
-            pass
-        """
-    )
-    assert (status, out) == (0, "woken\nwoken\nwoken\nused\n")
-    assert "on purpose: in a waker" in err
-
-
-def test_a_thread_that_was_made_to_stay_goes_on_if_the_process_does():
-    """It has a lock that is waited for: the process is late, and does not hang."""
+def test_a_program_that_calls_the_callbacks_of_atexit_and_goes_on_can_use_rust():
     assert ended_late(
         """
-        lock, is_computing = threading.Lock(), threading.Event()
-
-        def compute():
-            with lock:
-                is_computing.set()
-                while True:
-                    sum(range(1000))
-
         def late():
-            with lock:
-                print("has the lock")
+            pass
 
         async def main():
-            await rust.turns(1, None)
-            rust.call_in_blocking_thread(compute)
-            await asyncio.get_running_loop().run_in_executor(None, is_computing.wait)
+            await rust.turns(3, None)
+            atexit._run_exitfuncs()
+            assert await rust.turns(3, "used") == "used"
+            assert await rust.into_future(asyncio.sleep(0, "slept")).wait() == "slept"
+            print("went on")
         """
-    ) == (0, "has the lock\n", "")
+    ) == (0, "went on\n", "")
 
 
 LATE = {

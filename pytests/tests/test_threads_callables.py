@@ -1,8 +1,6 @@
 """Eight threads at once on what is given to Python to be called by it alone: nothing is done twice, and nothing is lost."""
 
 import asyncio
-import collections
-import contextvars
 import gc
 import signal
 import time
@@ -90,52 +88,6 @@ def test_eight_threads_that_handle_ctrl_c_as_a_run_begins_end_it(threadsafe, def
         # None, if the run began as the first came, and saw to it before that could.
         assert told.count("the run is cancelled") <= 1
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-class Method:
-    """Its bound methods look as if they were a task's of the coroutine."""
-
-    def __init__(self, coroutine):
-        self.coroutine, self.calls = coroutine, 0
-
-    def get_coro(self):
-        return self.coroutine
-
-    def call(self, *args):
-        self.calls += 1
-
-
-def test_what_eight_threads_give_to_the_call_soon_of_a_task_in_the_making_is_called_once(threadsafe, rust):
-    """While a loop makes a task for Rust, it has another `call_soon`, and who gets that may call it later."""
-    methods = []
-
-    async def answer():
-        return 42
-
-    async def main():
-        coroutines = [answer() for _ in range(20)]
-        results = [rust.into_future(coroutine).wait() for coroutine in coroutines]
-        assert await asyncio.gather(*results) == [42] * 20
-        stand_ins = [it for it in threadsafe.kept if type(it).__name__ == "StandIn"]
-        assert len(stand_ins) >= 20
-        context = contextvars.copy_context()
-
-        def use(_):
-            for stand_in in stand_ins:
-                for coroutine in coroutines:
-                    method = Method(coroutine)
-                    methods.append(method)
-                    stand_in(method.call, context=context)
-                    stand_in(method.call, 1)
-
-        with ThreadPoolExecutor(THREADS_AT_ONCE) as pool:
-            await asyncio.gather(*map(asyncio.wrap_future, begin_together(pool, use)))
-        # Behind all that was scheduled.
-        await rust.turns(1, None)
-        await asyncio.sleep(0)
-
-    threadsafe.run_until_complete(main())
-    assert collections.Counter(method.calls for method in methods) == {2: len(methods)}
 
 
 def test_eight_threads_hang_the_drain_into_a_loop_once(new_loop, haste, rust):

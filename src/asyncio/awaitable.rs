@@ -1,4 +1,4 @@
-//! Coroutines, tasks and futures, and the errors that they end with.
+//! Coroutines, tasks and futures, and the errors that end them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,8 +6,6 @@ use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-use super::event_loop::is_debug;
-use super::first_step::task_after_first_step;
 use super::lookup::{imports, intern};
 
 imports! {
@@ -16,7 +14,6 @@ imports! {
     import_gather = "asyncio", "gather";
     import_future_repr_info = "asyncio.base_futures", "_future_repr_info";
     import_extract_stack = "asyncio.format_helpers", "extract_stack";
-    import_task = "asyncio", "Task";
     import_cancelled_error = "asyncio", "CancelledError";
     import_invalid_state_error = "asyncio", "InvalidStateError";
     import_coroutine_type = "types", "CoroutineType";
@@ -30,7 +27,7 @@ imports! {
     import_getframe = "sys", "_getframe";
 }
 
-/// Whether `await` takes the object.
+/// Whether `await` accepts the object.
 pub(crate) fn is_awaitable(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = object.py();
     Ok(object.get_type().hasattr(intern!(py, "__await__"))?
@@ -46,57 +43,37 @@ fn is_coroutine(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(object.get_type().is(import_coroutine_type(object.py())?))
 }
 
-/// What to call an awaitable: a coroutine's qualified name, or the type of another.
+/// The qualified name of a coroutine, or the type of another awaitable.
 pub(crate) fn name_of(awaitable: &Bound<'_, PyAny>) -> String {
     let name = awaitable.getattr(intern!(awaitable.py(), "__qualname__"));
     let name = name.or_else(|_| Ok(awaitable.get_type().fully_qualified_name()?.into_any()));
     name.map_or_else(|_: PyErr| String::new(), |name| name.to_string())
 }
 
-/// Wraps an awaitable in a task of the loop that runs in a copy of the context. A future or task comes back as it is.
+/// Wraps an awaitable in a task of the loop, in a copy of the context. Returns a future or task unchanged.
 ///
-/// Called on the loop's thread, from one of its callbacks. A coroutine's task has made its first step when this returns, and
-/// may be done; not so where the loop has a task factory, which makes every task, and in debug mode.
-///
-/// The error that comes with a task is one that ended its first step and that has to pass on to the loop.
+/// Called on the loop's thread.
 pub(crate) fn start_task<'py>(
     event_loop: &Bound<'py, PyAny>,
     awaitable: &Bound<'py, PyAny>,
     context: &Bound<'py, PyAny>,
-) -> PyResult<(Bound<'py, PyAny>, Option<PyErr>)> {
-    let py = event_loop.py();
-    // Siblings must not see each other's changes, and nobody else may be inside the context when the task enters it.
-    let context = context.call_method0(intern!(py, "copy"))?;
-    if !is_coroutine(awaitable)? {
-        let kwargs = PyDict::new(py);
-        kwargs.set_item(intern!(py, "loop"), event_loop)?;
-        let args = (import_ensure_future(py)?, awaitable);
-        let future = context.call_method(intern!(py, "run"), args, Some(&kwargs))?;
-        return Ok((future, None));
-    }
-    let factory = event_loop.call_method0(intern!(py, "get_task_factory"))?;
-    if !factory.is_none() || is_debug(event_loop)? {
-        return Ok((create_task(event_loop, awaitable, &context)?, None));
-    }
-    match task_after_first_step(event_loop, awaitable, &context)? {
-        Some(started) => Ok(started),
-        None => Ok((create_task(event_loop, awaitable, &context)?, None)),
-    }
-}
-
-/// `event_loop.create_task(coroutine)`, in the context, of which a task takes a copy.
-fn create_task<'py>(
-    event_loop: &Bound<'py, PyAny>,
-    coroutine: &Bound<'py, PyAny>,
-    context: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
-    let create_task = event_loop.getattr(intern!(py, "create_task"))?;
-    context.call_method1(intern!(py, "run"), (create_task, coroutine))
+    // Entering a context fails while another thread is inside it. No other thread knows the copy.
+    let context = context.call_method0(intern!(py, "copy"))?;
+    let run = intern!(py, "run");
+    if is_coroutine(awaitable)? {
+        let create_task = event_loop.getattr(intern!(py, "create_task"))?;
+        return context.call_method1(run, (create_task, awaitable));
+    }
+    let kwargs = PyDict::new(py);
+    kwargs.set_item(intern!(py, "loop"), event_loop)?;
+    let args = (import_ensure_future(py)?, awaitable);
+    context.call_method(run, args, Some(&kwargs))
 }
 
-/// Lets a task die that is not done and whose loop is closed, without asyncio's "Task was destroyed but it is pending!"
-/// (`gather` does likewise) and, if there was no time for its first step, without the warning of a coroutine.
+/// Silences the warnings about a pending task of a closed loop: "Task was destroyed but it is pending!" (as `gather` does),
+/// and "never awaited" if the task has not taken its first step.
 pub(crate) fn let_die_pending(task: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = task.py();
     let name = intern!(py, "_log_destroy_pending");
@@ -114,7 +91,7 @@ pub(crate) fn let_die_pending(task: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-/// Closes a coroutine that will never be awaited, so that Python does not warn of it.
+/// Closes a coroutine that will never be awaited, so that Python does not warn about it.
 pub(crate) fn close_unstarted(awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = awaitable.py();
     if import_iscoroutine(py)?.call1((awaitable,))?.is_truthy()? {
@@ -133,11 +110,11 @@ pub(crate) fn done(future: &Bound<'_, PyAny>) -> PyResult<bool> {
         .is_truthy()
 }
 
-/// What `await` gives.
+/// The value of a done future, or the error that `await` raises.
 pub(crate) fn result<'py>(future: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let result = || future.call_method0(intern!(future.py(), "result"));
     catch_unwind(AssertUnwindSafe(result)).unwrap_or_else(|_| {
-        // PyO3 panics when it is raised the exception that stands for a panic of Rust's. It does not when it is shown it.
+        // PyO3 panics when Python raises its `PanicException`. It does not when Python returns it.
         match exception(future)? {
             Some(error) => Err(PyErr::from_value(error)),
             None => Err(PyErr::from_value(cancelled_error(future.py(), None)?)),
@@ -153,8 +130,8 @@ pub(crate) fn cancel(future: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// `future.add_done_callback(callback)`
 ///
-/// The callback gets a copy of the current context, which in the drain is empty. One empty context for all would do on one
-/// loop only: two threads cannot be inside of it at once.
+/// The callback gets a copy of the current context, which is empty in the drain. A shared empty context would fail: two loops
+/// cannot enter it at once.
 pub(crate) fn add_done_callback<'py>(
     future: &Bound<'py, PyAny>,
     callback: &Bound<'py, PyAny>,
@@ -181,7 +158,7 @@ pub(crate) fn gather<'py>(
     import_gather(py)?.call(PyTuple::new(py, futures)?, Some(&kwargs))
 }
 
-/// The error that a future ended with, if it is neither cancelled nor successful.
+/// The error of a done future. `None` if it succeeded or was cancelled.
 pub(crate) fn exception<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = future.py();
     if future.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
@@ -191,14 +168,14 @@ pub(crate) fn exception<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Boun
     Ok((!exception.is_none()).then_some(exception))
 }
 
-/// The parts of asyncio's own repr of a future: state, callbacks, result, where it was made.
+/// The parts of asyncio's repr of a future: its state, callbacks, result, and where it was made.
 pub(crate) fn future_repr_info(future: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
     import_future_repr_info(future.py())?
         .call1((future,))?
         .extract()
 }
 
-/// A call of a callback with a future, as asyncio words it in its messages.
+/// Describes a call of a callback with a future, as asyncio does in its messages.
 pub(crate) fn describe_callback<'py>(
     callback: &Bound<'py, PyAny>,
     future: &Bound<'py, PyAny>,
@@ -208,12 +185,12 @@ pub(crate) fn describe_callback<'py>(
         .extract()
 }
 
-/// Where Python is right now, as asyncio keeps it for its debug mode.
+/// The current Python stack, as asyncio records it in debug mode.
 pub(crate) fn extract_stack(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    // No frame: called from Rust, outside any Python function.
     match import_getframe(py)?.call0() {
         Ok(frame) => import_extract_stack(py)?.call1((frame,)),
         Err(error) if ends_the_loop(py, &error) => Err(error),
+        // Rust called this outside any Python function, so there is no frame.
         Err(_) => Ok(py.None().into_bound(py)),
     }
 }
@@ -239,7 +216,7 @@ pub(crate) fn is_cancelled_error(py: Python<'_>, error: &PyErr) -> PyResult<bool
     Ok(error.matches(py, import_cancelled_error(py)?)?)
 }
 
-/// Whether asyncio lets the error pass through the loop instead of keeping it in the task that raised it.
+/// Whether asyncio lets the error stop the loop, instead of storing it in the task that raised it.
 pub(crate) fn ends_the_loop(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
 }
@@ -250,7 +227,7 @@ pub(crate) fn invalid_state(py: Python<'_>, message: impl Into<String>) -> PyErr
     error.map_or_else(|error| error, PyErr::from_value)
 }
 
-/// `error.add_note(note)`, which Python has from 3.11 on.
+/// `error.add_note(note)`. Requires Python 3.11.
 pub(crate) fn add_note(error: &Bound<'_, PyBaseException>, note: &str) -> PyResult<()> {
     error
         .call_method1(intern!(error.py(), "add_note"), (note,))
@@ -270,7 +247,7 @@ pub(crate) fn traceback<'py>(error: &Bound<'py, PyAny>) -> PyResult<Option<Bound
     Ok((!traceback.is_none()).then_some(traceback))
 }
 
-/// The code object of a function that does nothing, with a name and a place in a source file.
+/// The code object of an empty function with this name and source location.
 pub(crate) fn empty_code<'py>(
     py: Python<'py>,
     name: &str,

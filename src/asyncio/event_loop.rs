@@ -1,4 +1,4 @@
-//! Event loops, the callbacks that they are given, and the contexts that those run in.
+//! Event loops, contexts, and the hooks of the process.
 
 use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{PyAttributeError, PyNotImplementedError, PyRuntimeError};
@@ -18,25 +18,27 @@ imports! {
     import_copy_context = "contextvars", "copy_context";
     import_catch_warnings = "warnings", "catch_warnings";
     import_simplefilter = "warnings", "simplefilter";
+    import_is_finalizing = "sys", "is_finalizing";
 }
 
-/// The running event loop of this thread, as `asyncio.get_running_loop()` gives it.
+/// The running event loop of this thread, as `asyncio.get_running_loop()` returns it.
+///
+/// It does not see the loop of a Rust task. [`get_current_loop`](crate::locals::get_current_loop) does.
 ///
 /// # Errors
 ///
-/// `RuntimeError` if no loop is running in this thread: [`get_current_loop`](crate::locals::get_current_loop) also knows
-/// the loop of a Rust task.
+/// `RuntimeError` if no loop runs in this thread.
 pub fn get_running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     import_get_running_loop(py)?.call0()
 }
 
-/// Like `get_running_loop`, without an error where there is none.
+/// Like `get_running_loop`, but `None` if no loop runs.
 pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     let running = import_running_loop(py)?.call0()?;
     Ok((!running.is_none()).then_some(running))
 }
 
-/// A new loop, of the policy's kind or, if a module is named, of its `new_event_loop`.
+/// A new loop, from the module's `new_event_loop` if a module is named, or from the policy.
 pub(crate) fn new_event_loop<'py>(
     py: Python<'py>,
     module: Option<&str>,
@@ -49,9 +51,9 @@ pub(crate) fn new_event_loop<'py>(
     }
 }
 
-/// The loop that was set for this thread, or the one that the policy makes for it, if it does.
+/// The loop that was set for this thread, or the one that the policy makes. `None` if the policy makes none.
 pub(crate) fn policy_event_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    // The policies are deprecated in newer Pythons, where nothing else tells the loop that a program has set.
+    // Policies are deprecated in newer Pythons, but nothing else returns the loop that a program has set.
     let warnings = import_catch_warnings(py)?.call0()?;
     warnings.call_method0(intern!(py, "__enter__"))?;
     let policy = import_simplefilter(py)?
@@ -105,9 +107,9 @@ pub(crate) fn stop(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         .map(drop)
 }
 
-/// Wakes a loop that is asleep, from a signal handler or another thread.
+/// Wakes a sleeping loop, from a signal handler or another thread.
 pub(crate) fn wake(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-    // Any callable without an effect does.
+    // Any callable without side effects works.
     let harmless = event_loop.getattr(intern!(event_loop.py(), "get_debug"))?;
     call_soon_threadsafe(event_loop, &harmless)
 }
@@ -130,8 +132,7 @@ pub(crate) fn shutdown_default_executor<'py>(
     event_loop.call_method0(intern!(event_loop.py(), "shutdown_default_executor"))
 }
 
-/// A call in an empty context, so that the handle that the loop makes copies nothing of the caller's: a mailbox outlives
-/// the request that made it.
+/// Calls in an empty context. The loop's handle copies the current context, and a handle of ours outlives the caller's request.
 fn in_empty_context<'py>(
     py: Python<'py>,
     args: impl PyCallArgs<'py>,
@@ -140,7 +141,7 @@ fn in_empty_context<'py>(
     context.call_method1(intern!(py, "run"), args)
 }
 
-/// Whether that is what `add_reader` says of a loop that watches no descriptors.
+/// Whether `add_reader` raised the error because the loop watches no descriptors.
 pub(crate) fn watches_none(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyNotImplementedError>(py)
         || error.is_instance_of::<PyAttributeError>(py)
@@ -239,7 +240,23 @@ pub(crate) fn at_exit(callback: &Bound<'_, PyAny>) -> PyResult<()> {
     import_register(callback.py())?.call1((callback,)).map(drop)
 }
 
-/// `os.register_at_fork(…)`, with the methods of `hooks`, where processes can fork.
+/// Runs a function inside a deallocation, and keeps an exception that is being raised. Does nothing without an interpreter.
+pub(crate) fn in_deallocation(run: impl FnOnce(Python<'_>)) {
+    let _ = Python::try_attach(|py| {
+        let under_way = PyErr::take(py);
+        run(py);
+        if let Some(error) = under_way {
+            error.restore(py);
+        }
+    });
+}
+
+/// `sys.is_finalizing()`
+pub(crate) fn is_finalizing(py: Python<'_>) -> PyResult<bool> {
+    import_is_finalizing(py)?.call0()?.is_truthy()
+}
+
+/// `os.register_at_fork(…)` with the methods of `hooks`. Does nothing where processes cannot fork.
 pub(crate) fn at_fork(hooks: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = hooks.py();
     let Some(register) = py.import("os")?.getattr_opt("register_at_fork")? else {

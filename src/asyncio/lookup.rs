@@ -1,8 +1,8 @@
-//! Objects of Python's that are looked up once in a process.
+//! Python objects that are looked up once in a process.
 //!
-//! PyO3's own cell makes everybody wait for the thread that fills it, which lets go of the interpreter meanwhile. If another
-//! thread forks in that moment, the child waits for ever. Here who comes too early looks up for himself, and the cell is filled
-//! without letting go.
+//! PyO3's own cell makes other threads wait for the thread that fills it, and that thread detaches meanwhile. If another thread
+//! forks then, the child waits for ever. Here, threads that find the cell empty each look up the object, and filling the cell
+//! does not detach.
 
 use std::sync::OnceLock;
 
@@ -18,7 +18,7 @@ impl<T> Lookup<T> {
 
     fn fill<'py>(&self, found: Bound<'py, T>) -> &Bound<'py, T> {
         let py = found.py();
-        // Who was faster has found the same.
+        // A faster thread has found the same object.
         self.0.get_or_init(|| found.unbind()).bind(py)
     }
 }
@@ -39,7 +39,7 @@ impl Lookup<PyAny> {
 }
 
 impl Lookup<PyString> {
-    /// The string as Python keeps those that are names.
+    /// The interned string.
     pub(super) fn intern<'py>(&self, py: Python<'py>, name: &str) -> &Bound<'py, PyString> {
         match self.0.get() {
             Some(found) => found.bind(py),
@@ -48,7 +48,7 @@ impl Lookup<PyString> {
     }
 }
 
-/// A name of Python's as a string, made once.
+/// A Python name as a string that is made once.
 macro_rules! intern {
     ($py:expr, $name:literal) => {{
         static NAME: $crate::asyncio::lookup::Lookup<pyo3::types::PyString> =
@@ -57,7 +57,7 @@ macro_rules! intern {
     }};
 }
 
-/// Defines functions that import an attribute of a module once.
+/// Defines functions that each import an attribute of a module once.
 macro_rules! imports {
     ($($name:ident = $module:literal, $attribute:literal;)*) => {$(
         pub(super) fn $name<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {

@@ -1,4 +1,4 @@
-//! What an interpreter needs that is a whole program's, embedded in Rust.
+//! What an embedded interpreter needs to behave as `python3` does.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +8,12 @@ use pyo3::types::PyList;
 
 use super::lookup::intern;
 
-/// Makes this thread what `threading` takes for the main one: the thread that imports it first.
+/// Makes this thread the main thread of `threading`, which is the thread that imports it first.
 pub(crate) fn be_main_thread(py: Python<'_>) -> PyResult<()> {
     py.import("threading").map(drop)
 }
 
-/// Flushes `sys.stdout` and `sys.stderr`, which a program that never finalizes its interpreter would lose.
+/// Flushes `sys.stdout` and `sys.stderr`. A program that never finalizes its interpreter would lose what they buffer.
 pub(crate) fn flush_standard_streams(py: Python<'_>) -> PyResult<()> {
     let sys = py.import("sys")?;
     for stream in ["stdout", "stderr"] {
@@ -25,14 +25,14 @@ pub(crate) fn flush_standard_streams(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// The status that a `SystemExit` asks for.
+/// The exit status of a `SystemExit`.
 pub(crate) fn system_exit_code<'py>(
     error: &Bound<'py, PyBaseException>,
 ) -> PyResult<Bound<'py, PyAny>> {
     error.getattr(intern!(error.py(), "code"))
 }
 
-/// What Python would print of an error that nobody has caught, with the errors that led to it.
+/// The traceback that Python prints for an uncaught error, its causes included.
 #[cfg(feature = "testing")]
 pub(crate) fn format_exception(py: Python<'_>, error: &PyErr) -> PyResult<String> {
     let lines = py.import("traceback")?.call_method1(
@@ -44,8 +44,8 @@ pub(crate) fn format_exception(py: Python<'_>, error: &PyErr) -> PyResult<String
 
 /// Puts the packages of the active virtual environment on `sys.path`, before those of the base installation.
 ///
-/// An embedded interpreter looks for its environment by the `python3` on `PATH`. Where `VIRTUAL_ENV` names an environment
-/// that this does not find, as under many editors, its packages would be missing.
+/// An embedded interpreter finds its environment through the `python3` on `PATH`. Many editors set `VIRTUAL_ENV` but not `PATH`,
+/// and the packages of that environment would be missing.
 pub(crate) fn see_virtual_environment(py: Python<'_>) -> PyResult<()> {
     let Some(environment) = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from) else {
         return Ok(());

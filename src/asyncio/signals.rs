@@ -13,37 +13,46 @@ imports! {
     import_getsignal = "signal", "getsignal";
     import_setsignal = "signal", "signal";
     import_default_int_handler = "signal", "default_int_handler";
+    import_main_thread = "threading", "main_thread";
+    import_get_ident = "threading", "get_ident";
 }
 
 const SIGINT: i32 = 2;
 
-/// Whether Ctrl-C still does what it does where nobody has chosen otherwise.
+/// Whether this is Python's main thread, which handles signals.
+pub(crate) fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
+    let main_thread = import_main_thread(py)?.call0()?;
+    let ident = main_thread.getattr(intern!(py, "ident"))?;
+    ident.eq(import_get_ident(py)?.call0()?)
+}
+
+/// Whether Ctrl-C has its default handler.
 pub(crate) fn interrupt_is_default(py: Python<'_>) -> PyResult<bool> {
     let handler = import_getsignal(py)?.call1((SIGINT,))?;
     // 0 is SIG_DFL, which an embedded interpreter starts with.
     Ok(handler.is(import_default_int_handler(py)?) || handler.eq(0).unwrap_or(false))
 }
 
-/// Sets the handler of Ctrl-C and gives the one before. Errors outside the main thread.
+/// Sets the handler of Ctrl-C and returns the previous one. Errors outside the main thread.
 pub(crate) fn set_interrupt_handler<'py>(
     handler: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     import_setsignal(handler.py())?.call1((SIGINT, handler))
 }
 
-/// Has each signal wake a loop that sleeps.
+/// Makes each signal wake a sleeping loop, until it is removed.
 ///
-/// Python looks for signals, and then the loop goes to sleep: one that comes in between wakes nobody. `Lib/asyncio` has the same
-/// cure for the handlers of `loop.add_signal_handler`, and for no other.
+/// Python checks for signals and then the loop sleeps, so a signal between the two would not wake it. A socket pair does:
+/// Python writes to one end for each signal, and the loop watches the other. asyncio does the same, but only for
+/// `loop.add_signal_handler`.
 pub(crate) struct SignalsWake<'py> {
     event_loop: Bound<'py, PyAny>,
     watched: Bound<'py, PyAny>,
-    /// By a signal.
     written: Bound<'py, PyAny>,
 }
 
 impl<'py> SignalsWake<'py> {
-    /// `None` where the loop watches no descriptors, or where signals wake something else already. In the main thread only.
+    /// `None` if the loop watches no descriptors, or if signals already write to another descriptor. Main thread only.
     pub(crate) fn install(event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
         let py = event_loop.py();
         let (watched, written): (Bound<'py, PyAny>, Bound<'py, PyAny>) =
@@ -56,19 +65,19 @@ impl<'py> SignalsWake<'py> {
             watched,
             written,
         };
-        match this.hang() {
+        match this.connect() {
             Ok(true) => Ok(Some(this)),
             Ok(false) => this.close().map(|()| None),
             Err(error) => {
-                // One error is told, and this is the first.
+                // Only the first error is reported.
                 let _ = this.remove();
                 Err(error)
             }
         }
     }
 
-    /// Whether it could be hung into the loop and into Python's signals.
-    fn hang(&self) -> PyResult<bool> {
+    /// Connects the sockets to the loop and to Python's signals. `false` if one of the two is not available.
+    fn connect(&self) -> PyResult<bool> {
         let py = self.event_loop.py();
         if is_closed(&self.event_loop)? {
             return Ok(false);
@@ -77,28 +86,28 @@ impl<'py> SignalsWake<'py> {
         let read = import_partial(py)?.call1(read)?;
         match add_reader(&self.event_loop, &self.watched, &read) {
             Err(error) if watches_none(py, &error) => return Ok(false),
-            watches => watches?,
+            added => added?,
         }
-        let before = set_wakeup_descriptor(py, descriptor(&self.written)?)?;
-        if before == NONE {
+        let previous = set_wakeup_descriptor(py, descriptor(&self.written)?)?;
+        if previous == NO_DESCRIPTOR {
             return Ok(true);
         }
-        set_wakeup_descriptor(py, before)?;
+        set_wakeup_descriptor(py, previous)?;
         self.unwatch()?;
         Ok(false)
     }
 
-    /// Idempotent. Errors with what strikes meanwhile, such as a `KeyboardInterrupt`.
+    /// Idempotent. Returns an error that a signal handler raises meanwhile, such as `KeyboardInterrupt`.
     pub(crate) fn remove(&self) -> PyResult<()> {
         let py = self.event_loop.py();
         let own = descriptor(&self.written)?;
-        if own == NONE {
+        if own == NO_DESCRIPTOR {
             return Ok(());
         }
-        // `loop.add_signal_handler` has put another in its place, or none.
-        let now = set_wakeup_descriptor(py, NONE)?;
-        if now != own {
-            set_wakeup_descriptor(py, now)?;
+        let current = set_wakeup_descriptor(py, NO_DESCRIPTOR)?;
+        if current != own {
+            // `loop.add_signal_handler` has replaced ours.
+            set_wakeup_descriptor(py, current)?;
         }
         self.unwatch()?;
         self.close()
@@ -119,15 +128,15 @@ impl<'py> SignalsWake<'py> {
     }
 }
 
-/// What Python says for no descriptor.
-const NONE: i32 = -1;
+/// What `signal.set_wakeup_fd` and a closed socket's `fileno` return for no descriptor.
+const NO_DESCRIPTOR: i32 = -1;
 
 fn descriptor(socket: &Bound<'_, PyAny>) -> PyResult<i32> {
     let fileno = intern!(socket.py(), "fileno");
     socket.call_method0(fileno)?.extract()
 }
 
-/// Gives the one before.
+/// Returns the previous descriptor.
 fn set_wakeup_descriptor(py: Python<'_>, descriptor: i32) -> PyResult<i32> {
     let quiet = PyDict::new(py);
     quiet.set_item(intern!(py, "warn_on_full_buffer"), false)?;
@@ -135,7 +144,7 @@ fn set_wakeup_descriptor(py: Python<'_>, descriptor: i32) -> PyResult<i32> {
     set.call((descriptor,), Some(&quiet))?.extract()
 }
 
-/// Lets Ctrl-C raise `KeyboardInterrupt`, as it does in Python. An embedded interpreter starts without a handler.
+/// Makes Ctrl-C raise `KeyboardInterrupt`, as in `python3`. An embedded interpreter starts without a handler.
 #[cfg(feature = "attributes")]
 pub(crate) fn handle_interrupts(py: Python<'_>) -> PyResult<()> {
     if interrupt_is_default(py)? {

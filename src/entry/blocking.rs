@@ -1,38 +1,39 @@
-//! A thread of Python's that waits for a Rust future, without an event loop.
+//! Blocks a Python thread on a Rust future, without an event loop.
 //!
 //! # Protocol
 //!
-//! 1. The calling thread polls the future, detached from the interpreter and inside the runtime's context. A task of the
-//!    runtime would cost a hop there and one back, and could borrow nothing of the caller's. The future is `Send`, for that is
-//!    how PyO3 tells what may be used detached.
-//! 2. `woken` says that the future is to be polled; who sets it unparks the thread. The token of `park` alone would not do, as
-//!    code that is polled may park too, and take it.
-//! 3. No signal ends a `park`, and Python's means to be told of one, the wake-up descriptor, belongs to the loop that may run
-//!    in this thread. So the main thread, the only one that handles signals, looks for them every [`PATIENCE`].
-//! 4. The loop that runs in this thread stands still meanwhile. It is noted as blocked, so that a future that awaits it here
-//!    gets an error instead.
-//! 5. It is a turn, from which the thread goes [out](gate::outside) to wait: so a fork waits for a poll, not for a wait, and a
-//!    daemon thread stays outside when the process ends.
-//! 6. However it ends, the future is dropped here before that shows: detached, inside the runtime's context.
+//! 1. The calling thread polls the future, detached and inside the runtime's context. So the future may borrow from the
+//!    caller, and no other thread is involved. It is `Send`, because PyO3 requires that of everything used detached.
+//! 2. A waker sets the [flag](crate::sync::wake_flag) and unparks the thread. The token of `park` alone is not enough: polled
+//!    code may park too, and consume it.
+//! 3. Signals do not end a `park`, and Python's wake-up descriptor belongs to the loop that may run in this thread. So the main
+//!    thread, which alone handles signals, checks for them every [`SIGNAL_PATIENCE`].
+//! 4. A loop that runs in this thread cannot progress meanwhile. It is marked as [blocked](BlockedLoop), so that a future that
+//!    waits for it here fails instead of waiting for ever.
+//! 5. The thread is active while it polls and inactive while it waits. A fork waits for polls only.
+//! 6. In every case the future is dropped before the call returns: detached, and inside the runtime's context.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::error::{Panic, catch, rust_panic, watch_panics};
-use crate::mailbox::{Blocked, watch_process};
-use crate::primitive::thread::{self, Thread};
-use crate::primitive::{AtomicBool, Ordering};
+use crate::asyncio;
+use crate::error::rust_panic;
+use crate::event_loop::BlockedLoop;
+use crate::panic::{Panic, catch};
+use crate::process::Entry;
 use crate::runtime::Runtime;
-use crate::{asyncio, gate, process};
+use crate::sync::activity;
+use crate::sync::wake_flag::WakeFlag;
 
-/// How long a signal may wait.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// The longest time that a pending signal waits for its handler.
+pub(super) const SIGNAL_PATIENCE: Duration = Duration::from_millis(50);
 
 pub(crate) fn block_on<R, F, T>(py: Python<'_>, future: F) -> PyResult<T>
 where
@@ -40,22 +41,19 @@ where
     F: Future<Output = PyResult<T>> + Send,
     T: Send,
 {
-    watch_panics(py);
-    watch_process(py)?;
-    let _turn = process::turn(py);
-    gate::open_to_steps_if_closed_by_us();
+    let entry = Entry::new(py)?;
     if !py.detach(R::may_block) {
         return Err(PyRuntimeError::new_err(
-            "block_on would keep a thread waiting that the runtime polls its futures on: `.await` the future there, or call \
-             this in a thread for blocking work (spawn_blocking)",
+            "block_on would block a thread on which the runtime polls futures: `.await` the future instead, or call block_on \
+             in a thread for blocking work (spawn_blocking)",
         ));
     }
-    let _blocked = asyncio::running_loop(py)?.map(|event_loop| Blocked::new(&event_loop));
-    let patience = asyncio::is_main_thread(py)?.then_some(PATIENCE);
+    let _blocked = asyncio::running_loop(py)?.map(|event_loop| BlockedLoop::new(&event_loop));
+    let patience = asyncio::is_main_thread(py)?.then_some(SIGNAL_PATIENCE);
     let woken = Arc::new(Woken::new());
     let mut future = pin!(Some(future));
     let output = loop {
-        match py.detach(|| poll::<R, _>(future.as_mut(), &woken, patience)) {
+        match entry.detach(|| poll::<R, _>(future.as_mut(), &woken, patience)) {
             Ok(Some(output)) => break output,
             Ok(None) => match py.check_signals() {
                 Ok(()) => {}
@@ -64,28 +62,28 @@ where
             Err(panic) => break Err(rust_panic(py, panic)),
         }
     };
-    let dropped = process::detach(py, || catch(|| R::enter(|| future.set(None))));
+    let dropped = entry.detach(|| catch(|| R::enter(|| future.set(None))));
     match (dropped, output) {
         (Err(panic), Ok(_)) => Err(rust_panic(py, panic)),
         (_, output) => output,
     }
 }
 
-/// Polls the future when it is woken, until it is done. `None` when it is time to look for signals.
+/// Polls the future when it is woken, until it is done. `None` when it is time to check for signals.
 fn poll<R: Runtime, F: Future>(
     mut future: Pin<&mut Option<F>>,
     woken: &Arc<Woken>,
     patience: Option<Duration>,
 ) -> Result<Option<F::Output>, Panic> {
     let waker = Waker::from(Arc::clone(woken));
-    let begin = Instant::now();
+    let started = Instant::now();
     loop {
-        match patience.map(|patience| patience.saturating_sub(begin.elapsed())) {
+        match patience.map(|patience| patience.saturating_sub(started.elapsed())) {
             None => woken.wait(thread::park),
             Some(Duration::ZERO) => return Ok(None),
             Some(left) => woken.wait(|| thread::park_timeout(left)),
         }
-        if !woken.take() {
+        if !woken.flag.take() {
             continue;
         }
         let future = future.as_mut().as_pin_mut();
@@ -99,26 +97,21 @@ fn poll<R: Runtime, F: Future>(
 
 struct Woken {
     thread: Thread,
-    woken: AtomicBool,
+    flag: WakeFlag,
 }
 
 impl Woken {
-    /// For this thread, which begins with a poll.
+    /// Wakes this thread. The flag starts set, so that the thread begins with a poll.
     fn new() -> Self {
         Self {
             thread: thread::current(),
-            woken: AtomicBool::new(true),
+            flag: WakeFlag::new(true),
         }
     }
 
-    /// Whether the future is to be polled, for who polls it then.
-    fn take(&self) -> bool {
-        self.woken.swap(false, Ordering::Acquire)
-    }
-
     fn wait(&self, park: impl FnOnce()) {
-        gate::outside(|| {
-            if !self.woken.load(Ordering::Acquire) {
+        activity::pause(|| {
+            if !self.flag.is_set() {
                 park();
             }
         });
@@ -131,87 +124,7 @@ impl Wake for Woken {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Not a store: after that, a poll would see what the last of several has done who wake, and no other.
-        self.woken.swap(true, Ordering::Release);
+        self.flag.set();
         self.thread.unpark();
-    }
-}
-
-#[cfg(test)]
-mod loom_models {
-    use std::future::poll_fn;
-
-    use super::*;
-    use crate::primitive::models;
-    use crate::primitive::{AtomicUsize, Ordering::Relaxed};
-
-    /// Polls where it is called, and nowhere else.
-    struct Here;
-
-    impl Runtime for Here {
-        fn spawn<F>(_: F)
-        where
-            F: Future<Output = ()> + Send + 'static,
-        {
-            unreachable!("block_on spawns nothing")
-        }
-    }
-
-    /// Waits as `block_on` does for another thread, which wakes. `meanwhile` is what the first poll does then.
-    fn model(meanwhile: fn()) {
-        models::model(move || {
-            let done = Arc::new(AtomicUsize::new(0));
-            let mut other = None;
-            let mut future = pin!(Some(poll_fn(|cx| {
-                if other.is_none() {
-                    let (done, waker) = (Arc::clone(&done), cx.waker().clone());
-                    other = Some(models::thread::spawn(move || {
-                        done.store(1, Relaxed);
-                        waker.wake();
-                    }));
-                    meanwhile();
-                }
-                match done.load(Relaxed) {
-                    1 => Poll::Ready(()),
-                    _ => Poll::Pending,
-                }
-            })));
-            let woken = Arc::new(Woken::new());
-            let output = poll::<Here, _>(future.as_mut(), &woken, None);
-            assert!(matches!(output, Ok(Some(()))));
-            future.set(None);
-            other.expect("it was polled").join().unwrap();
-        });
-    }
-
-    #[test]
-    fn loom_a_wake_is_followed_by_a_poll() {
-        model(|| ());
-    }
-
-    #[test]
-    fn loom_a_poll_that_takes_the_token_of_a_wake_loses_no_wake() {
-        model(thread::park);
-    }
-
-    #[test]
-    fn loom_a_poll_after_two_wakes_sees_what_both_are_for() {
-        models::model(|| {
-            let done = Arc::new(AtomicUsize::new(0));
-            let woken = Arc::new(Woken::new());
-            assert!(woken.take());
-            let wakers = [(); 2].map(|()| {
-                let (done, waker) = (Arc::clone(&done), Waker::from(Arc::clone(&woken)));
-                models::thread::spawn(move || {
-                    done.fetch_add(1, Relaxed);
-                    waker.wake();
-                })
-            });
-            let seen = woken.take().then(|| done.load(Relaxed));
-            for waker in wakers {
-                waker.join().unwrap();
-            }
-            assert!(seen == Some(2) || woken.take());
-        });
     }
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C while a loop of ours runs: the first ends the work in an orderly way, the second interrupts whatever Python does.
+//! Ctrl-C while a loop of ours runs. The first one ends the work in an orderly way, the second one raises `KeyboardInterrupt`.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,12 +7,12 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 
 use crate::asyncio::{self, SignalsWake};
-use crate::primitive::lock_std;
+use crate::sync::primitive::lock;
 
 /// What the first Ctrl-C does.
 #[derive(Default)]
 enum Work {
-    /// The work has not begun. Who begins it looks whether Ctrl-C came before.
+    /// Nothing yet. [`Interrupts::begin`] handles a Ctrl-C that came before it.
     #[default]
     NotYet,
     Cancel(Py<PyAny>),
@@ -40,7 +40,7 @@ impl Handler {
 
 impl Handler {
     fn end_work(&self, py: Python<'_>) -> PyResult<()> {
-        let work = match &*lock_std(&self.work) {
+        let work = match &*lock(&self.work) {
             Work::NotYet => return Ok(()),
             Work::Cancel(main) => Some(main.clone_ref(py)),
             Work::Stop => None,
@@ -53,16 +53,16 @@ impl Handler {
             Some(main) => asyncio::cancel(main.bind(py))?,
             None => asyncio::stop(event_loop)?,
         }
-        // The loop may be asleep, and what a signal handler schedules does not wake it.
+        // A signal handler's `call_soon` does not wake a sleeping loop.
         asyncio::wake(event_loop)
     }
 }
 
-/// Has Ctrl-C in hand until it is removed.
+/// Handles Ctrl-C until it is removed.
 pub(super) struct Interrupts<'py> {
     handler: Bound<'py, Handler>,
-    /// `None` where Ctrl-C is not ours to handle: outside the main thread, or where the program has a handler of its own.
-    before: Option<Bound<'py, PyAny>>,
+    /// The previous handler. `None` if Ctrl-C is not ours to handle: outside the main thread, or if the program has a handler.
+    previous: Option<Bound<'py, PyAny>>,
     wake: Option<SignalsWake<'py>>,
 }
 
@@ -75,25 +75,25 @@ impl<'py> Interrupts<'py> {
             interrupts: AtomicUsize::new(0),
         };
         let handler = Bound::new(py, handler)?;
-        let before = if asyncio::interrupt_is_default(py)? {
+        let previous = if asyncio::interrupt_is_default(py)? {
             match asyncio::set_interrupt_handler(handler.as_any()) {
-                Ok(before) => Some(before),
+                Ok(previous) => Some(previous),
                 Err(error) if error.is_instance_of::<PyValueError>(py) => None,
                 Err(error) => return Err(error),
             }
         } else {
             None
         };
-        let wake = match &before {
+        let wake = match &previous {
             None => None,
-            Some(before) => SignalsWake::install(event_loop).or_else(|error| {
-                asyncio::set_interrupt_handler(before)?;
+            Some(previous) => SignalsWake::install(event_loop).or_else(|error| {
+                asyncio::set_interrupt_handler(previous)?;
                 Err(error)
             })?,
         };
         Ok(Self {
             handler,
-            before,
+            previous,
             wake,
         })
     }
@@ -110,31 +110,31 @@ impl<'py> Interrupts<'py> {
 
     fn begin(&self, work: Work) -> PyResult<()> {
         let handler = self.handler.get();
-        *lock_std(&handler.work) = work;
+        *lock(&handler.work) = work;
         if self.count() > 0 {
             handler.end_work(self.handler.py())?;
         }
         Ok(())
     }
 
-    /// How often Ctrl-C came.
+    /// The number of Ctrl-Cs so far.
     pub(super) fn count(&self) -> usize {
         self.handler.get().interrupts.load(Ordering::Relaxed)
     }
 
-    /// Puts the handler from before back. Errors with a `KeyboardInterrupt` that strikes meanwhile.
+    /// Restores the previous handler. Returns a `KeyboardInterrupt` that our handler raises meanwhile.
     pub(super) fn remove(self) -> PyResult<()> {
-        let Some(before) = &self.before else {
+        let Some(previous) = &self.previous else {
             return Ok(());
         };
-        let py = before.py();
+        let py = previous.py();
         let remove = || {
             self.wake.as_ref().map_or(Ok(()), SignalsWake::remove)?;
-            asyncio::set_interrupt_handler(before).map(drop)
+            asyncio::set_interrupt_handler(previous).map(drop)
         };
         match remove() {
             Err(error) if asyncio::ends_the_loop(py, &error) => {
-                // The signal that was pending is served: nothing is in the way now.
+                // The pending signal has been handled, so the second attempt completes.
                 remove()?;
                 Err(error)
             }

@@ -1,4 +1,4 @@
-//! A program whose `main` is an `async fn`: what `#[main]` expands to.
+//! A program with an `async fn main`, which `#[main]` expands to.
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use super::run;
 use crate::asyncio;
 use crate::runtime::Runtime;
 
-/// Runs `main` on a new loop, of `module`'s kind if one is named, and gives the status for the process to exit with.
+/// Runs `main` on a new loop, which `module` makes if one is named, and returns the exit status of the process.
 pub(crate) fn main<R, F, T>(module: Option<&str>, main: impl FnOnce() -> F) -> ExitCode
 where
     R: Runtime,
@@ -34,15 +34,15 @@ where
     })
 }
 
-/// What an embedded interpreter lacks that one of a Python program has.
+/// Prepares an embedded interpreter as `python3` does.
 pub(crate) fn prepare_interpreter(py: Python<'_>) -> PyResult<()> {
     asyncio::see_virtual_environment(py)?;
     asyncio::be_main_thread(py)
 }
 
-/// The status that Python itself would exit with, after it has printed what Python would print.
+/// Prints an uncaught error as `python3` does, and returns the status that `python3` would exit with.
 fn exit_status(py: Python<'_>, error: PyErr) -> u8 {
-    /// 128 + SIGINT, as shells have it.
+    /// 128 + SIGINT, as in shells.
     const INTERRUPTED: u8 = 130;
     if error.is_instance_of::<PyKeyboardInterrupt>(py) {
         return INTERRUPTED;
@@ -58,7 +58,7 @@ fn exit_status(py: Python<'_>, error: PyErr) -> u8 {
                 eprintln!("{code}");
                 1
             },
-            // The system keeps the low eight bits, as it does of `sys.exit`.
+            // The system keeps the low eight bits, as for `sys.exit`.
             |code| u8::try_from(code & 0xff).unwrap_or(1),
         ),
         Err(_) => 1,

@@ -1,4 +1,4 @@
-//! Futures that fail with an error of the user's own.
+//! Futures whose error is not a `PyErr`.
 
 use std::fmt;
 use std::future::Future;
@@ -23,11 +23,11 @@ impl<F> fmt::Debug for IntoPyErr<F> {
     }
 }
 
-/// A future that ends with the Python exception that the error of `future` stands for.
+/// Converts the error of a future to a `PyErr`.
 ///
-/// It goes into every conversion here, which all take futures of a `PyResult`. They do not take any `Result<T, E>`: then the
-/// compiler could not tell `E` in the most common of futures, `async { Ok(()) }`. Inside of an `async` block, `?` converts as
-/// well; and `futures::TryFutureExt::err_into::<PyErr>` does what this does.
+/// Every conversion in this crate takes a future of a `PyResult`. If it took any `Result<T, E>`, the compiler could not infer `E`
+/// in `async { Ok(()) }`, the most common future. Inside an `async` block, `?` converts errors too. This function does the same
+/// as `futures::TryFutureExt::err_into::<PyErr>`.
 ///
 /// ```
 /// use pyo3::exceptions::PyLookupError;

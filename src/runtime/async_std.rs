@@ -1,12 +1,12 @@
-//! async-std: its executor is global, and starts by itself.
+//! async-std: its executor is global and starts at its first use.
 
 use std::future::Future;
 
 use async_std::task;
 
-use crate::gate::Home;
+use crate::sync::generation::Home;
 
-/// The threads of the executor stay behind when the process forks, and there is no way to start others.
+/// A forked child has none of the executor's threads, and cannot start new ones.
 static HOME: Home = Home::new();
 
 /// async-std, as the bridge sees it.
@@ -21,7 +21,7 @@ impl super::Runtime for AsyncStd {
         if !HOME.is_here() {
             return;
         }
-        // Dropping a handle of async-std's detaches the task.
+        // Dropping the handle detaches the task.
         drop(task::spawn(future));
     }
 
@@ -29,7 +29,7 @@ impl super::Runtime for AsyncStd {
     where
         F: Future<Output = ()> + 'static,
     {
-        // Outside of a task there may be nobody who drives this thread's local executor.
+        // Outside a task, this thread may not be driving its local executor.
         if task::try_current().is_none() {
             return Err(future);
         }
@@ -42,7 +42,7 @@ impl super::Runtime for AsyncStd {
     }
 }
 
-/// There is nothing to choose: the executor is the process's.
+/// The executor is global, so there are no options.
 #[cfg(feature = "attributes")]
 impl super::Standalone for AsyncStd {
     type Options = ();

@@ -1,10 +1,10 @@
-//! smol: its executor is global, and starts by itself.
+//! smol: its executor is global and starts at its first use.
 
 use std::future::Future;
 
-use crate::gate::Home;
+use crate::sync::generation::Home;
 
-/// The threads of the executor stay behind when the process forks, and there is no way to start others.
+/// A forked child has none of the executor's threads, and cannot start new ones.
 static HOME: Home = Home::new();
 
 /// smol, as the bridge sees it.
@@ -23,7 +23,7 @@ impl super::Runtime for Smol {
     }
 
     fn may_block() -> bool {
-        // The name is all that tells the threads of smol's executor from others.
+        // Only their names distinguish the threads of smol's executor.
         let thread = std::thread::current();
         !thread.name().is_some_and(is_of_executor)
     }
@@ -35,7 +35,7 @@ fn is_of_executor(name: &str) -> bool {
     number.is_some_and(|number| number.parse::<usize>().is_ok())
 }
 
-/// There is nothing to choose: the executor is the process's.
+/// The executor is global, so there are no options.
 #[cfg(feature = "attributes")]
 impl super::Standalone for Smol {
     type Options = ();

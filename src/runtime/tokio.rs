@@ -1,20 +1,21 @@
-//! Tokio: the bridge's runtime, which can be ended, unless somebody has a reference to it, and starts again at its next use.
+//! Tokio: the runtime of the bridge, which starts at its first use and can be shut down.
 
-mod local_set;
 mod own;
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError};
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use self::own::{Own, drive};
-use crate::gate::{self, PerProcess};
-use crate::primitive::lock_std;
-use crate::silence::silently;
+use self::own::{OwnRuntime, drive};
+use crate::panic::silently;
+use crate::sync::activity::Activity;
+use crate::sync::generation::{PerProcess, generation_of_process};
+use crate::sync::primitive::lock;
 
 /// Tokio, as the bridge sees it.
 #[derive(Debug)]
@@ -28,23 +29,29 @@ impl super::Runtime for Tokio {
         handle().spawn(future);
     }
 
-    fn spawn_later<F>(future: F) -> Box<dyn FnOnce() + Send>
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let handle = handle();
-        Box::new(move || drop(handle.spawn(future)))
-    }
-
+    /// Tokio's `spawn_local` panics outside a `LocalSet` and a local runtime, and nothing else tells whether this thread is in
+    /// one. It then drops the task, so the future waits outside the task until the first poll.
     fn spawn_local<F>(future: F) -> Result<(), F>
     where
         F: Future<Output = ()> + 'static,
     {
-        local_set::spawn_local(future)
+        let slot = Rc::new(Cell::new(Some(future)));
+        let task = {
+            let slot = Rc::clone(&slot);
+            async move {
+                if let Some(future) = slot.take() {
+                    future.await;
+                }
+            }
+        };
+        match silently(|| drop(tokio::task::spawn_local(task))) {
+            Some(()) => Ok(()),
+            None => slot.take().map_or(Ok(()), Err),
+        }
     }
 
     fn may_block() -> bool {
-        // Tokio answers by a panic, and rightly: inside of `spawn_blocking` and `block_in_place` one may.
+        // Only a panic tells. `spawn_blocking` and `block_in_place` are inside the runtime, and yet may block.
         Handle::try_current().map_or(true, |handle| {
             silently(|| handle.block_on(async {})).is_some()
         })
@@ -57,35 +64,47 @@ impl super::Runtime for Tokio {
     }
 }
 
-static STATE: PerProcess<Mutex<State>> = PerProcess::new(Mutex::new(State {
-    bridge: None,
-    lent: None,
-    in_use: false,
-}));
-
-/// The handle of the bridge's runtime: what every crossing needs, at little cost.
-static RUNNING: PerProcess<RwLock<Option<Handle>>> = PerProcess::new(RwLock::new(None));
-
-/// Kept, as a builder builds as often as it is asked to, in this process and in its children, which take it over.
-static BUILDER: PerProcess<Mutex<Option<Builder>>> = PerProcess::new(Mutex::new(None));
+/// The runtime of this process. A child of a fork has none of its parent's threads, so it neither uses nor drops the parent's
+/// runtime.
+static BRIDGE: PerProcess<Bridge> = PerProcess::new(Bridge {
+    running: RwLock::new(None),
+    builder: Mutex::new(None),
+});
 
 #[derive(Default)]
-struct State {
-    bridge: Option<Bridge>,
-    /// What `get_runtime` gives.
-    lent: Option<&'static Runtime>,
-    /// Somebody has used one of the two since the last shutdown.
-    in_use: bool,
+struct Bridge {
+    running: RwLock<Option<RunningTokio>>,
+    /// Builds the runtime again after a shutdown, and in the child of a fork.
+    builder: Mutex<Option<Builder>>,
 }
 
-enum Bridge {
-    Own(Own),
-    /// The user's, which ends when he likes.
-    Given,
+enum RunningTokio {
+    Own(OwnRuntime),
+    /// The program gave it to us, or `get_runtime` has returned it. It cannot be shut down.
+    Shared(&'static Runtime),
+}
+
+impl RunningTokio {
+    fn handle(&self) -> &Handle {
+        match self {
+            Self::Own(own) => own.handle(),
+            Self::Shared(runtime) => runtime.handle(),
+        }
+    }
+}
+
+fn running() -> RwLockWriteGuard<'static, Option<RunningTokio>> {
+    // Finds out about a fork that called no hooks, before anything starts.
+    generation_of_process();
+    BRIDGE
+        .get()
+        .running
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 fn build() -> Runtime {
-    lock_std(BUILDER.get())
+    lock(&BRIDGE.get().builder)
         .get_or_insert_with(|| {
             inherited_builder().unwrap_or_else(|| {
                 let mut builder = Builder::new_multi_thread();
@@ -97,36 +116,16 @@ fn build() -> Runtime {
         .expect("the system has threads and descriptors for the tokio runtime")
 }
 
-/// The one of the parent, unless a thread of the parent's was building with it when the process forked: it still has it.
+/// The parent's builder. `None` if a thread of the parent was building with it during the fork: that thread holds its lock for
+/// ever.
 fn inherited_builder() -> Option<Builder> {
-    let inherited = BUILDER.inherited().into_iter().rev();
-    let mut builders = inherited.map(|builder| match builder.try_lock() {
+    let parents = BRIDGE.inherited().into_iter().rev();
+    let mut builders = parents.map(|parent| match parent.builder.try_lock() {
         Ok(mut builder) => builder.take(),
         Err(TryLockError::Poisoned(builder)) => builder.into_inner().take(),
         Err(TryLockError::WouldBlock) => None,
     });
     builders.find_map(|builder| builder)
-}
-
-/// The state of this process. The runtimes of a parent have no threads here, and are neither used nor dropped.
-fn state() -> MutexGuard<'static, State> {
-    gate::generation_of_process();
-    lock_std(STATE.get())
-}
-
-fn running() -> RwLockReadGuard<'static, Option<Handle>> {
-    RUNNING.get().read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn set_running(running: Option<Handle>) {
-    let previous = {
-        let mut current = RUNNING
-            .get()
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        mem::replace(&mut *current, running)
-    };
-    drop(previous);
 }
 
 /// The runtime was started before [`try_init`] or [`try_init_with_runtime`] was called.
@@ -146,14 +145,14 @@ impl fmt::Display for AlreadyStarted {
 
 impl std::error::Error for AlreadyStarted {}
 
-/// Chooses how the runtime is built when it is first used. Without this call it is multi-threaded with everything enabled.
+/// Sets the builder of the runtime, which is built at its first use. By default it is multi-threaded with everything enabled.
 ///
-/// A `current_thread` runtime gets a thread of its own that drives it. The builder is kept: after a
-/// [`shutdown`](crate::tokio::shutdown), and in the child of a fork, the runtime is built by it again.
+/// A `current_thread` runtime gets a thread that drives it. The builder is kept, and builds the runtime again after a
+/// [`shutdown`](crate::tokio::shutdown) and in the child of a fork.
 ///
 /// # Panics
 ///
-/// If the runtime is in use, so that the builder would be ignored. [`try_init`] gives an error then.
+/// If the runtime is already running, because the builder would have no effect. [`try_init`] returns an error instead.
 ///
 /// ```
 /// let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -168,11 +167,11 @@ pub fn init(builder: Builder) {
     }
 }
 
-/// Like [`init`], for a caller that cannot know whether the runtime is in use already.
+/// Like [`init`], for a caller that cannot know whether the runtime is already running.
 ///
 /// # Errors
 ///
-/// [`AlreadyStarted`] if it is; the builder is then dropped.
+/// [`AlreadyStarted`] if it is. The builder is then dropped.
 ///
 /// ```
 /// pyo3_asyncio::tokio::handle();
@@ -180,38 +179,38 @@ pub fn init(builder: Builder) {
 /// assert!(late.is_err());
 /// ```
 pub fn try_init(builder: Builder) -> Result<(), AlreadyStarted> {
-    let state = state();
-    if state.in_use {
+    let running = running();
+    if running.is_some() {
         return Err(AlreadyStarted);
     }
-    let previous = lock_std(BUILDER.get()).replace(builder);
-    // It may hold what the user gave it, such as callbacks.
-    drop(state);
+    let previous = lock(&BRIDGE.get().builder).replace(builder);
+    // The previous builder may own callbacks of the user, so it is dropped without the lock.
+    drop(running);
     drop(previous);
     Ok(())
 }
 
-/// Makes an existing runtime the one that everything here uses.
+/// Makes an existing runtime the one that this crate uses.
 ///
-/// A `current_thread` runtime gets a thread of its own that drives it; whoever calls `block_on` on it too shares that work.
-/// The child of a fork has none of the runtime's threads: there, a new runtime is built in its place.
+/// A `current_thread` runtime gets a thread that drives it. Other threads may still call `block_on` on it. The child of a fork
+/// has none of the runtime's threads, so it builds a new runtime.
 ///
 /// # Errors
 ///
-/// `()` if another runtime is in use. [`try_init_with_runtime`] says so in words.
+/// `()` if a runtime is already running. [`try_init_with_runtime`] returns a descriptive error.
 #[expect(
     clippy::result_unit_err,
-    reason = "it is the signature that pyo3-async-runtimes has"
+    reason = "pyo3-async-runtimes has this signature"
 )]
 pub fn init_with_runtime(runtime: &'static Runtime) -> Result<(), ()> {
     try_init_with_runtime(runtime).map_err(|AlreadyStarted| ())
 }
 
-/// Like [`init_with_runtime`], with an error that says what was wrong.
+/// Like [`init_with_runtime`], with a descriptive error.
 ///
 /// # Errors
 ///
-/// [`AlreadyStarted`] if another runtime is in use.
+/// [`AlreadyStarted`] if a runtime is already running.
 ///
 /// ```
 /// use std::sync::LazyLock;
@@ -224,100 +223,79 @@ pub fn init_with_runtime(runtime: &'static Runtime) -> Result<(), ()> {
 /// # }
 /// ```
 pub fn try_init_with_runtime(runtime: &'static Runtime) -> Result<(), AlreadyStarted> {
-    let mut state = state();
-    if state.in_use {
+    let mut running = running();
+    if running.is_some() {
         return Err(AlreadyStarted);
     }
     drive(runtime);
-    state.in_use = true;
-    state.lent = Some(runtime);
-    state.bridge = Some(Bridge::Given);
-    set_running(Some(runtime.handle().clone()));
+    *running = Some(RunningTokio::Shared(runtime));
     Ok(())
 }
 
-/// The handle of the runtime that everything here uses, which is started if it is not running yet.
+/// The handle of the runtime that this crate uses. Starts the runtime if it is not running.
 ///
-/// It is of use until the next [`shutdown`](crate::tokio::shutdown), and in this process: the child of a fork asks again.
+/// The handle is valid until the next [`shutdown`](crate::tokio::shutdown), and in this process only. After a fork, the child
+/// calls this function again.
 ///
 /// # Panics
 ///
-/// If the system cannot start the runtime, for want of threads or descriptors.
+/// If the system cannot start the runtime, for lack of threads or descriptors.
 pub fn handle() -> Handle {
-    let running = running().clone();
-    running.unwrap_or_else(start)
+    let running = BRIDGE.get().running.read();
+    let running = running.unwrap_or_else(PoisonError::into_inner);
+    let handle = running.as_ref().map(|running| running.handle().clone());
+    drop(running);
+    handle.unwrap_or_else(|| with_running(|running| running.handle().clone()))
 }
 
-#[cold]
-fn start() -> Handle {
-    // No process forks while a runtime is half built.
-    let _step = gate::step();
-    let mut state = state();
-    if let Some(handle) = &*running() {
-        return handle.clone();
-    }
-    let own = Own::new(build());
-    let handle = own.handle().clone();
-    state.in_use = true;
-    state.bridge = Some(Bridge::Own(own));
-    set_running(Some(handle.clone()));
-    handle
+/// Calls a function with the runtime, which is started if it is not running.
+fn with_running<R>(function: impl FnOnce(&mut RunningTokio) -> R) -> R {
+    // An activity delays a fork, which must not find a half-built runtime.
+    let _activity = Activity::enter_anyway();
+    let mut running = running();
+    function(running.get_or_insert_with(|| RunningTokio::Own(OwnRuntime::new(build()))))
 }
 
-/// The runtime that everything here uses, started if it is not running yet.
+/// The runtime that this crate uses. Starts it if it is not running.
 ///
-/// A reference that may live for ever is to something that cannot be ended: after this call,
-/// [`shutdown`](crate::tokio::shutdown) and the end of the process leave the runtime to itself, and only the bridge's own
-/// futures stop. Where a [`handle`] will do, ask for that.
+/// The reference may live for ever, so the runtime cannot be shut down after this call:
+/// [`shutdown`](crate::tokio::shutdown) and the end of the process stop only the futures of this crate. Prefer [`handle`] where
+/// it is enough.
 ///
 /// # Panics
 ///
-/// If the system cannot start it, for want of threads or descriptors.
+/// If the system cannot start the runtime, for lack of threads or descriptors.
 pub fn get_runtime<'a>() -> &'a Runtime {
-    loop {
-        let _running = handle();
-        let mut state = state();
-        if let (None, Some(Bridge::Own(own))) = (state.lent, &state.bridge) {
-            let lent = own.lend();
-            state.lent = Some(lent);
-        }
-        // None, if somebody has shut it down between the two lines.
-        if let Some(runtime) = state.lent {
-            return runtime;
-        }
-    }
+    with_running(|running| {
+        let runtime = match running {
+            RunningTokio::Own(own) => own.leak(),
+            RunningTokio::Shared(runtime) => *runtime,
+        };
+        *running = RunningTokio::Shared(runtime);
+        runtime
+    })
 }
 
-/// Ends the bridge's runtime: its tasks are dropped, on its threads, and its threads end. Whether they have within `patience`;
-/// if not, they go on ending in the background. One that was lent only gets no more futures, and the answer is no.
+/// Shuts down the runtime: its own threads drop its tasks and end. Whether they have ended within `patience`. If not, they end in
+/// the background. A shared runtime only gets no more futures, and the result is `false`.
 ///
-/// Called detached, since what the tasks' drops do may need the interpreter.
+/// Called detached, because dropping a task may need the interpreter.
 pub(crate) fn shutdown(patience: Duration) -> bool {
-    let (bridge, lent) = {
-        let mut state = state();
-        state.in_use = false;
-        set_running(None);
-        (state.bridge.take(), state.lent.take())
-    };
-    match (bridge, lent) {
-        (Some(Bridge::Own(own)), None) => own.end(patience),
-        (Some(bridge), Some(_)) => {
-            // Its threads run on, the one that drives it included.
-            mem::forget(bridge);
-            false
-        }
-        (Some(Bridge::Given), None) => false,
-        (None, _) => true,
+    let stopped = running().take();
+    match stopped {
+        None => true,
+        Some(RunningTokio::Own(own)) => own.end(patience),
+        Some(RunningTokio::Shared(_)) => false,
     }
 }
 
-/// What the options of an attribute say.
+/// The runtime options of an attribute.
 #[cfg(feature = "attributes")]
 #[derive(Debug)]
 pub struct TokioOptions {
-    /// The flavor without workers.
+    /// Whether the flavor is `current_thread`.
     pub current_thread: bool,
-    /// The workers of the other flavor, or as many as tokio chooses.
+    /// The number of workers of the `multi_thread` flavor, or tokio's default.
     pub worker_threads: Option<usize>,
 }
 
@@ -342,7 +320,6 @@ impl super::Standalone for Tokio {
     type Options = TokioOptions;
 
     fn init(options: TokioOptions) {
-        // Nothing uses the runtime before `main` starts.
         init(options.builder());
     }
 

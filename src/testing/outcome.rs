@@ -12,7 +12,7 @@ use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
 
 use crate::asyncio;
-use crate::error::panic_text;
+use crate::panic::panic_text;
 
 create_exception!(
     pyo3_asyncio,

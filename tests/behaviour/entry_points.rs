@@ -9,19 +9,15 @@ mod interpreter;
 
 use std::ffi::CStr;
 use std::future::pending;
-use std::sync::{Mutex, Once};
+use std::sync::Once;
 
 use pyo3::exceptions::{PyKeyError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyList};
 use pyo3_asyncio::err::{LoopClosed, RustPanic};
 use pyo3_asyncio::run_forever;
-use tokio::sync::oneshot;
 
-use crate::rt::{
-    future_into_py, future_into_py_with_loop, get_current_loop, into_future, run,
-    run_until_complete,
-};
+use crate::rt::{future_into_py_with_loop, get_current_loop, into_future, run, run_until_complete};
 use event_loop::LoopKind;
 
 /// What a program leaves on its loop: a task that cleans up in several steps, an async generator in the middle, a default
@@ -244,79 +240,7 @@ async def main():
     Ok(())
 }
 
-/// A task that cleans up in so many turns that a second cancel would not miss it.
-const CLEANS_UP: &CStr = c"
-import asyncio
-
-log = []
-
-async def inner(started):
-    try:
-        started()
-        await asyncio.get_running_loop().create_future()
-    finally:
-        for _ in range(100):
-            await asyncio.sleep(0)
-        log.append('cleaned up')
-
-async def outer(through_rust, started):
-    await through_rust(inner(started))
-";
-
-fn a_task_that_the_end_of_the_main_future_drops_cleans_up_undisturbed(
-    py: Python<'_>,
-) -> PyResult<()> {
-    let module = python(py, CLEANS_UP)?;
-    for _ in 0..20 {
-        let inner = module.getattr("inner")?.unbind();
-        run(py, async move {
-            let (started, has_started) = oneshot::channel();
-            let _task =
-                Python::attach(|py| into_future(inner.bind(py).call1((signal(py, started)?,))?))?;
-            has_started.await.expect("the task starts");
-            Ok(())
-        })?;
-    }
-    let log: Vec<String> = module.getattr("log")?.extract()?;
-    assert_eq!(log, ["cleaned up"; 20]);
-    Ok(())
-}
-
-fn a_task_that_the_end_of_a_loop_cancels_both_itself_and_by_way_of_rust_cleans_up_undisturbed(
-    py: Python<'_>,
-) -> PyResult<()> {
-    let module = python(py, CLEANS_UP)?;
-    for _ in 0..20 {
-        let outer = module.getattr("outer")?.unbind();
-        run(py, async move {
-            let (started, has_started) = oneshot::channel();
-            Python::attach(|py| -> PyResult<_> {
-                let through_rust = PyCFunction::new_closure(py, None, None, |args, _| {
-                    let task = into_future(args.get_item(0)?)?;
-                    future_into_py(args.py(), task).map(Bound::unbind)
-                })?;
-                let outer = outer.bind(py).call1((through_rust, signal(py, started)?))?;
-                into_future(outer)
-            })?
-            .detach();
-            has_started.await.expect("the task starts");
-            Ok(())
-        })?;
-    }
-    let log: Vec<String> = module.getattr("log")?.extract()?;
-    assert_eq!(log, ["cleaned up"; 20]);
-    Ok(())
-}
-
 /// A Python function that opens the gate.
-fn signal(py: Python<'_>, gate: oneshot::Sender<()>) -> PyResult<Bound<'_, PyCFunction>> {
-    let gate = Mutex::new(Some(gate));
-    PyCFunction::new_closure(py, None, None, move |_, _| {
-        let gate = gate.lock().expect("sending does not panic").take();
-        gate.is_some_and(|gate| gate.send(()).is_ok())
-    })
-}
-
 fn run_cancels_a_task_that_swallowed_the_cancel_of_a_rust_future(py: Python<'_>) -> PyResult<()> {
     let module = python(
         py,
@@ -492,8 +416,6 @@ on_every_loop! {
     run_ends_as_asyncio_run_does,
     run_ends_as_asyncio_run_does_after_an_error,
     run_reports_the_error_of_a_leftover_task_to_the_exception_handler,
-    a_task_that_the_end_of_the_main_future_drops_cleans_up_undisturbed,
-    a_task_that_the_end_of_a_loop_cancels_both_itself_and_by_way_of_rust_cleans_up_undisturbed,
     run_cancels_a_task_that_swallowed_the_cancel_of_a_rust_future,
     run_in_a_thread_that_runs_a_loop_is_an_error_that_names_the_way,
     run_uses_the_loop_of_the_running_thread_only_while_it_runs,

@@ -13,7 +13,7 @@ use std::time::Instant;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCFunction, PyDict, PyList, PyModule, PyWeakrefMethods, PyWeakrefReference};
-use pyo3_asyncio::generic::Runtime;
+use pyo3_asyncio::custom::Runtime;
 use pyo3_asyncio::{PyTask, into_future_with_loop};
 use tokio::sync::oneshot;
 

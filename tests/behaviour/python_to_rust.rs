@@ -343,6 +343,18 @@ async def fails_in_the_end(started):
         assert!(error.is(python.getattr("error")?));
     }
 
+    fn a_task_says_when_it_is_finished(cx: &Cx<'_>) {
+        let future = cx.event_loop.call_method0("create_future")?;
+        let mut task = cx.start(future.clone())?;
+        cx.catch_up()?;
+        assert!(!task.is_finished());
+        future.call_method1("set_result", ("done",))?;
+        cx.catch_up()?;
+        assert!(task.is_finished());
+        let outcome = cx.block_on(async move { (&mut task).await })?;
+        assert_eq!(outcome.extract::<String>(cx.py)?, "done");
+    }
+
     fn a_detached_task_runs_on(cx: &Cx<'_>) {
         let python = cx.module(
             c"

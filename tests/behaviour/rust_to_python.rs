@@ -11,8 +11,8 @@ use pyo3::exceptions::{PyKeyError, PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyWeakrefMethods, PyWeakrefReference};
 use pyo3_asyncio::TaskLocals;
+use pyo3_asyncio::custom::Runtime as _;
 use pyo3_asyncio::err::{LoopClosed, RustPanic};
-use pyo3_asyncio::generic::Runtime as _;
 use tokio::sync::oneshot;
 
 use super::counters::{PATIENCE, Tracked};

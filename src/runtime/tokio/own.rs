@@ -1,39 +1,37 @@
-//! A runtime that can be ended, unless it was lent.
+//! A tokio runtime that the bridge builds, drives and shuts down.
 
 use std::future::pending;
 use std::sync::{Arc, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 use tokio::task::AbortHandle;
 
-pub(super) struct Own {
+pub(super) struct OwnRuntime {
     runtime: Arc<Runtime>,
-    /// A runtime without threads makes progress only while somebody blocks on it: a thread does.
+    /// A `current_thread` runtime makes progress only while a thread blocks on it.
     driver: Option<Driver>,
 }
 
 struct Driver {
     stop: AbortHandle,
-    ended: mpsc::Receiver<()>,
+    thread: JoinHandle<()>,
 }
 
-impl Own {
+impl OwnRuntime {
     pub(super) fn new(runtime: Runtime) -> Self {
         let runtime = Arc::new(runtime);
-        let driver =
-            (runtime.handle().runtime_flavor() == RuntimeFlavor::CurrentThread).then(|| {
-                let driven = Arc::clone(&runtime);
-                let work = runtime.spawn(pending::<()>());
-                let stop = work.abort_handle();
-                let ended = in_thread(move || {
-                    // Ends when it is aborted.
-                    let _ = driven.block_on(work);
-                    drop(driven);
-                });
-                Driver { stop, ended }
+        let driver = needs_driver(&runtime).then(|| {
+            let driven = Arc::clone(&runtime);
+            let work = runtime.spawn(pending::<()>());
+            let stop = work.abort_handle();
+            let thread = spawn(move || {
+                // Returns when `stop` aborts the task.
+                let _ = driven.block_on(work);
             });
+            Driver { stop, thread }
+        });
         Self { runtime, driver }
     }
 
@@ -41,49 +39,43 @@ impl Own {
         self.runtime.handle()
     }
 
-    /// Lends the runtime for ever. It cannot be ended after that.
-    pub(super) fn lend(&self) -> &'static Runtime {
+    /// A reference that keeps the runtime and its driver running for ever, even after `self` is dropped.
+    pub(super) fn leak(&self) -> &'static Runtime {
         Box::leak(Box::new(Arc::clone(&self.runtime)))
     }
 
-    /// Whether every task and every thread has ended in time. If not, they go on ending.
+    /// Shuts the runtime down. Whether every task and every thread has ended in time. If not, they end in the background.
     pub(super) fn end(self, patience: Duration) -> bool {
         let Self { runtime, driver } = self;
-        let ended = match driver {
-            // In a thread of its own: a runtime must not be dropped by one of its tasks, and that takes as long as its
-            // longest poll.
-            None => in_thread(|| drop(runtime)),
-            Some(Driver { stop, ended }) => {
-                drop(runtime);
+        let (sender, ended) = mpsc::channel::<()>();
+        // In another thread: a task must not drop its own runtime, and the drop waits for polls that are running.
+        spawn(move || {
+            let _drops_last = sender;
+            if let Some(Driver { stop, thread }) = driver {
                 stop.abort();
-                ended
+                // An error is a panic of the driver, which the panic hook has reported.
+                let _ = thread.join();
             }
-        };
-        // The sender drops at the end.
+            drop(runtime);
+        });
         ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Disconnected)
     }
 }
 
-/// Runs something in a thread, whose end the receiver hears of by the end of the sender.
-fn in_thread(work: impl FnOnce() + Send + 'static) -> mpsc::Receiver<()> {
-    let (ends, ended) = mpsc::channel();
-    spawn(move || {
-        let _ends = ends;
-        work();
-    });
-    ended
-}
-
-fn spawn(work: impl FnOnce() + Send + 'static) {
+fn spawn(work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     thread::Builder::new()
         .name("pyo3-asyncio-tokio".to_owned())
         .spawn(work)
-        .expect("the system has a thread for the tokio runtime");
+        .expect("the system has a thread for the tokio runtime")
 }
 
-/// Drives a runtime without threads, for ever.
+fn needs_driver(runtime: &Runtime) -> bool {
+    runtime.handle().runtime_flavor() == RuntimeFlavor::CurrentThread
+}
+
+/// Drives the runtime for ever, if it needs a driver.
 pub(super) fn drive(runtime: &'static Runtime) {
-    if runtime.handle().runtime_flavor() == RuntimeFlavor::CurrentThread {
+    if needs_driver(runtime) {
         spawn(|| runtime.block_on(pending::<()>()));
     }
 }

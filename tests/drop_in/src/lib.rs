@@ -1,7 +1,7 @@
 //! The public functions of pyo3-async-runtimes 0.30, each with the type and the bounds that it has there.
 //!
-//! What is deprecated there or behind `unstable-streams` is left out, and so is `generic`, for which
-//! see `tests/generic.rs`. That this compiles is the check; the tests call it all.
+//! What is behind `unstable-streams` there is left out, and so are the local futures of the runtimes' own modules, which are
+//! deprecated. That this compiles is the check; the tests call it all.
 
 use std::future::Future;
 
@@ -99,6 +99,130 @@ pub mod tokio_runtime {
     }
 }
 
+/// The traits of `generic`, and its functions with no more bounds than they have there.
+pub mod generic {
+    use std::any::Any;
+    use std::pin::Pin;
+
+    use pyo3_async_runtimes::generic::{
+        self as bridge, ContextExt, JoinError, LocalContextExt, Runtime, SpawnLocalExt,
+    };
+
+    use super::*;
+
+    type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+    type LocalBoxed<T> = Pin<Box<dyn Future<Output = T>>>;
+
+    /// With a future and a function that are run in the background.
+    pub fn runtime<R, F, B>()
+    where
+        R: Runtime,
+        F: Future<Output = ()> + Send + 'static,
+        B: FnOnce() + Send + 'static,
+    {
+        fn is_a_handle<E: JoinError + Send, H: Future<Output = Result<(), E>> + Send>() {}
+        is_a_handle::<R::JoinError, R::JoinHandle>();
+        fn is_sent<T: Send + 'static>() {}
+        is_sent::<R>();
+
+        let _: fn(F) -> R::JoinHandle = R::spawn::<F>;
+        let _: fn(B) -> R::JoinHandle = R::spawn_blocking::<B>;
+        let _: fn(&R::JoinError) -> bool = R::JoinError::is_panic;
+        let _: fn(R::JoinError) -> Box<dyn Any + Send + 'static> = R::JoinError::into_panic;
+    }
+
+    /// With a future that is run in the background of its thread.
+    pub fn local_runtime<R, F>()
+    where
+        R: SpawnLocalExt,
+        F: Future<Output = ()> + 'static,
+    {
+        let _: fn(F) -> R::JoinHandle = R::spawn_local::<F>;
+    }
+
+    /// With a future that may go to another thread.
+    pub fn context<R, F, T>()
+    where
+        R: ContextExt,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let _: fn(TaskLocals, F) -> Boxed<T> = R::scope::<F, T>;
+        let _: fn() -> Option<TaskLocals> = R::get_task_locals;
+        let _: fn(Python<'_>) -> PyResult<Bound<'_, PyAny>> = bridge::get_current_loop::<R>;
+        let _: fn(Python<'_>) -> PyResult<TaskLocals> = bridge::get_current_locals::<R>;
+    }
+
+    /// With a future that stays on its thread.
+    pub fn local_context<R, F, T>()
+    where
+        R: LocalContextExt,
+        F: Future<Output = T> + 'static,
+    {
+        let _: fn(TaskLocals, F) -> LocalBoxed<T> = R::scope_local::<F, T>;
+    }
+
+    /// With a future that Python awaits.
+    pub fn rust_to_python<R, F, T>()
+    where
+        R: Runtime + ContextExt,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'py> IntoPyObject<'py> + Send + 'static,
+    {
+        let _: fn(Python<'_>, F) -> PyResult<Bound<'_, PyAny>> = bridge::future_into_py::<R, F, T>;
+        let _: fn(Python<'_>, TaskLocals, F) -> PyResult<Bound<'_, PyAny>> =
+            bridge::future_into_py_with_locals::<R, F, T>;
+    }
+
+    /// With a future that Python awaits and that stays on its thread, as its value does.
+    #[allow(deprecated, reason = "the function is, there and not here")]
+    pub fn local_rust_to_python<R, F, T>()
+    where
+        R: Runtime + ContextExt + SpawnLocalExt + LocalContextExt,
+        F: Future<Output = PyResult<T>> + 'static,
+        T: for<'py> IntoPyObject<'py>,
+    {
+        let _: fn(Python<'_>, F) -> PyResult<Bound<'_, PyAny>> =
+            bridge::local_future_into_py::<R, F, T>;
+    }
+
+    /// The same on a runtime that does not know the locals of its tasks.
+    #[allow(deprecated, reason = "the function is, there and not here")]
+    pub fn local_rust_to_python_with_locals<R, F, T>()
+    where
+        R: Runtime + SpawnLocalExt + LocalContextExt,
+        F: Future<Output = PyResult<T>> + 'static,
+        T: for<'py> IntoPyObject<'py>,
+    {
+        let _: fn(Python<'_>, TaskLocals, F) -> PyResult<Bound<'_, PyAny>> =
+            bridge::local_future_into_py_with_locals::<R, F, T>;
+    }
+
+    /// With a future that a program consists of.
+    pub fn programs<R, F, T>()
+    where
+        R: Runtime + ContextExt,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: Send + Sync + 'static,
+    {
+        let _: fn(Python<'_>, F) -> PyResult<T> = bridge::run::<R, F, T>;
+        let _: fn(&Bound<'_, PyAny>, F) -> PyResult<T> = bridge::run_until_complete::<R, F, T>;
+    }
+
+    /// With an awaitable.
+    ///
+    /// # Errors
+    ///
+    /// Those of the function.
+    pub fn python_to_rust<R>(
+        awaitable: Bound<'_, PyAny>,
+    ) -> PyResult<impl Future<Output = PyResult<Py<PyAny>>> + Send + Sync + use<R>>
+    where
+        R: Runtime + ContextExt,
+    {
+        bridge::into_future::<R>(awaitable)
+    }
+}
+
 /// The functions of the crate itself.
 pub mod root {
     use super::*;
@@ -131,5 +255,7 @@ pub mod root {
         let _: fn(TaskLocals, Python<'_>) -> PyResult<TaskLocals> = TaskLocals::copy_context;
         let _: for<'py> fn(&TaskLocals, Python<'py>) -> Bound<'py, PyAny> = TaskLocals::event_loop;
         let _: for<'py> fn(&TaskLocals, Python<'py>) -> Bound<'py, PyAny> = TaskLocals::context;
+        #[expect(deprecated, reason = "it is there as well, and used all the same")]
+        let _: for<'py> fn(&TaskLocals, Python<'py>) -> TaskLocals = TaskLocals::clone_ref;
     }
 }

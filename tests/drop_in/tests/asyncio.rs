@@ -78,6 +78,9 @@ fn task_locals_are_the_loop_and_the_context_that_they_were_made_with() {
         let locals = locals.with_context(context.clone());
         assert!(locals.clone().event_loop(py).is(&event_loop));
         assert!(locals.context(py).is(&context));
+        #[expect(deprecated, reason = "it is there as well, and used all the same")]
+        let same = locals.clone_ref(py);
+        assert!(same.event_loop(py).is(&event_loop) && same.context(py).is(&context));
 
         let locals = locals.copy_context(py)?;
         assert!(locals.event_loop(py).is(&event_loop));

@@ -1,0 +1,139 @@
+//! The builder that covers every way in which Python awaits a Rust future.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+
+use pyo3::prelude::*;
+
+use crate::runtime::Runtime;
+use crate::to_python::Plan;
+use crate::{CancelHandle, TaskLocals};
+
+/// Builds a Python awaitable of a Rust future.
+///
+/// It comes from `awaitable` of a runtime's module, such as [`tokio::awaitable`](crate::tokio::awaitable). Each choice is
+/// independent of the others:
+///
+/// | choice | default | otherwise |
+/// | --- | --- | --- |
+/// | what Python gets | | [`future`](Self::future): an `asyncio.Future`, or [`coroutine`](Self::coroutine) |
+/// | where the future is polled | on the runtime | on this thread: [`local_future`](Self::local_future), [`local_coroutine`](Self::local_coroutine) |
+/// | when it starts | on the runtime, at the call or at the first `await` | [`eager_start`](Self::eager_start): with a first poll on this thread |
+/// | when Python cancels it | it is dropped | [`cancel_handle`](Self::cancel_handle): it is told |
+/// | its loop and context | the current ones | [`locals`](Self::locals) |
+#[must_use = "nothing is built before `future`, `coroutine`, or one of their local forms is called"]
+pub struct AwaitableBuilder<R> {
+    plan: Plan,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R> fmt::Debug for AwaitableBuilder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwaitableBuilder").finish_non_exhaustive()
+    }
+}
+
+impl<R: Runtime> AwaitableBuilder<R> {
+    #[track_caller]
+    pub(super) fn new() -> Self {
+        Self {
+            plan: Plan::new(),
+            runtime: PhantomData,
+        }
+    }
+
+    fn with(self, change: impl FnOnce(Plan) -> Plan) -> Self {
+        Self {
+            plan: change(self.plan),
+            runtime: PhantomData,
+        }
+    }
+
+    /// Sets the `__name__` and `__qualname__` of a coroutine. By default they are those of the Rust function that the future
+    /// comes from.
+    pub fn name(self, name: impl Into<String>) -> Self {
+        self.with(|plan| plan.name(name.into()))
+    }
+
+    /// Polls the future once on this thread before it goes to the runtime: at the call, or in the first step of a coroutine.
+    ///
+    /// See `eager_future_into_py` of a runtime's module, such as
+    /// [`tokio::eager_future_into_py`](crate::tokio::eager_future_into_py), for when that pays. The first poll of a
+    /// [`local_coroutine`](Self::local_coroutine) is always on this thread.
+    pub fn eager_start(self, eager_start: bool) -> Self {
+        self.with(|plan| plan.eager_start(eager_start))
+    }
+
+    /// Uses the loop and the context of `locals`, instead of those of the caller, or of the task that awaits a coroutine.
+    pub fn locals(self, locals: TaskLocals) -> Self {
+        self.with(|plan| plan.locals(locals))
+    }
+
+    /// Has Python's cancellations handed to the future by this handle, instead of dropping the future.
+    ///
+    /// Move the handle into the future. Called twice, the second handle counts.
+    #[must_use = "a cancellation drops the future once the handle is dropped"]
+    pub fn cancel_handle(&mut self) -> CancelHandle {
+        self.plan.cancel_handle()
+    }
+
+    /// Starts the Rust future and gives an `asyncio.Future`: see `future_into_py` of a runtime's module, such as
+    /// [`tokio::future_into_py`](crate::tokio::future_into_py). Gives a coroutine where no loop is known.
+    ///
+    /// # Errors
+    ///
+    /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+    pub fn future<F, T>(self, py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
+    where
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'py> IntoPyObject<'py> + Send + 'static,
+    {
+        self.plan.future::<R, F, T>(py, future)
+    }
+
+    /// Makes a coroutine, which starts the Rust future when it is first awaited: see `into_coroutine` of a runtime's module,
+    /// such as [`tokio::into_coroutine`](crate::tokio::into_coroutine).
+    ///
+    /// # Errors
+    ///
+    /// Python's, if it has no memory for the object.
+    pub fn coroutine<F, T>(self, py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
+    where
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'py> IntoPyObject<'py> + Send + 'static,
+    {
+        self.plan.coroutine::<R, F, T>(py, future)
+    }
+
+    /// Like [`future`](Self::future), for a Rust future that is not `Send`: see `local_future_into_py` of a runtime's module,
+    /// such as [`tokio::local_future_into_py`](crate::tokio::local_future_into_py).
+    ///
+    /// # Errors
+    ///
+    /// `RuntimeError` on a thread that can poll it in no way, and those of [`future`](Self::future).
+    pub fn local_future<F, T>(self, py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
+    where
+        F: Future<Output = PyResult<T>> + 'static,
+        T: for<'py> IntoPyObject<'py> + Send + 'static,
+    {
+        self.plan.local_future::<R, F, T>(py, future)
+    }
+
+    /// Like [`coroutine`](Self::coroutine), for a Rust future that is not `Send`.
+    ///
+    /// The event loop that awaits the coroutine polls the future, attached and in the runtime's context. That loop has to run
+    /// on this thread: elsewhere the first step raises a `RuntimeError`. However the coroutine ends, the future is dropped
+    /// before Python goes on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`coroutine`](Self::coroutine).
+    pub fn local_coroutine<F, T>(self, py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
+    where
+        F: Future<Output = PyResult<T>> + 'static,
+        T: for<'py> IntoPyObject<'py> + Send + 'static,
+    {
+        self.plan.local_coroutine::<R, F, T>(py, future)
+    }
+}

@@ -1,0 +1,47 @@
+//! Not public API: what the attributes expand to.
+
+#![allow(missing_docs, missing_debug_implementations, reason = "not public API")]
+
+mod arguments;
+mod export;
+mod outcome;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use pyo3::prelude::*;
+
+pub use self::arguments::*;
+pub use self::export::*;
+pub use self::outcome::*;
+
+#[cfg(feature = "testing")]
+pub use crate::testing::{
+    case::{Ignored, TestCase, event_loop},
+    outcome::Failure,
+};
+#[cfg(feature = "testing")]
+pub use inventory;
+
+use crate::runtime::Standalone;
+#[cfg(feature = "async-std-runtime")]
+pub use crate::runtime::async_std::AsyncStd;
+#[cfg(feature = "smol-runtime")]
+pub use crate::runtime::smol::Smol;
+#[cfg(feature = "tokio-runtime")]
+pub use crate::runtime::tokio::{Tokio, TokioOptions};
+
+pub fn run_main<R, F, T, E>(
+    options: R::Options,
+    event_loop: Option<&str>,
+    main: impl FnOnce() -> F,
+) -> ExitCode
+where
+    R: Standalone,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: Into<PyErr>, // Python prints it: write an `impl From<…> for PyErr`, or return a `PyResult`
+{
+    R::init(options);
+    crate::entry::main::<R, _, T>(event_loop, || crate::err::into_py_err(main()))
+}

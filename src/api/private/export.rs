@@ -1,0 +1,314 @@
+//! What the attributes that export an `async fn` expand to: the wrapper makes a future of the arguments, and gives it here.
+//!
+//! # Protocol of a borrowed receiver
+//!
+//! 1. The object and the borrow of it live in the user's future, in one `async` block. It takes the borrow and then waits
+//!    once, before it gets to the `async fn`.
+//! 2. The call polls that block up to there. So an error about the borrow comes from the call.
+//! 3. The event loop polls the rest of the block on its own thread. However the coroutine ends there, the future and its borrow
+//!    are dropped before Python goes on.
+//!
+//! An object of a `frozen` class is not borrowed, and needs none of this.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::task::{Context, Poll, Waker};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::pyclass::boolean_struct::{False, True};
+use pyo3::{PyClass, PyClassGuard, PyClassGuardMut};
+
+use super::arguments::Arguments;
+use crate::CancelHandle;
+use crate::runtime::Runtime;
+use crate::to_python::Plan;
+
+pub use pyo3;
+
+pub struct CoroutineOptions {
+    /// What it is called in Python, and the class that it is a method of.
+    pub names: fn() -> (&'static str, Option<&'static str>),
+    pub eager_start: bool,
+    pub arguments: Arguments,
+}
+
+impl CoroutineOptions {
+    #[track_caller]
+    fn planned(self) -> Planned {
+        let plan = Plan::new().named(self.names).arguments(self.arguments);
+        Planned(plan.eager_start(self.eager_start))
+    }
+}
+
+/// A coroutine without its future.
+pub struct Planned(Plan);
+
+/// What an exported function gives to Python: a coroutine that comes to a `T`.
+pub struct Coroutine<'py, T> {
+    object: Bound<'py, PyAny>,
+    returns: PhantomData<fn() -> T>,
+}
+
+/// What a type stub can show as the result of a coroutine.
+#[cfg(feature = "experimental-inspect")]
+pub use pyo3::impl_::introspection::PyReturnType as Shown;
+
+#[cfg(not(feature = "experimental-inspect"))]
+pub trait Shown {}
+
+#[cfg(not(feature = "experimental-inspect"))]
+impl<T> Shown for T {}
+
+/// What is written in a signature, `signature = (…) -> "text"`.
+pub trait Annotation {
+    const TEXT: &'static str;
+}
+
+/// A type that a type stub shows as that. There is no value of it.
+pub struct Annotated<A>(Infallible, PhantomData<A>);
+
+#[cfg(feature = "experimental-inspect")]
+impl<'py, A: Annotation> IntoPyObject<'py> for Annotated<A> {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = Infallible;
+
+    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::inspect::PyStaticExpr::Constant {
+        value: pyo3::inspect::PyStaticConstant::Str(A::TEXT),
+    };
+
+    fn into_pyobject(self, _py: Python<'py>) -> Result<Self::Output, Infallible> {
+        match self.0 {}
+    }
+}
+
+impl<'py, T: Shown> IntoPyObject<'py> for Coroutine<'py, T> {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = Infallible;
+
+    #[cfg(feature = "experimental-inspect")]
+    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::type_hint_subscript!(
+        pyo3::type_hint_identifier!("collections.abc", "Coroutine"),
+        pyo3::type_hint_identifier!("typing", "Any"),
+        pyo3::type_hint_identifier!("typing", "Any"),
+        T::OUTPUT_TYPE
+    );
+
+    fn into_pyobject(self, _py: Python<'py>) -> Result<Self::Output, Infallible> {
+        Ok(self.object)
+    }
+}
+
+#[track_caller]
+pub fn coroutine<R, W, F, T, O>(
+    py: Python<'_>,
+    options: CoroutineOptions,
+    future: F,
+) -> PyResult<Coroutine<'_, O>>
+where
+    R: Runtime,
+    W: Way,
+    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
+    F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
+    T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
+{
+    Ok(Coroutine {
+        object: W::coroutine::<R, F, T>(py, options.planned(), future)?,
+        returns: PhantomData,
+    })
+}
+
+#[track_caller]
+pub fn cancellable_coroutine<R, W, F, T, O>(
+    py: Python<'_>,
+    options: CoroutineOptions,
+    make: impl FnOnce(CancelHandle) -> F,
+) -> PyResult<Coroutine<'_, O>>
+where
+    R: Runtime,
+    W: Way,
+    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
+    F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
+    T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
+{
+    let mut planned = options.planned();
+    let future = make(planned.0.cancel_handle());
+    Ok(Coroutine {
+        object: W::coroutine::<R, F, T>(py, planned, future)?,
+        returns: PhantomData,
+    })
+}
+
+/// How the coroutine runs, by what its future borrows.
+pub trait Way {
+    fn coroutine<R, F, T>(
+        py: Python<'_>,
+        planned: Planned,
+        future: F,
+    ) -> PyResult<Bound<'_, PyAny>>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'a> IntoPyObject<'a> + Send + 'static;
+}
+
+/// The way of a future that borrows nothing.
+pub struct Owning;
+
+impl Way for Owning {
+    fn coroutine<R, F, T>(py: Python<'_>, planned: Planned, future: F) -> PyResult<Bound<'_, PyAny>>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'a> IntoPyObject<'a> + Send + 'static,
+    {
+        planned.0.coroutine::<R, F, T>(py, future)
+    }
+}
+
+/// The way of a future that borrows its receiver for as long as it lives.
+pub struct Borrowing;
+
+impl Way for Borrowing {
+    fn coroutine<R, F, T>(py: Python<'_>, planned: Planned, future: F) -> PyResult<Bound<'_, PyAny>>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send + 'static,
+        T: for<'a> IntoPyObject<'a> + Send + 'static,
+    {
+        let mut future = Box::pin(future);
+        // Takes the borrow.
+        match future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Pending => planned.0.loop_coroutine::<R, _, T>(py, future),
+            Poll::Ready(Err(refused)) => Err(refused),
+            Poll::Ready(Ok(_)) => unreachable!("it waits once it has its receiver"),
+        }
+    }
+}
+
+/// How `&self` is had, by whether the class is frozen.
+pub trait Mutability: Sized {
+    type Way: Way;
+    type Held<'a, T: PyClass<Frozen = Self> + 'a>: Deref<Target = T>;
+
+    fn hold<'a, T>(
+        object: &'a Py<T>,
+        method: &'static str,
+    ) -> impl Future<Output = PyResult<Self::Held<'a, T>>>
+    where
+        T: PyClass<Frozen = Self> + Sync;
+}
+
+impl Mutability for True {
+    type Way = Owning;
+    type Held<'a, T: PyClass<Frozen = True> + 'a> = &'a T;
+
+    async fn hold<'a, T>(object: &'a Py<T>, _method: &'static str) -> PyResult<&'a T>
+    where
+        T: PyClass<Frozen = True> + Sync,
+    {
+        Ok(object.get())
+    }
+}
+
+impl Mutability for False {
+    type Way = Borrowing;
+    type Held<'a, T: PyClass<Frozen = False> + 'a> = PyClassGuard<'a, T>;
+
+    async fn hold<'a, T>(object: &'a Py<T>, method: &'static str) -> PyResult<PyClassGuard<'a, T>>
+    where
+        T: PyClass<Frozen = False> + Sync,
+    {
+        let refused = "reads the object (`&self`) until it is done, and another call that is not done changes it (`&mut self`)";
+        borrow(object, method, refused).await
+    }
+}
+
+/// The way of a `&self` method.
+pub type SharedWay<T> = <<T as PyClass>::Frozen as Mutability>::Way;
+
+pub fn shared<'a, T>(
+    object: &'a Py<T>,
+    method: &'static str,
+) -> impl Future<Output = PyResult<<T::Frozen as Mutability>::Held<'a, T>>>
+where
+    T: PyClass<Frozen: Mutability>,
+    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
+    T: Sync, // other threads read the object: put a lock around what is not `Sync`, or take `slf: Py<Self>`
+{
+    <T::Frozen as Mutability>::hold(object, method)
+}
+
+/// How `&mut self` is had.
+#[diagnostic::on_unimplemented(
+    message = "`&mut self` in a class that is `frozen`",
+    label = "an object of a frozen class cannot be had for oneself",
+    note = "take `&self`, with a lock around what changes, or take `frozen` out of `#[pyclass]`"
+)]
+pub trait Mutable: Sized {
+    type HeldAlone<'a, T: PyClass<Frozen = Self> + 'a>: DerefMut<Target = T>;
+
+    fn hold_alone<'a, T>(
+        object: &'a Py<T>,
+        method: &'static str,
+    ) -> impl Future<Output = PyResult<Self::HeldAlone<'a, T>>>
+    where
+        T: PyClass<Frozen = Self> + Send + Sync;
+}
+
+impl Mutable for False {
+    type HeldAlone<'a, T: PyClass<Frozen = False> + 'a> = PyClassGuardMut<'a, T>;
+
+    async fn hold_alone<'a, T>(
+        object: &'a Py<T>,
+        method: &'static str,
+    ) -> PyResult<PyClassGuardMut<'a, T>>
+    where
+        T: PyClass<Frozen = False> + Send + Sync,
+    {
+        let refused = "has the object for itself (`&mut self`) until it is done, and another call that is not done uses it";
+        borrow(object, method, refused).await
+    }
+}
+
+pub fn exclusive<'a, T>(
+    object: &'a Py<T>,
+    method: &'static str,
+) -> impl Future<Output = PyResult<<T::Frozen as Mutable>::HeldAlone<'a, T>>>
+where
+    T: PyClass<Frozen: Mutable>,
+    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
+    T: Send + Sync, // other threads use the object: put a lock around what is not `Sync`, or take `slf: Py<Self>`
+{
+    <T::Frozen as Mutable>::hold_alone(object, method)
+}
+
+/// Takes a borrow in the call, and waits once, for the rest of the future to begin.
+async fn borrow<'a, T, B>(object: &'a Py<T>, method: &str, refused: &str) -> PyResult<B>
+where
+    T: PyClass,
+    B: for<'py> FromPyObject<'a, 'py>,
+{
+    // The call is attached: see the protocol.
+    let borrow = Python::attach(|py| object.bind_borrowed(py).extract().ok());
+    let borrow = borrow.ok_or_else(|| {
+        PyRuntimeError::new_err(format!(
+            "{}.{method} {refused}: await that one first",
+            T::NAME
+        ))
+    })?;
+    let mut has_returned = false;
+    poll_fn(|_| match std::mem::replace(&mut has_returned, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+    Ok(borrow)
+}

@@ -1,0 +1,280 @@
+//! A mailbox for each event loop: any thread posts a job without attaching to the interpreter, and the loop's thread runs it
+//! attached.
+//!
+//! # Protocol
+//!
+//! 1. A loop has one mailbox. [`Mailbox::of`] finds it by the loop's address: in the thread's own cache, then in the
+//!    [registry](crate::sync::registry). Both count only while the mailbox is open, and an open mailbox belongs to a loop
+//!    that lives (5).
+//! 2. Posting pushes to the [queue](crate::sync::queue), which rings the [`doorbell`] once for a burst.
+//! 3. The loop calls the [`drain`], which runs a bounded number of jobs and then lets the loop go on with its other work. An
+//!    error of a job passes on to the loop. The jobs behind it stay in the queue, and the bell stays audible.
+//! 4. An object that must live until its job comes, or must hear that it never will, [watches](Watcher) the loop. The garbage
+//!    collector sees watchers through the drain, which the loop owns: a loop that nobody else reaches is collected together
+//!    with all that waits on it. What the collector is shown changes only while attached, or it could take a live object for
+//!    garbage. In a child nothing is shown: a lock that a watcher needs may be held for ever.
+//! 5. A handle of the loop owns the drain. The loop drops it in `close()`, or when it is collected. A weak reference to the
+//!    loop is the second signal, for a loop that leaks its handles. Closing the mailbox drops the queued jobs, tells the
+//!    watchers, and gives the descriptor back.
+//! 6. Locks are released before a job runs, before anything of the user is dropped and before Python is called.
+
+pub(crate) mod doorbell;
+mod drain;
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
+
+use crate::error::LoopClosed;
+use crate::panic::quietly;
+use crate::process::Entry;
+use crate::sync::generation::{generation, generation_of_process};
+use crate::sync::primitive::lock;
+use crate::sync::queue::{Queue, Remains};
+use crate::sync::registry::{Registered, Registry};
+use crate::sync::watchers::Watchers;
+use crate::{asyncio, metrics};
+use doorbell::Doorbell;
+
+pub(crate) use crate::sync::watchers::WatcherKey;
+
+/// Runs on the loop's thread, attached. An error passes on to the loop.
+pub(crate) type Job = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
+
+/// An object that watches for the end of a loop.
+pub(crate) trait Watcher: Send + Sync {
+    /// Shows the garbage collector what it holds, which changes only while attached. Must not call Python. May wait for a lock
+    /// under which nobody attaches.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
+    /// The loop is closed: nothing posted runs any more.
+    fn loop_closed(&self, py: Python<'_>);
+}
+
+#[derive(Clone)]
+pub(crate) struct Mailbox(Arc<Inner>);
+
+struct Inner {
+    queue: Queue<Job, Doorbell>,
+    watchers: Watchers<Arc<dyn Watcher>>,
+    address: usize,
+    /// The process that it belongs to.
+    generation: u32,
+    /// The loop's debug mode, as the last drain found it.
+    debug: AtomicBool,
+    /// The second signal of the loop's end.
+    weakref: Mutex<Option<Py<PyWeakrefReference>>>,
+}
+
+static REGISTRY: LazyLock<Registry<Mailbox>> = LazyLock::new(Registry::new);
+
+thread_local! {
+    /// The mailbox that this thread asked for last: nearly always the one that it asks for next.
+    static LAST: RefCell<Option<Mailbox>> = const { RefCell::new(None) };
+    /// The address of the loop that this thread runs and keeps waiting. 0 if there is none.
+    static BLOCKED: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Registered for Mailbox {
+    fn address(&self) -> usize {
+        self.0.address
+    }
+
+    fn is_open(&self) -> bool {
+        !self.is_inherited() && !self.0.queue.is_closed()
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Mailbox {
+    /// The mailbox of a loop, made at the first call for it, on any thread.
+    ///
+    /// Errors if the loop is closed, or if the system has no descriptor left.
+    pub(crate) fn of(entry: &Entry<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let address = event_loop.as_ptr() as usize;
+        let last = LAST.with_borrow(|last| {
+            last.as_ref()
+                .filter(|it| it.address() == address && it.is_open())
+                .cloned()
+        });
+        if let Some(mailbox) = last {
+            return Ok(mailbox);
+        }
+        let mailbox = match REGISTRY.find(address) {
+            Some(mailbox) => mailbox,
+            None => Self::open(entry, event_loop)?,
+        };
+        let previous = LAST.replace(Some(mailbox.clone()));
+        drop(previous);
+        Ok(mailbox)
+    }
+
+    /// The `id()` of the loop.
+    pub(crate) fn address(&self) -> usize {
+        self.0.address
+    }
+
+    /// Whether it came to this process by a fork. Nobody drains it here, and its other side is in the parent.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.0.generation != generation()
+    }
+
+    /// Posts a job, on any thread, attached or not. If the loop is closed, the job is dropped here.
+    pub(crate) fn post(&self, job: Job) {
+        let refused = match self.is_inherited() {
+            true => Some(job),
+            false => self.0.queue.push(job).err(),
+        };
+        quietly(|| drop(refused));
+    }
+
+    /// Whether the loop is in debug mode. A change shows from the next drain on.
+    pub(crate) fn is_debug(&self) -> bool {
+        self.0.debug.load(Ordering::Relaxed)
+    }
+
+    /// Keeps an object, and tells it when the loop closes, until it is removed. `None` if the loop is closed: then nobody tells
+    /// the object.
+    pub(crate) fn watch(&self, object: Arc<dyn Watcher>) -> Option<WatcherKey> {
+        self.0.watchers.add(object)
+    }
+
+    /// Ends `watch`, once.
+    pub(crate) fn unwatch(&self, key: WatcherKey) {
+        drop(self.0.watchers.remove(key));
+    }
+
+    /// Whether this thread runs the loop and [keeps it waiting](BlockedLoop).
+    pub(crate) fn is_blocked_here(&self) -> bool {
+        BLOCKED.get() == self.0.address
+    }
+
+    fn open(entry: &Entry<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = entry.py();
+        if asyncio::is_closed(event_loop)? {
+            return Err(LoopClosed::new_err(format!(
+                "the event loop {event_loop:?} is closed: nothing can be awaited on it any more"
+            )));
+        }
+        let mailbox = Self(Arc::new(Inner {
+            queue: Queue::new(Doorbell::NotYet),
+            watchers: Watchers::new(),
+            address: event_loop.as_ptr() as usize,
+            generation: generation_of_process(),
+            debug: AtomicBool::new(asyncio::is_debug(event_loop)?),
+            weakref: Mutex::new(None),
+        }));
+        if let Some(first) = REGISTRY.add(&mailbox) {
+            mailbox.close(py);
+            return Ok(first);
+        }
+        let referenced = mailbox.reference(event_loop);
+        if let Err(error) = referenced.and_then(|()| drain::install(&mailbox, event_loop)) {
+            mailbox.close(py);
+            return Err(error);
+        }
+        Ok(mailbox)
+    }
+
+    /// The loop, unless it is gone.
+    fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        lock(&self.0.weakref).as_ref()?.bind(py).upgrade()
+    }
+
+    /// Asks to be told when the loop object dies.
+    fn reference(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        let signal = Py::new(event_loop.py(), LoopGone(self.clone()))?;
+        let weakref = asyncio::weakref(event_loop, signal.into_any()).map_err(|error| {
+            if !error.is_instance_of::<PyTypeError>(event_loop.py()) {
+                return error;
+            }
+            PyTypeError::new_err(format!(
+                "the event loop {event_loop:?} cannot be referenced weakly, so nothing would tell of its end for sure: give its \
+                 class a `__weakref__` slot"
+            ))
+        })?;
+        *lock(&self.0.weakref) = Some(weakref.unbind());
+        Ok(())
+    }
+
+    /// Closes the mailbox, once. Called attached. Every lock is released before anything is dropped.
+    fn close(&self, py: Python<'_>) {
+        if self.is_inherited() {
+            self.leave_to_parent();
+            return;
+        }
+        let Remains { jobs, bell } = self.0.queue.close();
+        REGISTRY.remove(self);
+        let watchers = self.0.watchers.close();
+        let weakref = lock(&self.0.weakref).take();
+        for job in jobs {
+            quietly(|| drop(job));
+        }
+        for (_, watcher) in watchers.into_iter().flatten() {
+            watcher.loop_closed(py);
+        }
+        drop((weakref, bell));
+    }
+
+    /// Closes the mailbox in a child. What the parent has posted, or waits for, is the parent's to end.
+    fn leave_to_parent(&self) {
+        let weakref = lock(&self.0.weakref).take();
+        if let Some(Remains { jobs, bell }) = self.0.queue.close_inherited() {
+            std::mem::forget(jobs);
+            drop(bell);
+        }
+        std::mem::forget(self.0.watchers.close());
+        drop(weakref);
+    }
+}
+
+/// Forgets the mailboxes of the parent, in the child of a fork.
+pub(crate) fn forget_parents(py: Python<'_>) {
+    metrics::forget_parents();
+    for mailbox in REGISTRY.take().into_values() {
+        let queue = &mailbox.0.queue;
+        if let Some(Err(error)) = queue.with_inherited_bell(Doorbell::part_from_parent) {
+            PyErr::from(error).write_unraisable(py, None);
+        }
+        // Never dropped: see `leave_to_parent`.
+        std::mem::forget(mailbox);
+    }
+}
+
+/// Notes that this thread keeps the loop that it runs from its work, until it is dropped.
+#[must_use = "the loop is noted until this is dropped"]
+pub(crate) struct BlockedLoop {
+    outer: usize,
+}
+
+impl BlockedLoop {
+    pub(crate) fn new(event_loop: &Bound<'_, PyAny>) -> Self {
+        Self {
+            outer: BLOCKED.replace(event_loop.as_ptr() as usize),
+        }
+    }
+}
+
+impl Drop for BlockedLoop {
+    fn drop(&mut self) {
+        BLOCKED.set(self.outer);
+    }
+}
+
+/// Called by the weak reference when the loop object dies.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct LoopGone(Mailbox);
+
+#[pymethods]
+impl LoopGone {
+    fn __call__(&self, py: Python<'_>, _reference: &Bound<'_, PyAny>) {
+        self.0.close(py);
+    }
+}

@@ -1,0 +1,187 @@
+//! The callable by which a loop runs what is posted. The protocol is told in [`event_loop`](super).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use super::Mailbox;
+use super::doorbell::{self, Call, Doorbell};
+use crate::process::Entry;
+use crate::{asyncio, metrics};
+
+/// The most jobs that one drain runs before the loop's other work gets its turn.
+const BATCH: usize = 128;
+
+/// Gives the drain to the loop: at once on the loop's own thread, through `call_soon_threadsafe` on another.
+pub(super) fn install(mailbox: &Mailbox, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    let drain = Drain::new(py, mailbox, true)?;
+    if asyncio::running_loop(py)?.is_some_and(|running| running.is(event_loop)) {
+        return attach(event_loop, drain.bind(py));
+    }
+    let install = Install {
+        is_installed: AtomicBool::new(false),
+        drain,
+        event_loop: event_loop.clone().unbind(),
+    };
+    asyncio::call_soon_threadsafe(event_loop, Bound::new(py, install)?.as_any())
+}
+
+/// Lets a loop own the drain, as a reader if it watches descriptors, and gives the mailbox its bell. On the loop's thread.
+fn attach(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<()> {
+    let bell = match watched_descriptor(event_loop, drain)? {
+        Some(bell) => bell,
+        None => helper(event_loop, drain)?,
+    };
+    let replaced = drain.get().mailbox.0.queue.replace_bell(bell);
+    drop(replaced);
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn watched_descriptor(_: &Bound<'_, PyAny>, _: &Bound<'_, Drain>) -> PyResult<Option<Doorbell>> {
+    Ok(None)
+}
+
+/// `None` if the loop watches no descriptors.
+#[cfg(unix)]
+fn watched_descriptor(
+    event_loop: &Bound<'_, PyAny>,
+    drain: &Bound<'_, Drain>,
+) -> PyResult<Option<Doorbell>> {
+    if doorbell::helper_is_forced() {
+        return Ok(None);
+    }
+    let descriptor = doorbell::Descriptor::new()?;
+    match asyncio::add_reader(event_loop, descriptor.raw(), drain.as_any()) {
+        Ok(()) => Ok(Some(Doorbell::Descriptor(descriptor))),
+        Err(error) if asyncio::watches_none(event_loop.py(), &error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn helper(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<Doorbell> {
+    let py = event_loop.py();
+    // The timer never fires. It is there to be dropped with the loop.
+    asyncio::call_later(event_loop, 100.0 * 365.0 * 86_400.0, drain.as_any())?;
+    doorbell::start_helper()?;
+    let called = Drain::new(py, &drain.get().mailbox, false)?;
+    let event_loop = asyncio::weakref(event_loop, py.None())?.unbind();
+    Ok(Doorbell::Helper(Call::new(event_loop, called.into_any())))
+}
+
+/// The callable that the loop calls when the bell rang.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct Drain {
+    mailbox: Mailbox,
+    /// Whether this object's end is the loop's end. The one that the helper passes on is not.
+    owned_by_loop: bool,
+}
+
+impl Drain {
+    fn new(py: Python<'_>, mailbox: &Mailbox, owned_by_loop: bool) -> PyResult<Py<Self>> {
+        let mailbox = mailbox.clone();
+        let drain = Self {
+            mailbox,
+            owned_by_loop,
+        };
+        Py::new(py, drain)
+    }
+}
+
+#[pymethods]
+impl Drain {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        if self.mailbox.is_inherited() {
+            return Ok(());
+        }
+        let _entry = Entry::new(py)?;
+        let queue = &self.mailbox.0.queue;
+        let mut turn = Turn {
+            mailbox: &self.mailbox,
+            jobs: 0,
+        };
+        if let Some(rung) = queue.answer() {
+            metrics::woken(rung);
+        }
+        if let Some(event_loop) = self.mailbox.event_loop(py) {
+            let debug = asyncio::is_debug(&event_loop)?;
+            self.mailbox.0.debug.store(debug, Ordering::Relaxed);
+        }
+        // A job may fork.
+        while turn.jobs < BATCH && !self.mailbox.is_inherited() {
+            let Some(job) = queue.pop() else {
+                break;
+            };
+            turn.jobs += 1;
+            job(py)?;
+        }
+        Ok(())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.owned_by_loop || self.mailbox.is_inherited() {
+            return Ok(());
+        }
+        let watchers = self.mailbox.0.watchers.lock();
+        let mut watchers = watchers.iter().flatten();
+        watchers.try_for_each(|(_, watcher)| watcher.traverse(&visit))
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        if self.owned_by_loop {
+            self.mailbox.close(py);
+        }
+    }
+}
+
+/// One call of the drain. Its drop calls for another if jobs are left.
+struct Turn<'a> {
+    mailbox: &'a Mailbox,
+    jobs: usize,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        metrics::turn(self.jobs);
+        self.mailbox.0.queue.pause();
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        if self.owned_by_loop {
+            asyncio::in_deallocation(|py| self.mailbox.close(py));
+        }
+    }
+}
+
+/// Installs the drain from within the loop. Dropped uncalled, it drops the drain, which closes the mailbox.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct Install {
+    is_installed: AtomicBool,
+    drain: Py<Drain>,
+    event_loop: Py<PyAny>,
+}
+
+#[pymethods]
+impl Install {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        // The loop of a child takes nothing of the parent, and no loop takes a drain twice.
+        if self.drain.get().mailbox.is_inherited()
+            || self.is_installed.swap(true, Ordering::Relaxed)
+        {
+            return Ok(());
+        }
+        attach(self.event_loop.bind(py), self.drain.bind(py)).inspect_err(|_| {
+            // Nobody would ever come for the jobs.
+            self.drain.get().mailbox.close(py);
+        })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.drain)?;
+        visit.call(&self.event_loop)
+    }
+}

@@ -1,6 +1,0 @@
-//! Python awaitables that Rust awaits.
-
-mod handoff;
-mod task;
-
-pub use task::{PyTask, into_future_with_locals, into_future_with_loop};

@@ -1,0 +1,29 @@
+//! Protocols between threads. Nothing here knows Python or a runtime.
+//!
+//! | module | what threads share |
+//! | --- | --- |
+//! | [`cell`] | a state, and the tasks that wait for it to change |
+//! | [`handoff`] | the outcome of a Python task, and the Rust future that awaits it |
+//! | [`cancel_slot`] | a cancellation by Python, and the Rust future that it is handed to |
+//! | [`queue`] | the jobs of an event loop, and the bell that calls for them |
+//! | [`registry`] | the mailboxes of all event loops, by the addresses of the loops |
+//! | [`watchers`] | the objects that hear when an event loop closes |
+//! | [`wake_flag`] | whether a future was woken since it was last polled |
+//! | [`guard`] | the threads that run user code, and how exit and fork keep them out |
+//! | [`activity`] | the guard of this process |
+//! | [`generation`] | how many forks lie behind this process |
+//!
+//! The package `tests/models` compiles the first eight with loom's locks and atomics in the place of [`primitive`], and
+//! checks every order in which their threads can run.
+
+pub(crate) mod activity;
+pub(crate) mod cancel_slot;
+pub(crate) mod cell;
+pub(crate) mod generation;
+pub(crate) mod guard;
+pub(crate) mod handoff;
+pub(crate) mod primitive;
+pub(crate) mod queue;
+pub(crate) mod registry;
+pub(crate) mod wake_flag;
+pub(crate) mod watchers;

@@ -1,0 +1,185 @@
+//! The [`Guard`] of this process, and the activities of its threads.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::sync::LazyLock;
+use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::generation::PerProcess;
+use super::guard::{Barred, Guard, Presence};
+
+/// How often a thread that waits for others looks again.
+const LOOK_AGAIN: Duration = Duration::from_micros(50);
+/// How often a thread looks for the end of the process to be called off.
+const REST: Duration = Duration::from_millis(1);
+
+#[derive(Default)]
+struct OfProcess(LazyLock<Guard>);
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+static GUARD: PerProcess<OfProcess> = PerProcess::new(OfProcess(LazyLock::new(Guard::new)));
+
+fn guard() -> &'static Guard {
+    &GUARD.get().0
+}
+
+thread_local! {
+    static PRESENCE: Presence = const { Presence::new() };
+    /// This thread closed the guard: it runs the end of the process.
+    static ENDS_PROCESS: Cell<bool> = const { Cell::new(false) };
+    static HOLDS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// An activity of this thread, until it is dropped.
+#[must_use = "the activity ends when this is dropped"]
+pub(crate) struct Activity(PhantomData<*const ()>);
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        PRESENCE.with(|presence| guard().leave(presence));
+    }
+}
+
+impl Activity {
+    /// Begins an activity, or says what bars it.
+    pub(crate) fn enter() -> Result<Self, Barred> {
+        PRESENCE.with(|presence| guard().enter(presence))?;
+        Ok(Self(PhantomData))
+    }
+
+    /// Begins the activity of a poll. If the process ends or forks, the task is woken when that is over.
+    pub(crate) fn enter_poll(waker: &Waker) -> Option<Self> {
+        Self::enter()
+            .map_err(|_| guard().wake_when_open(waker.clone()))
+            .ok()
+    }
+
+    /// Begins an activity as soon as nothing bars it. Called detached, by a thread of ours.
+    pub(crate) fn enter_when_open() -> Self {
+        loop {
+            match Self::enter() {
+                Ok(activity) => return activity,
+                Err(Barred::Closed) => rest_while_closed(),
+                Err(Barred::Held) => look_again(),
+            }
+        }
+    }
+
+    /// Begins an activity that cannot be put off.
+    pub(crate) fn enter_anyway() -> Self {
+        PRESENCE.with(|presence| {
+            guard().count_in_anyway(presence);
+            guard().enter_uncounted(presence);
+        });
+        Self(PhantomData)
+    }
+
+    /// Begins the activity of a thread that is attached to the interpreter. An error if the thread has to let go of that
+    /// first, and [rest](rest_while_closed), because the process ends.
+    pub(crate) fn enter_attached() -> Result<Self, Barred> {
+        match Self::enter() {
+            Err(Barred::Closed) if !ENDS_PROCESS.get() => Err(Barred::Closed),
+            // The fork waits for the interpreter, which this thread has.
+            Err(_) => {
+                PRESENCE.with(|presence| guard().enter_uncounted(presence));
+                Ok(Self(PhantomData))
+            }
+            entered => entered,
+        }
+    }
+}
+
+/// Waits until the process does not end any more, which is for ever as a rule. Called detached.
+pub(crate) fn rest_while_closed() {
+    while guard().barred() == Some(Barred::Closed) {
+        thread::sleep(REST);
+    }
+}
+
+/// Puts the activity of this thread into the count, in the midst of it and detached: waits for a fork that is under way.
+pub(crate) fn count_in() {
+    PRESENCE.with(|presence| {
+        while let Err(barred) = guard().count_in(presence) {
+            match barred {
+                Barred::Closed if ENDS_PROCESS.get() => return,
+                Barred::Closed => rest_while_closed(),
+                Barred::Held => thread::sleep(LOOK_AGAIN),
+            }
+        }
+    });
+}
+
+/// Waits for something in the midst of an activity, detached. Neither exit nor fork waits for it.
+pub(crate) fn pause<R>(wait: impl FnOnce() -> R) -> R {
+    PRESENCE.with(|presence| guard().pause(presence));
+    let result = wait();
+    count_in();
+    result
+}
+
+/// Refuses activities from now on, but for those of this thread, which ends the process.
+pub(crate) fn close() {
+    ENDS_PROCESS.set(true);
+    guard().close();
+}
+
+/// Ends `close`, if this thread closed the guard.
+pub(crate) fn open_if_closed_here() {
+    if ENDS_PROCESS.replace(false) {
+        guard().open();
+    }
+}
+
+/// Whether this thread closed the guard.
+pub(crate) fn ends_process() -> bool {
+    ENDS_PROCESS.get()
+}
+
+/// Refuses activities until this thread calls `release`.
+pub(crate) fn hold() {
+    if !HOLDS.replace(true) {
+        guard().hold();
+    }
+}
+
+/// Ends `hold`. A fork may have begun before its hooks were there: then this thread holds nothing.
+pub(crate) fn release() {
+    if HOLDS.replace(false) {
+        guard().release();
+    }
+}
+
+/// Whether no other thread is active.
+pub(crate) fn is_alone() -> bool {
+    PRESENCE.with(|presence| guard().others(presence)) == 0
+}
+
+/// Lets other threads go on for a moment. Called detached.
+pub(crate) fn look_again() {
+    thread::sleep(LOOK_AGAIN);
+}
+
+/// Waits, detached, until no other thread is active. False if that takes too long.
+pub(crate) fn wait_until_alone(deadline: Instant) -> bool {
+    while !is_alone() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        look_again();
+    }
+    true
+}
+
+/// Forgets the threads of the parent, in the child of a fork.
+pub(super) fn start_over() {
+    HOLDS.set(false);
+    ENDS_PROCESS.set(false);
+    PRESENCE.with(|presence| guard().start_over(presence));
+}

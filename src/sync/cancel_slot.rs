@@ -1,0 +1,92 @@
+//! How a cancellation by Python is handed to a Rust future, instead of dropping the future.
+//!
+//! # Protocol
+//!
+//! 1. Python's side leaves a cancellation with [`hand`](CancelSlot::hand). One that was not taken yet is replaced.
+//! 2. The handle, which the future has, takes each cancellation once, with [`poll_taken`](CancelSlot::poll_taken).
+//! 3. The slot closes when the handle is dropped, with [`close`](CancelSlot::close), or when the future is done, with
+//!    [`take_and_close`](CancelSlot::take_and_close). A closed slot refuses cancellations, and Python's side then drops the
+//!    future.
+//! 4. Python was told that an accepted cancellation counts. If the handle leaves one, the wrapper around the future gets it
+//!    from [`poll_left`](CancelSlot::poll_left), and is woken if it polled too early. If the future leaves one, it comes out of
+//!    `take_and_close`, in the same step that closes the slot.
+//! 5. Cancellations are dropped without the lock.
+
+use std::task::{Poll, Waker};
+
+use super::cell::{Then, WakerCell};
+
+/// Who waits for the slot: the task that has the handle, and the task that runs the future. They may be two.
+const HANDLE: usize = 0;
+const WRAPPER: usize = 1;
+
+pub(crate) struct CancelSlot<C>(WakerCell<State<C>, 2>);
+
+struct State<C> {
+    cancellation: Option<C>,
+    was_handed: bool,
+    is_closed: bool,
+}
+
+impl<C> CancelSlot<C> {
+    pub(crate) fn new() -> Self {
+        Self(WakerCell::new(State {
+            cancellation: None,
+            was_handed: false,
+            is_closed: false,
+        }))
+    }
+
+    /// Leaves a cancellation. False if the slot is closed.
+    pub(crate) fn hand(&self, cancellation: C) -> bool {
+        let (accepted, unused) = self.0.change(|state| {
+            if state.is_closed {
+                return ((false, Some(cancellation)), [Then::Keep; 2]);
+            }
+            state.was_handed = true;
+            let previous = state.cancellation.replace(cancellation);
+            ((true, previous), [Then::Wake, Then::Keep])
+        });
+        drop(unused);
+        accepted
+    }
+
+    /// The handle is gone.
+    pub(crate) fn close(&self) {
+        self.0.change(|state| {
+            state.is_closed = true;
+            let wrapper = match state.cancellation {
+                Some(_) => Then::Wake,
+                None => Then::Forget,
+            };
+            ((), [Then::Forget, wrapper])
+        });
+    }
+
+    /// The future is done. Gives the cancellation that is left.
+    pub(crate) fn take_and_close(&self) -> Option<C> {
+        self.0.change(|state| {
+            state.is_closed = true;
+            (state.cancellation.take(), [Then::Forget; 2])
+        })
+    }
+
+    /// Takes the next cancellation.
+    pub(crate) fn poll_taken(&self, waker: &Waker) -> Poll<C> {
+        self.0
+            .poll(HANDLE, waker, |state| state.cancellation.take())
+    }
+
+    /// Takes the cancellation that is left once the slot is closed.
+    pub(crate) fn poll_left(&self, waker: &Waker) -> Poll<C> {
+        self.0.poll(WRAPPER, waker, |state| match state.is_closed {
+            true => state.cancellation.take(),
+            false => None,
+        })
+    }
+
+    /// Whether there was a cancellation, taken or not.
+    pub(crate) fn was_handed(&self) -> bool {
+        self.0.lock().was_handed
+    }
+}

@@ -1,0 +1,142 @@
+//! The jobs of an event loop: many threads push, one drains, any thread closes.
+//!
+//! # Protocol
+//!
+//! 1. One mutex guards the jobs, the bell, and `rung`: whether a drain has been called for that has not yet found the queue
+//!    empty.
+//! 2. `push` appends. If `rung` is not set, it sets it and rings, all under the lock. So a bell is never rung after `close`
+//!    has taken it away, when its descriptor may belong to somebody else.
+//! 3. `pop` takes the first job. If there is none, it unsets `rung` and silences the bell in the same step. So a queue that
+//!    holds jobs has been rung for, and jobs that come during a drain cost no ring.
+//! 4. A drain ends with `pause`. If the drain stopped before `pop` gave `None`, `pause` reminds the bell. A bell that stays
+//!    audible until it is silenced has nothing to do then. A bell that is heard once rings again.
+//! 5. `close` takes the jobs and the bell out. From then on `push` gives the job back and `pop` gives `None`.
+//! 6. Jobs run, and are dropped, after the lock is released.
+
+use std::collections::VecDeque;
+
+use std::time::Instant;
+
+use super::primitive::{Mutex, lock};
+
+/// Calls the drain to the loop's thread. Called with the queue locked: an implementation must neither block nor call foreign
+/// code.
+pub(crate) trait Bell {
+    /// Calls for a drain. Called once until the bell is silenced.
+    fn ring(&self);
+    /// The queue is empty: the call is answered.
+    fn silence(&self);
+    /// The drain stopped early and has to come again.
+    fn remind(&self);
+}
+
+pub(crate) struct Queue<J, B>(Mutex<State<J, B>>);
+
+struct State<J, B> {
+    jobs: VecDeque<J>,
+    rung: bool,
+    /// When it was rung, until a drain answers.
+    rung_at: Option<Instant>,
+    /// `None` once closed.
+    bell: Option<B>,
+}
+
+/// The contents of a closed queue, to be dropped without its lock.
+#[must_use = "jobs and bell are the caller's to drop"]
+pub(crate) struct Remains<J, B> {
+    pub(crate) jobs: VecDeque<J>,
+    pub(crate) bell: Option<B>,
+}
+
+impl<J, B> State<J, B> {
+    fn remains(&mut self) -> Remains<J, B> {
+        Remains {
+            jobs: std::mem::take(&mut self.jobs),
+            bell: self.bell.take(),
+        }
+    }
+}
+
+impl<J, B: Bell> Queue<J, B> {
+    pub(crate) fn new(bell: B) -> Self {
+        Self(Mutex::new(State {
+            jobs: VecDeque::new(),
+            rung: false,
+            rung_at: None,
+            bell: Some(bell),
+        }))
+    }
+
+    /// Appends a job, or gives it back if the queue is closed.
+    pub(crate) fn push(&self, job: J) -> Result<(), J> {
+        let mut state = lock(&self.0);
+        let state = &mut *state;
+        let Some(bell) = &state.bell else {
+            return Err(job);
+        };
+        state.jobs.push_back(job);
+        if !state.rung {
+            state.rung = true;
+            bell.ring();
+            state.rung_at = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Begins a drain. Tells when it was rung for, if this is the first drain since.
+    pub(crate) fn answer(&self) -> Option<Instant> {
+        lock(&self.0).rung_at.take()
+    }
+
+    /// The next job. `None` means that the queue is empty or closed, and that the next push will ring.
+    pub(crate) fn pop(&self) -> Option<J> {
+        let mut state = lock(&self.0);
+        let state = &mut *state;
+        let job = state.jobs.pop_front();
+        if let (None, true, Some(bell)) = (&job, state.rung, &state.bell) {
+            state.rung = false;
+            bell.silence();
+        }
+        job
+    }
+
+    /// Ends a drain.
+    pub(crate) fn pause(&self) {
+        let state = lock(&self.0);
+        if let (true, Some(bell)) = (state.rung, &state.bell) {
+            bell.remind();
+        }
+    }
+
+    /// Replaces the bell and gives the old one back. The new one rings if a call is not answered yet.
+    pub(crate) fn replace_bell(&self, bell: B) -> Option<B> {
+        let mut state = lock(&self.0);
+        if state.bell.is_none() {
+            return Some(bell);
+        }
+        if state.rung {
+            bell.ring();
+        }
+        state.bell.replace(bell)
+    }
+
+    /// Runs `act` on the bell, in the child of a fork. `None` if the queue is closed, or if a thread of the parent locked it for
+    /// ever: then nothing in the child rings or silences the bell.
+    pub(crate) fn with_inherited_bell<R>(&self, act: impl FnOnce(&mut B) -> R) -> Option<R> {
+        let mut state = self.0.try_lock().ok()?;
+        state.bell.as_mut().map(act)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.0).bell.is_none()
+    }
+
+    pub(crate) fn close(&self) -> Remains<J, B> {
+        lock(&self.0).remains()
+    }
+
+    /// Closes an inherited queue, in the child of a fork. `None` if a thread of the parent locked it for ever.
+    pub(crate) fn close_inherited(&self) -> Option<Remains<J, B>> {
+        Some(self.0.try_lock().ok()?.remains())
+    }
+}

@@ -1,0 +1,22 @@
+//! Rust futures that Python awaits.
+//!
+//! | part | thread | owns |
+//! | --- | --- | --- |
+//! | [`crossing`] | the runtime's, or the loop's for a local future | the user's future, polled until it is done or cancelled |
+//! | [`state`] | both | what the two sides share: the outcome, and who waits for it |
+//! | [`future`] | the loop's | the `asyncio.Future` that Python sees |
+//! | [`coroutine`] | the loop's | the coroutine that Python sees |
+//! | [`plan`] | the caller's | how one of the two is made, and when the Rust future starts |
+
+mod awaiting;
+mod callbacks;
+mod cancel;
+mod coroutine;
+mod crossing;
+mod future;
+mod local;
+mod plan;
+mod state;
+
+pub use cancel::CancelHandle;
+pub(crate) use plan::Plan;

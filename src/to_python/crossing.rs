@@ -1,0 +1,224 @@
+//! The Rust half of a crossing: a task that polls the user's future and posts its outcome.
+//!
+//! The way of an outcome: the user's future is polled to its end and dropped, a job is posted to the mailbox, and the loop's
+//! thread converts the outcome and settles the Python future. A worker never attaches to the interpreter here.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+
+use super::cancel::Cancellation;
+use super::future::RustFuture;
+use super::plan::Crossed;
+use super::state::FutureState;
+use crate::error::{RuntimeStopped, rust_panic};
+use crate::event_loop::Mailbox;
+use crate::locals::{Scope, TaskLocals, scope};
+use crate::metrics::RustToPython;
+use crate::panic::{Panic, catch, quietly};
+use crate::process::Entry;
+use crate::sync::activity::Activity;
+use crate::trace;
+
+/// Why there is no value.
+pub(super) enum Failure {
+    Error(PyErr),
+    Panic(Panic),
+}
+
+/// The end of a user's future, which is dropped by now.
+pub(super) struct Ended<T> {
+    pub(super) outcome: Result<T, Failure>,
+    /// They cost least to drop where somebody is attached.
+    pub(super) locals: Option<TaskLocals>,
+}
+
+impl<T> Ended<T> {
+    fn failed(failure: Failure) -> Self {
+        Self {
+            outcome: Err(failure),
+            locals: None,
+        }
+    }
+}
+
+impl<T: Crossed> Ended<T> {
+    /// Converts the outcome to Python.
+    pub(super) fn convert(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        drop(self.locals);
+        match self.outcome {
+            Ok(value) => {
+                catch(|| value.into_py_any(py)).unwrap_or_else(|panic| Err(rust_panic(py, panic)))
+            }
+            Err(Failure::Error(error)) => Err(error),
+            Err(Failure::Panic(panic)) => Err(rust_panic(py, panic)),
+        }
+    }
+}
+
+pin_project! {
+    /// The one wrapper that polls futures of users: with their locals in place, their panics caught, and dropped before
+    /// anybody sees the outcome.
+    pub(super) struct UserFuture<F> {
+        #[pin]
+        future: Scope<F>,
+    }
+}
+
+impl<F> UserFuture<F> {
+    pub(super) fn new(locals: TaskLocals, future: F) -> Pin<Box<Self>>
+    where
+        F: Future,
+    {
+        let future = scope(locals, future);
+        Box::pin(Self { future })
+    }
+
+    /// Drops the user's future, with its locals in place. Its panic is reported, and nothing else comes of it.
+    fn drop_future(self: Pin<&mut Self>) {
+        quietly(|| drop(self.project().future.end()));
+    }
+}
+
+impl<F, T> Future for UserFuture<F>
+where
+    F: Future<Output = PyResult<T>>,
+{
+    type Output = Ended<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended<T>> {
+        let mut future = self.project().future;
+        // It outlives the unwinding, as the drop of a value may panic too.
+        let mut output = None;
+        let ended = catch(|| {
+            output = Some(ready!(future.as_mut().poll(cx)));
+            Poll::Ready(future.as_mut().end())
+        });
+        let (outcome, locals) = match (ended, output) {
+            (Ok(Poll::Ready(locals)), Some(output)) => (output.map_err(Failure::Error), locals),
+            (Ok(_), _) => return Poll::Pending,
+            (Err(panic), output) => {
+                quietly(|| drop(output));
+                let locals = catch(|| future.end()).ok().flatten();
+                (Err(Failure::Panic(panic)), locals)
+            }
+        };
+        Poll::Ready(Ended { outcome, locals })
+    }
+}
+
+pin_project! {
+    /// The task that brings the outcome of a user's future to its Python future.
+    pub(super) struct Crossing<F> {
+        future: Pin<Box<UserFuture<F>>>,
+        // `None` once the outcome is posted.
+        state: Option<Arc<FutureState>>,
+        span: trace::Span,
+        in_flight: RustToPython,
+    }
+
+    impl<F> PinnedDrop for Crossing<F> {
+        // The runtime lets go of the task before it is done.
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            let Some(state) = this.state.take() else {
+                return;
+            };
+            if state.mailbox.is_inherited() {
+                this.in_flight.disown();
+            }
+            // A runtime that is shut down waits for this drop.
+            let _activity = Activity::enter_anyway();
+            this.future.as_mut().drop_future();
+            let stopped = RuntimeStopped::new_err(
+                "the Rust runtime dropped this future before it was done: was the runtime shut down, or did its threads stay \
+                 behind in the parent of this process?",
+            );
+            post(state, Ended::<()>::failed(Failure::Error(stopped)), this.span.post());
+        }
+    }
+}
+
+impl<F> Crossing<F> {
+    /// Makes the task, and the Python future that it settles. Cancelling that hands the cancellation to `cancellation`, if
+    /// there is one.
+    pub(super) fn new<'py>(
+        entry: &Entry<'py>,
+        locals: &TaskLocals,
+        future: Pin<Box<UserFuture<F>>>,
+        cancellation: Option<Cancellation>,
+    ) -> PyResult<(Self, Bound<'py, RustFuture>)> {
+        let py = entry.py();
+        let event_loop = locals.event_loop(py);
+        let mailbox = Mailbox::of(entry, &event_loop)?;
+        let span = trace::Span::rust_to_python::<F>(mailbox.address());
+        let state = Arc::new(FutureState::new(mailbox, &event_loop)?);
+        let python = RustFuture::new(Arc::clone(&state));
+        let python = match cancellation {
+            None => Bound::new(py, python)?,
+            Some(cancellation) => cancellation.cancels(py, python)?,
+        };
+        let crossing = Self {
+            future,
+            state: Some(state),
+            span,
+            in_flight: RustToPython::start(),
+        };
+        Ok((crossing, python))
+    }
+
+    /// Drops the task that nobody can poll. Its Python future was not given to anybody.
+    pub(super) fn abort(mut self) {
+        self.state = None;
+    }
+}
+
+impl<F, T> Future for Crossing<F>
+where
+    F: Future<Output = PyResult<T>>,
+    T: Crossed,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(_activity) = Activity::enter_poll(cx.waker()) else {
+            return Poll::Pending;
+        };
+        let this = self.project();
+        let Some(state) = this.state.as_ref() else {
+            return Poll::Ready(());
+        };
+        let entered = this.span.enter();
+        if state.poll_settled(cx.waker()).is_ready() {
+            // Python decided on the outcome.
+            this.future.as_mut().drop_future();
+            *this.state = None;
+        } else {
+            let ended = ready!(this.future.as_mut().poll(cx));
+            if let Some(state) = this.state.take() {
+                post(state, ended, this.span.post());
+            }
+        }
+        drop(entered);
+        Poll::Ready(())
+    }
+}
+
+/// Sends the outcome to the loop's thread.
+fn post<T: Crossed>(state: Arc<FutureState>, ended: Ended<T>, posted: trace::Posted) {
+    state.task_is_done();
+    let mailbox = state.mailbox.clone();
+    mailbox.post(Box::new(move |py| {
+        posted.arrive();
+        if state.is_done() {
+            quietly(|| drop(ended));
+            return Ok(());
+        }
+        state.settle(py, ended.convert(py))
+    }));
+}

@@ -1,0 +1,406 @@
+//! The Python object: what `asyncio.Future` is to Python code, this is to a Rust future.
+//!
+//! It follows `Modules/_asynciomodule.c` and `Lib/asyncio/futures.py`, names with an underscore included where asyncio's own
+//! code reads them (`gather`, `Task`, `_future_repr_info`).
+
+use std::sync::Arc;
+
+use pyo3::exceptions::{
+    PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError,
+};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyType};
+
+use super::awaiting::Awaiting;
+use super::callbacks::Callback;
+use super::state::{FutureState, Outcome};
+use crate::asyncio;
+
+/// A Rust future that Python awaits. Does what asyncio.Future does.
+#[pyclass(frozen, weakref, subclass, module = "pyo3_asyncio")]
+pub(crate) struct RustFuture {
+    pub(super) state: Arc<FutureState>,
+}
+
+impl RustFuture {
+    pub(super) fn new(state: Arc<FutureState>) -> Self {
+        Self { state }
+    }
+
+    /// What `await` does next: yields the future to the task while there is no outcome.
+    ///
+    /// Errors if it was yielded already, and whoever has it did not wait for it.
+    pub(super) fn yields(&self) -> PyResult<bool> {
+        let mut state = self.state.state();
+        let pending = matches!(state.outcome, Outcome::Pending(_));
+        if pending && state.blocking {
+            return Err(PyRuntimeError::new_err("await wasn't used with future"));
+        }
+        state.blocking |= pending;
+        Ok(pending)
+    }
+
+    /// Whoever was given the future no longer waits for it: it may be yielded anew.
+    pub(super) fn forget_wait(&self) {
+        self.state.state().blocking = false;
+    }
+
+    /// Drops the Rust future, if it is not done: its coroutine has ended without it.
+    pub(super) fn discard(&self, py: Python<'_>) -> PyResult<()> {
+        self.state.decide(py, Outcome::CANCELLED).map(drop)
+    }
+
+    /// The same at the end of its coroutine, which may come on any thread: whoever else waits hears from the drain.
+    pub(super) fn forsake(&self) {
+        self.state.forsake();
+    }
+
+    /// The value, or the error that `await` raises. Looking at an error counts as retrieving it.
+    pub(super) fn outcome(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        enum Seen {
+            Value(Py<PyAny>),
+            Error(Py<PyAny>, Option<Py<PyAny>>),
+            Cancelled,
+            Pending,
+        }
+        let seen = {
+            let mut state = self.state.state();
+            state.unretrieved = false;
+            match &state.outcome {
+                Outcome::Value(value) => Seen::Value(value.clone_ref(py)),
+                Outcome::Error { error, traceback } => {
+                    let traceback = traceback.as_ref().map(|it| it.clone_ref(py));
+                    Seen::Error(error.clone_ref(py), traceback)
+                }
+                Outcome::Cancelled { .. } => Seen::Cancelled,
+                Outcome::Pending(_) => Seen::Pending,
+            }
+        };
+        match seen {
+            Seen::Value(value) => Ok(value),
+            Seen::Error(error, traceback) => {
+                let error = error.into_bound(py);
+                asyncio::set_traceback(&error, traceback.as_ref().map(|it| it.bind(py)))?;
+                Err(PyErr::from_value(error))
+            }
+            Seen::Cancelled => Err(PyErr::from_value(self.cancelled_error(py)?)),
+            Seen::Pending => Err(asyncio::invalid_state(py, "Result is not set.")),
+        }
+    }
+
+    fn cancelled_error<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (message, error) = match &mut self.state.state().outcome {
+            Outcome::Cancelled { message, error } => {
+                (message.as_ref().map(|it| it.clone_ref(py)), error.take())
+            }
+            _ => (None, None),
+        };
+        match error {
+            Some(error) => Ok(error.into_bound(py)),
+            None => asyncio::cancelled_error(py, message.as_ref().map(|it| it.bind(py))),
+        }
+    }
+
+    fn callback_functions(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        match &self.state.state().outcome {
+            Outcome::Pending(waiting) => {
+                let callbacks = waiting.callbacks.as_slice().iter();
+                callbacks.map(|it| it.function.clone_ref(py)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn invalid_state(&self, py: Python<'_>) -> PyErr {
+        let state = self.state.state().outcome.name();
+        asyncio::invalid_state(py, format!("invalid state: the future is {state}"))
+    }
+}
+
+#[pymethods]
+impl RustFuture {
+    /// Whether there is a result, an exception or a cancellation.
+    pub(super) fn done(&self) -> bool {
+        self.state.is_done()
+    }
+
+    /// Whether the future was cancelled.
+    fn cancelled(&self) -> bool {
+        matches!(self.state.state().outcome, Outcome::Cancelled { .. })
+    }
+
+    /// The result. Raises the future's exception, CancelledError, or InvalidStateError while there is none.
+    fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.outcome(py)
+    }
+
+    /// The exception, or None. Raises CancelledError, or InvalidStateError while there is no outcome.
+    fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let exception = {
+            let mut state = self.state.state();
+            state.unretrieved = false;
+            match &state.outcome {
+                Outcome::Value(_) => Ok(None),
+                Outcome::Error { error, .. } => Ok(Some(error.clone_ref(py))),
+                other => Err(matches!(other, Outcome::Pending(_))),
+            }
+        };
+        exception.or_else(|pending| {
+            Err(if pending {
+                asyncio::invalid_state(py, "Exception is not set.")
+            } else {
+                PyErr::from_value(self.cancelled_error(py)?)
+            })
+        })
+    }
+
+    /// Cancels the future and drops the Rust future behind it. False if it is done already.
+    #[pyo3(signature = (msg=None))]
+    pub(super) fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
+        self.state.state().unretrieved = false;
+        self.state.decide(
+            py,
+            Outcome::Cancelled {
+                message: msg,
+                error: None,
+            },
+        )
+    }
+
+    /// Calls fn(future) soon after the future is done, in the context or a copy of the current one.
+    #[pyo3(signature = (r#fn, *, context=None))]
+    fn add_done_callback(
+        slf: &Bound<'_, Self>,
+        r#fn: Bound<'_, PyAny>,
+        context: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let context = match context {
+            Some(context) => context,
+            None => asyncio::copy_context(slf.py())?,
+        };
+        slf.get().state.add_callback(slf, r#fn, context)
+    }
+
+    /// Removes every registration of the callback and returns how many there were.
+    fn remove_done_callback(&self, r#fn: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let py = r#fn.py();
+        // Comparing runs Python, and meanwhile whatever can become of a future becomes of this one. So all that are registered
+        // stay until it is known which are meant.
+        let mut meant = Vec::new();
+        for function in self.callback_functions(py) {
+            if function.bind(py).eq(r#fn)? {
+                meant.push(function);
+            }
+        }
+        let is_meant = |it: &Callback| meant.iter().any(|function| function.is(&it.function));
+        let removed = match &mut self.state.state().outcome {
+            Outcome::Pending(waiting) => waiting.callbacks.remove(is_meant),
+            _ => Vec::new(),
+        };
+        Ok(removed.len())
+    }
+
+    /// Settles the future from Python and drops the Rust future behind it.
+    fn set_result(&self, py: Python<'_>, result: Py<PyAny>) -> PyResult<()> {
+        if self.state.decide(py, Outcome::Value(result))? {
+            Ok(())
+        } else {
+            Err(self.invalid_state(py))
+        }
+    }
+
+    /// Settles the future with an exception from Python and drops the Rust future behind it.
+    fn set_exception(&self, exception: Bound<'_, PyAny>) -> PyResult<()> {
+        let py = exception.py();
+        if self.state.is_done() {
+            return Err(self.invalid_state(py));
+        }
+        let exception = if exception.is_instance_of::<PyType>() {
+            exception.call0()?
+        } else {
+            exception
+        };
+        if !exception.is_instance_of::<PyBaseException>() {
+            return Err(PyTypeError::new_err("invalid exception object"));
+        }
+        let exception = replace_stop_iteration(exception)?;
+        if self.state.decide(py, Outcome::error(&exception)?)? {
+            Ok(())
+        } else {
+            Err(self.invalid_state(py))
+        }
+    }
+
+    /// The event loop that the future belongs to.
+    fn get_loop(&self, py: Python<'_>) -> Py<PyAny> {
+        self.state.event_loop.clone_ref(py)
+    }
+
+    fn __await__(slf: Bound<'_, Self>) -> Awaiting {
+        Awaiting::new(slf.unbind())
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Awaiting {
+        Self::__await__(slf)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let info = asyncio::future_repr_info(slf.as_any())?;
+        Ok(format!("<RustFuture {}>", info.join(" ")))
+    }
+
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        asyncio::generic_alias(cls, item)
+    }
+
+    #[getter(_asyncio_future_blocking)]
+    fn blocking(&self) -> bool {
+        self.state.state().blocking
+    }
+
+    #[setter(_asyncio_future_blocking)]
+    fn set_blocking(&self, blocking: bool) {
+        let mut state = self.state.state();
+        state.expects_waiter = state.blocking && !blocking;
+        state.blocking = blocking;
+    }
+
+    fn _make_cancelled_error<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.cancelled_error(py)
+    }
+
+    #[getter]
+    fn _state(&self) -> &'static str {
+        self.state.state().outcome.name()
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Py<PyAny> {
+        self.get_loop(py)
+    }
+
+    #[getter]
+    fn _callbacks<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let callbacks: Vec<_> = {
+            let state = self.state.state();
+            let callbacks = match &state.outcome {
+                Outcome::Pending(waiting) => waiting.callbacks.as_slice(),
+                _ => &[],
+            };
+            callbacks
+                .iter()
+                .map(|it| (it.function.clone_ref(py), it.context.clone_ref(py)))
+                .collect()
+        };
+        if callbacks.is_empty() {
+            return Ok(None);
+        }
+        PyList::new(py, callbacks).map(Some)
+    }
+
+    #[getter]
+    fn _result(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        match &self.state.state().outcome {
+            Outcome::Value(value) => Some(value.clone_ref(py)),
+            _ => None,
+        }
+    }
+
+    #[getter]
+    fn _exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        match &self.state.state().outcome {
+            Outcome::Error { error, .. } => Some(error.clone_ref(py)),
+            _ => None,
+        }
+    }
+
+    #[getter]
+    fn _cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        match &self.state.state().outcome {
+            Outcome::Cancelled { message, .. } => message.as_ref().map(|it| it.clone_ref(py)),
+            _ => None,
+        }
+    }
+
+    #[setter(_cancel_message)]
+    fn set_cancel_message(&self, value: Option<Py<PyAny>>) {
+        let previous = match &mut self.state.state().outcome {
+            Outcome::Cancelled { message, .. } => std::mem::replace(message, value),
+            _ => value,
+        };
+        drop(previous);
+    }
+
+    #[getter]
+    fn _source_traceback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let state = self.state.state();
+        state.source_traceback.as_ref().map(|it| it.clone_ref(py))
+    }
+
+    #[getter]
+    fn _log_traceback(&self) -> bool {
+        self.state.state().unretrieved
+    }
+
+    #[setter(_log_traceback)]
+    fn set_log_traceback(&self, value: bool) -> PyResult<()> {
+        if value {
+            return Err(PyValueError::new_err(
+                "_log_traceback can only be set to False",
+            ));
+        }
+        self.state.state().unretrieved = false;
+        Ok(())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.state.traverse_owned(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.state.clear();
+    }
+
+    fn _finalize(slf: &Bound<'_, Self>) {
+        slf.get().state.report_unretrieved(slf.as_any());
+    }
+
+    /// The collector finalizes all that is garbage before it clears any of it (PEP 442). Once it clears, the loop's handler
+    /// cannot be called any more, because the loop may be cleared already. PyO3 has no `__del__`; an attribute that is set
+    /// on the type fills the slot as a class statement does.
+    #[classattr]
+    #[pyo3(name = "__del__")]
+    fn finalizer(py: Python<'_>) -> PyResult<Py<PyAny>> {
+        py.get_type::<Self>()
+            .getattr("_finalize")
+            .map(Bound::unbind)
+    }
+}
+
+impl Drop for RustFuture {
+    fn drop(&mut self) {
+        asyncio::in_deallocation(|py| self.state.abandon(py));
+    }
+}
+
+/// A StopIteration would end the generator that awaits. Python wraps it since 3.12.6, where it was refused before
+/// (gh-112182).
+fn replace_stop_iteration(exception: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    const MESSAGE: &str =
+        "StopIteration interacts badly with generators and cannot be raised into a Future";
+    let py = exception.py();
+    if !exception.is_instance_of::<PyStopIteration>() {
+        return Ok(exception);
+    }
+    if py.version_info() < (3, 12, 6) {
+        return Err(PyTypeError::new_err(MESSAGE));
+    }
+    let replacement = PyRuntimeError::new_err(MESSAGE);
+    replacement.set_cause(py, Some(PyErr::from_value(exception)));
+    Ok(replacement.into_value(py).into_bound(py).into_any())
+}

@@ -1,0 +1,457 @@
+//! The state that a Rust task and its Python future share.
+//!
+//! # Protocol
+//!
+//! 1. The outcome is set once, on the loop's thread: by [`settle`](FutureState::settle), from a job of the Rust task, or by Python
+//!    (`cancel`, `set_result`, `set_exception`). The second one finds it set and is dropped.
+//! 2. The Rust task asks [`poll_settled`](FutureState::poll_settled) before it polls the user's future, and leaves its waker there.
+//!    So either it sees that Python has settled, or Python wakes it: the user's future is dropped promptly, and never polled
+//!    after that.
+//! 3. Python holds the state through its future object, the Rust task while it runs. Neither keeps the other alive, until
+//!    somebody registers a callback: then the object watches the loop until the outcome is there. It is put in its place
+//!    first, so that a loop that closes meanwhile takes it from there.
+//! 4. A future whose object Python dropped goes on. If it fails then, the loop's exception handler is told.
+//! 5. The drain is a callback of the loop like any other, and nothing of Python runs around it. So it runs the callbacks itself,
+//!    each in its context, and reports their errors as a handle of the loop does. In debug mode, where the loop times every
+//!    callback, and wherever Python settles, which may be within a task, they go through `call_soon`.
+//! 6. A task that awaits the future clears `blocking`, and registers its wake-up as the next callback: that is asyncio's own
+//!    protocol between `Future.__await__` and `Task`. It tells whether a task takes an error that would end the loop.
+//! 7. The lock is never held while Python is called or an object is dropped. So the garbage collector, which holds the
+//!    interpreter, may wait for it. What the collector is shown changes only while attached.
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use super::callbacks::{Callback, Callbacks};
+use super::future::RustFuture;
+use crate::asyncio;
+use crate::error::RuntimeStopped;
+use crate::event_loop::{Mailbox, Watcher, WatcherKey};
+use crate::process::Entry;
+use crate::sync::cell::{Locked, Then, WakerCell};
+
+/// What a Rust task and its Python future share. There is one for each future in flight, so its size counts.
+pub(super) struct FutureState {
+    pub(super) mailbox: Mailbox,
+    pub(super) event_loop: Py<PyAny>,
+    cell: WakerCell<State>,
+}
+
+// With its two counters it fits the gap that a 128-aligned task of tokio leaves in the allocator. A word more costs 80 bytes.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+const _: () = assert!(size_of::<FutureState>() <= 88);
+
+/// What Python sees.
+pub(super) struct State {
+    pub(super) outcome: Outcome,
+    pub(super) source_traceback: Option<Py<PyAny>>,
+    /// The watching of `Waiting::object`.
+    watching: Option<WatcherKey>,
+    /// `_asyncio_future_blocking`: an `await` has yielded the future to its task.
+    pub(super) blocking: bool,
+    /// A task has just cleared `blocking`: the next callback is its wake-up.
+    pub(super) expects_waiter: bool,
+    /// The outcome is an exception that nobody has looked at.
+    pub(super) unretrieved: bool,
+    /// Python dropped the object.
+    abandoned: bool,
+}
+
+pub(super) enum Outcome {
+    Pending(Waiting),
+    Value(Py<PyAny>),
+    Error {
+        error: Py<PyAny>,
+        /// As it was when it was set: each await starts from it, so that the traceback does not grow.
+        traceback: Option<Py<PyAny>>,
+    },
+    Cancelled {
+        message: Option<Py<PyAny>>,
+        /// The error that a Rust future ended with, for the first to ask.
+        error: Option<Py<PyAny>>,
+    },
+}
+
+/// Who waits for the outcome.
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) callbacks: Callbacks,
+    /// The Python object, once there is a callback to pass it to: the one thing that keeps it alive if nobody else does.
+    object: Option<Py<RustFuture>>,
+}
+
+impl State {
+    fn is_settled(&self) -> bool {
+        !matches!(self.outcome, Outcome::Pending(_))
+    }
+}
+
+impl FutureState {
+    pub(super) fn new(mailbox: Mailbox, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let source_traceback = if asyncio::is_debug(event_loop)? {
+            Some(asyncio::extract_stack(event_loop.py())?.unbind())
+        } else {
+            None
+        };
+        Ok(Self {
+            mailbox,
+            event_loop: event_loop.clone().unbind(),
+            cell: WakerCell::new(State {
+                outcome: Outcome::Pending(Waiting::default()),
+                source_traceback,
+                watching: None,
+                blocking: false,
+                expects_waiter: false,
+                unretrieved: false,
+                abandoned: false,
+            }),
+        })
+    }
+
+    pub(super) fn state(&self) -> Locked<'_, State, 1> {
+        self.cell.lock()
+    }
+
+    /// Whether the outcome is there. If not, `waker` is woken when Python settles.
+    pub(super) fn poll_settled(&self, waker: &Waker) -> Poll<()> {
+        self.cell
+            .poll(0, waker, |state| state.is_settled().then_some(()))
+    }
+
+    /// The Rust task is done, and is not woken any more.
+    pub(super) fn task_is_done(&self) {
+        self.cell.change(|_| ((), [Then::Forget]));
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.state().is_settled()
+    }
+
+    /// Registers a callback, or schedules it if the outcome is there.
+    pub(super) fn add_callback(
+        self: &Arc<Self>,
+        future: &Bound<'_, RustFuture>,
+        function: Bound<'_, PyAny>,
+        context: Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = future.py();
+        let _entry = Entry::new(py)?;
+        if self.mailbox.is_inherited() && !self.is_done() {
+            self.decide(py, Outcome::error(inherited().value(py).as_any())?)?;
+        }
+        let mut callback = Callback {
+            function: function.unbind(),
+            context: context.unbind(),
+            is_waiter: false,
+        };
+        let late = {
+            let mut state = self.state();
+            callback.is_waiter = std::mem::take(&mut state.expects_waiter);
+            match &mut state.outcome {
+                Outcome::Pending(waiting) => {
+                    waiting.callbacks.push(callback);
+                    if waiting.object.is_some() {
+                        return Ok(());
+                    }
+                    waiting.object = Some(future.clone().unbind());
+                    None
+                }
+                _ => Some(callback),
+            }
+        };
+        match late {
+            Some(callback) => callback.call_soon(self.event_loop.bind(py), future.as_any()),
+            None => {
+                self.watch();
+                Ok(())
+            }
+        }
+    }
+
+    /// Has the waiting object shown to the garbage collector, or drops it if the loop is closed.
+    fn watch(self: &Arc<Self>) {
+        let key = self.mailbox.watch(Arc::clone(self) as Arc<dyn Watcher>);
+        let (superfluous, object) = {
+            let mut state = self.state();
+            match (&mut state.outcome, key) {
+                (Outcome::Pending(waiting), None) => (None, waiting.object.take()),
+                (Outcome::Pending(_), Some(key)) => {
+                    state.watching = Some(key);
+                    (None, None)
+                }
+                (_, key) => (key, None),
+            }
+        };
+        if let Some(key) = superfluous {
+            self.mailbox.unwatch(key);
+        }
+        drop(object);
+    }
+
+    /// The Rust task's result. On the loop's thread, from the drain.
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        result: PyResult<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let mut exit = None;
+        let outcome = match result {
+            Ok(value) => Outcome::Value(value),
+            Err(error) => {
+                if asyncio::ends_the_loop(py, &error) {
+                    exit = Some(error.clone_ref(py));
+                }
+                Outcome::from_error(py, error).unwrap_or_else(|error| Outcome::Error {
+                    error: error.into_value(py).into_any(),
+                    traceback: None,
+                })
+            }
+        };
+        let Some((future, callbacks)) = self.set(outcome) else {
+            return Ok(());
+        };
+        if callbacks.as_slice().iter().any(|it| it.is_waiter) {
+            // The task that awaits decides, and passes it on unless it catches it.
+            exit = None;
+        }
+        if let Some(future) = future {
+            self.call(py, &future, &callbacks)?;
+        }
+        if let Some(exit) = exit {
+            // As of a task: asyncio's own `run_until_complete` counts on it.
+            self.state().unretrieved = false;
+            return Err(exit);
+        }
+        if self.state().abandoned {
+            self.abandon(py);
+        }
+        Ok(())
+    }
+
+    /// Calls back from the drain.
+    fn call(&self, py: Python<'_>, future: &Py<RustFuture>, callbacks: &Callbacks) -> PyResult<()> {
+        let event_loop = self.event_loop.bind(py);
+        let future = future.bind(py).as_any();
+        let mut callbacks = callbacks.as_slice().iter();
+        let interrupted = if self.mailbox.is_debug() {
+            Ok(())
+        } else {
+            callbacks.try_for_each(|callback| callback.run(event_loop, future))
+        };
+        // A KeyboardInterrupt in one task is not the end of the next.
+        for callback in callbacks {
+            callback.call_soon(event_loop, future)?;
+        }
+        interrupted
+    }
+
+    /// An outcome that Python decides on. Drops the Rust future; every callback goes through `call_soon`, since the caller
+    /// may be a task, and a task cannot be entered from within another. `false` if there was an outcome already.
+    pub(super) fn decide(self: &Arc<Self>, py: Python<'_>, outcome: Outcome) -> PyResult<bool> {
+        let _entry = Entry::new(py)?;
+        let Some((future, callbacks)) = self.set(outcome) else {
+            return Ok(false);
+        };
+        if let Some(future) = future {
+            for callback in callbacks.as_slice() {
+                callback.call_soon(self.event_loop.bind(py), future.bind(py).as_any())?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Cancels from any thread, and from within a collection of garbage: callbacks go through the drain.
+    pub(super) fn forsake(self: &Arc<Self>) {
+        if let Some((Some(future), callbacks)) = self.set(Outcome::CANCELLED) {
+            let shared = Arc::clone(self);
+            let call = move |py: Python<'_>| shared.call(py, &future, &callbacks);
+            // A closed loop drops the job, and calls nothing back.
+            self.mailbox.post(Box::new(call));
+        }
+    }
+
+    /// Sets the outcome and takes out who waited for it, unless there is an outcome already.
+    fn set(&self, outcome: Outcome) -> Option<(Option<Py<RustFuture>>, Callbacks)> {
+        if self.mailbox.is_inherited() {
+            // The Rust task is in the parent, where nobody has settled anything.
+            self.task_is_done();
+        }
+        let (previous, key) = self.cell.change(|state| {
+            if state.is_settled() {
+                // Dropped without the lock, as the other one is.
+                return ((outcome, None), [Then::Keep]);
+            }
+            state.unretrieved = matches!(outcome, Outcome::Error { .. });
+            let previous = std::mem::replace(&mut state.outcome, outcome);
+            ((previous, state.watching.take()), [Then::Wake])
+        });
+        let Outcome::Pending(waiting) = previous else {
+            return None;
+        };
+        if let Some(key) = key {
+            self.mailbox.unwatch(key);
+        }
+        Some((waiting.object, waiting.callbacks))
+    }
+
+    /// Python dropped its object.
+    pub(super) fn abandon(self: &Arc<Self>, py: Python<'_>) {
+        {
+            let mut state = self.state();
+            state.abandoned = true;
+            if !state.unretrieved {
+                return;
+            }
+        }
+        // The object is gone, but the handler is told of one.
+        match Bound::new(py, RustFuture::new(Arc::clone(self))) {
+            Ok(future) => self.report_unretrieved(future.as_any()),
+            Err(error) => error.write_unraisable(py, Some(self.event_loop.bind(py))),
+        }
+    }
+
+    /// Tells the loop's exception handler of an exception that nobody can retrieve any more.
+    pub(super) fn report_unretrieved(&self, future: &Bound<'_, PyAny>) {
+        let py = future.py();
+        let (error, source_traceback) = {
+            let mut state = self.state();
+            if !std::mem::take(&mut state.unretrieved) {
+                return;
+            }
+            let Outcome::Error { error, .. } = &state.outcome else {
+                return;
+            };
+            let source_traceback = state.source_traceback.as_ref();
+            (
+                error.clone_ref(py),
+                source_traceback.map(|it| it.clone_ref(py)),
+            )
+        };
+        let event_loop = self.event_loop.bind(py);
+        let reported = asyncio::call_exception_handler(
+            event_loop,
+            "RustFuture exception was never retrieved",
+            error.bind(py),
+            Some(future),
+            source_traceback.as_ref().map(|it| it.bind(py)),
+        );
+        if let Err(error) = reported {
+            error.write_unraisable(py, Some(event_loop));
+        }
+    }
+
+    /// What the garbage collector may know: the objects that only this state owns.
+    pub(super) fn traverse_owned(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let state = self.state();
+        visit.call(&self.event_loop)?;
+        visit.call(&state.source_traceback)?;
+        match &state.outcome {
+            Outcome::Pending(waiting) => {
+                let mut callbacks = waiting.callbacks.as_slice().iter();
+                callbacks.try_for_each(|callback| {
+                    visit.call(&callback.function)?;
+                    visit.call(&callback.context)
+                })
+            }
+            Outcome::Value(value) => visit.call(value),
+            Outcome::Error { error, traceback } => {
+                visit.call(error)?;
+                visit.call(traceback)
+            }
+            Outcome::Cancelled { message, error } => {
+                visit.call(message)?;
+                visit.call(error)
+            }
+        }
+    }
+
+    /// Breaks the cycles that `traverse_owned` shows.
+    pub(super) fn clear(&self) {
+        let cleared = {
+            let mut state = self.state();
+            let cleared = match &state.outcome {
+                // The Rust task may still settle it.
+                Outcome::Pending(_) => Outcome::Pending(Waiting::default()),
+                _ => Outcome::CANCELLED,
+            };
+            std::mem::replace(&mut state.outcome, cleared)
+        };
+        drop(cleared);
+    }
+}
+
+fn inherited() -> PyErr {
+    RuntimeStopped::new_err(
+        "the Rust future runs in the parent of this process, which has forked since: it never ends here",
+    )
+}
+
+impl Watcher for FutureState {
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let state = self.state();
+        match &state.outcome {
+            Outcome::Pending(waiting) => visit.call(&waiting.object),
+            _ => Ok(()),
+        }
+    }
+
+    fn loop_closed(&self, _py: Python<'_>) {
+        let waiting = {
+            let mut state = self.state();
+            state.watching = None;
+            match &mut state.outcome {
+                Outcome::Pending(waiting) => Some(std::mem::take(waiting)),
+                _ => None,
+            }
+        };
+        drop(waiting);
+    }
+}
+
+impl Outcome {
+    pub(super) const CANCELLED: Self = Self::Cancelled {
+        message: None,
+        error: None,
+    };
+
+    /// An error that a Rust future ended with, as a task would take it.
+    fn from_error(py: Python<'_>, error: PyErr) -> PyResult<Self> {
+        if asyncio::is_cancelled_error(py, &error)? {
+            return Ok(Self::Cancelled {
+                message: None,
+                error: Some(error.into_value(py).into_any()),
+            });
+        }
+        Self::error(can_be_raised(py, error).into_value(py).bind(py))
+    }
+
+    pub(super) fn error(error: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self::Error {
+            error: error.clone().unbind(),
+            traceback: asyncio::traceback(error)?.map(Bound::unbind),
+        })
+    }
+
+    /// As `Future._state` has it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Pending(_) => "PENDING",
+            Self::Value(_) | Self::Error { .. } => "FINISHED",
+            Self::Cancelled { .. } => "CANCELLED",
+        }
+    }
+}
+
+/// Wraps a `StopIteration`: it would end the generator that awaits instead of reaching it.
+pub(super) fn can_be_raised(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyStopIteration>(py) {
+        return error;
+    }
+    let replacement = PyRuntimeError::new_err("a Rust future raised StopIteration");
+    replacement.set_cause(py, Some(error));
+    replacement
+}
