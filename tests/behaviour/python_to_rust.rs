@@ -131,7 +131,7 @@ class Thing: pass
         for (wrong, name) in wrong {
             let error = cx.start(wrong).unwrap_err();
             assert!(error.is_instance_of::<PyTypeError>(cx.py), "{error}");
-            assert!(error.to_string().contains(&format!("not {name}:")), "{error}");
+            assert!(error.to_string().contains(&format!("of type {name}:")), "{error}");
         }
     }
 
