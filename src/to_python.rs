@@ -3,7 +3,7 @@
 //! | part | thread | owns |
 //! | --- | --- | --- |
 //! | [`crossing`] | the runtime's, or the loop's for a local future | the user's future, polled until it is done or cancelled |
-//! | [`state`] | both | what the two sides share: the outcome, and who waits for it |
+//! | [`state`] | both | what the two sides share: the outcome, and its waiters |
 //! | [`future`] | the loop's | the `asyncio.Future` that Python sees |
 //! | [`coroutine`] | the loop's | the coroutine that Python sees |
 //! | [`plan`] | the caller's | how one of the two is made |
