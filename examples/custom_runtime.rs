@@ -31,7 +31,7 @@ fn count_lines(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyAny>> {
     })
 }
 
-fn main() -> PyResult<()> {
+pub(crate) fn main() -> PyResult<()> {
     const COUNT_ALL: &std::ffi::CStr = c"
 import asyncio, pathlib
 

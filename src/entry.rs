@@ -2,6 +2,7 @@
 
 mod blocking;
 mod interrupt;
+mod main_future;
 #[cfg(feature = "attributes")]
 mod program;
 
@@ -14,11 +15,13 @@ use pyo3::prelude::*;
 
 use self::blocking::SIGNAL_PATIENCE;
 use self::interrupt::Interrupts;
+use self::main_future::MainFuture;
 use crate::asyncio;
 use crate::locals::TaskLocals;
 use crate::runtime::Runtime;
 use crate::sync::primitive::lock;
 use crate::to_python::Plan;
+use crate::to_rust::GivenUpTasks;
 
 pub(crate) use blocking::block_on;
 #[cfg(feature = "attributes")]
@@ -35,9 +38,10 @@ where
 {
     refuse_running_loop(py, "run")?;
     let event_loop = asyncio::new_event_loop(py, module)?;
+    let given_up = GivenUpTasks::default();
     let result = asyncio::set_event_loop(py, Some(&event_loop))
-        .and_then(|()| run_until_complete::<R, F, T>(&event_loop, future));
-    first_error(py, result, end(&event_loop))
+        .and_then(|()| run_main::<R, F, T>(&event_loop, future, &given_up));
+    first_error(py, result, end(&event_loop, &given_up))
 }
 
 fn refuse_running_loop(py: Python<'_>, function: &str) -> PyResult<()> {
@@ -58,8 +62,23 @@ where
     T: Send + 'static,
 {
     refuse_running_loop(event_loop.py(), "run_until_complete")?;
+    run_main::<R, F, T>(event_loop, future, &GivenUpTasks::default())
+}
+
+fn run_main<R, F, T>(
+    event_loop: &Bound<'_, PyAny>,
+    future: F,
+    given_up: &GivenUpTasks,
+) -> PyResult<T>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Send + 'static,
+{
     let interrupts = Interrupts::install(event_loop)?;
-    let result = run_interruptibly::<R, F, T>(event_loop, &interrupts, future);
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let future = MainFuture::new(future, given_up.clone(), sender);
+    let result = run_interruptibly::<R, _, T>(event_loop, &interrupts, future, receiver);
     match (result, interrupts.remove()) {
         (Ok(_), Err(interrupt)) => Err(interrupt),
         (result, _) => result,
@@ -70,23 +89,14 @@ fn run_interruptibly<R, F, T>(
     event_loop: &Bound<'_, PyAny>,
     interrupts: &Interrupts<'_>,
     future: F,
+    mut receiver: mpsc::Receiver<PyResult<T>>,
 ) -> PyResult<T>
 where
     R: Runtime,
-    F: Future<Output = PyResult<T>> + Send + 'static,
+    F: Future<Output = PyResult<()>> + Send + 'static,
     T: Send + 'static,
 {
     let py = event_loop.py();
-    let (sender, mut receiver) = mpsc::sync_channel(1);
-    let future = async move {
-        // Drops after the future: once the sender is gone, so is the future.
-        let sender = sender;
-        let result = future.await;
-        // Errors take the channel too. asyncio would not stop the loop for a future that fails with `SystemExit`, because it
-        // expects the loop to have raised it. After a second Ctrl-C there is no receiver.
-        let _ = sender.send(result);
-        Ok(())
-    };
     let locals = TaskLocals::new(event_loop.clone()).copy_context(py)?;
     let main = Plan::new().locals(locals).future::<R, _, ()>(py, future)?;
     interrupts.cancel(&main)?;
@@ -163,18 +173,20 @@ pub fn run_forever(py: Python<'_>) -> PyResult<()> {
         (Ok(()), removed) => removed,
         (result, _) => result,
     };
-    first_error(py, result, end(&event_loop))
+    first_error(py, result, end(&event_loop, &GivenUpTasks::default()))
 }
 
 /// Ends a loop as `asyncio.run` does: cancels the tasks, shuts down the async generators and the executor, closes the loop.
 /// A step that fails does not keep the next one from running. Returns the first error.
-fn end(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+///
+/// The tasks that the end of the main future gave up are cleaning up. They are not cancelled again, which would interrupt that.
+fn end(event_loop: &Bound<'_, PyAny>, given_up: &GivenUpTasks) -> PyResult<()> {
     let py = event_loop.py();
     let complete = |future: PyResult<Bound<'_, PyAny>>| {
         asyncio::run_until_complete(event_loop, &future?).map(drop)
     };
     let steps = [
-        cancel_all_tasks(event_loop),
+        cancel_all_tasks(event_loop, given_up),
         complete(asyncio::shutdown_asyncgens(event_loop)),
         complete(asyncio::shutdown_default_executor(event_loop)),
         asyncio::set_event_loop(py, None),
@@ -187,13 +199,18 @@ fn end(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     ended
 }
 
-fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>, given_up: &GivenUpTasks) -> PyResult<()> {
     let py = event_loop.py();
     let tasks = asyncio::all_tasks(event_loop)?;
     if tasks.is_empty() {
         return Ok(());
     }
-    tasks.iter().try_for_each(asyncio::cancel)?;
+    let cleaning_up = given_up.cancel(py)?;
+    for task in &tasks {
+        if !cleaning_up.iter().any(|it| it.is(task)) {
+            asyncio::cancel(task)?;
+        }
+    }
     asyncio::run_until_complete(event_loop, &asyncio::gather(py, &tasks)?)?;
     for task in &tasks {
         if let Some(error) = asyncio::exception(task)? {

@@ -63,7 +63,8 @@ impl<'py> Entry<'py> {
                 watch(py).inspect_err(|_| AT_EXIT.store(0, Ordering::Relaxed))?;
             }
         }
-        if activity::ends_process() && !asyncio::is_finalizing(py)? {
+        // An error: Python imports nothing any more.
+        if activity::ends_process() && !asyncio::is_finalizing(py).unwrap_or(true) {
             activity::open_if_closed_here();
         }
         let activity = loop {

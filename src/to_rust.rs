@@ -2,4 +2,5 @@
 
 mod task;
 
+pub(crate) use task::GivenUpTasks;
 pub use task::{PyTask, into_future_with_locals, into_future_with_loop};

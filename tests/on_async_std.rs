@@ -1,5 +1,6 @@
 //! The behaviours on async-std.
 
+#[path = "behaviour/brief.rs"]
 mod behaviour;
 
 /// What the behaviours know of their runtime.

@@ -1,11 +1,20 @@
 //! The behaviours on a runtime of somebody's own: the one of the example.
 
+#[path = "behaviour/brief.rs"]
 mod behaviour;
 #[path = "../examples/custom_runtime.rs"]
-#[expect(dead_code, reason = "only the example's runtime is of interest here")]
 mod example;
 
+#[test]
+fn the_example_runs() {
+    example::main().expect("it counts lines");
+}
+
 /// What the behaviours know of their runtime.
+#[cfg_attr(
+    not(thorough),
+    allow(dead_code, reason = "the other behaviours need it")
+)]
 mod rt {
     use std::future::Future;
     use std::time::Duration;

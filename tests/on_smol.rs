@@ -1,5 +1,6 @@
 //! The behaviours on smol.
 
+#[path = "behaviour/brief.rs"]
 mod behaviour;
 
 /// What the behaviours know of their runtime.

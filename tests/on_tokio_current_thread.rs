@@ -1,5 +1,6 @@
 //! The behaviours on tokio's current-thread runtime.
 
+#[path = "behaviour/brief.rs"]
 mod behaviour;
 #[path = "behaviour/tokio.rs"]
 mod rt;

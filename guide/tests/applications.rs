@@ -28,8 +28,9 @@ fn assert_sleeps_in_silence(program: &str) {
 }
 
 #[test]
-fn an_application_on_async_std_awaits_python() {
+fn an_application_awaits_python() {
     assert_sleeps_in_silence(env!("CARGO_BIN_EXE_quickstart_async_std"));
+    assert_sleeps_in_silence(env!("CARGO_BIN_EXE_quickstart_tokio"));
     assert_sleeps_in_silence(env!("CARGO_BIN_EXE_initialization"));
 }
 

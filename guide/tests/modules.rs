@@ -82,10 +82,14 @@ fn assert_sleeps_in_silence(modules: &[Module], program: &str, arguments: &[&str
     }
 }
 
-/// Two forms of the module that sleeps in Rust, on async-std and on tokio.
-const SLEEPING: [Module; 2] = [
+/// Three forms of the module that sleeps in Rust, on async-std and on tokio.
+const SLEEPING: [Module; 3] = [
     Module {
         example: "quickstart_async_std",
+        name: "my_async_module",
+    },
+    Module {
+        example: "quickstart_tokio",
         name: "my_async_module",
     },
     Module {

@@ -1,22 +1,28 @@
-//! The mistakes in one attribute, which are reported all at once.
+//! Collects the errors of an attribute, so that all of them are reported at once.
+
+use std::fmt::Display;
 
 use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
 use syn::{Error, Result};
 
 #[derive(Default)]
 pub(crate) struct Errors(Option<Error>);
 
 impl Errors {
-    pub(crate) fn push(&mut self, error: Error) {
-        match &mut self.0 {
-            Some(errors) => errors.combine(error),
-            None => self.0 = Some(error),
-        }
+    /// Adds an error that is shown at these tokens.
+    pub(crate) fn push(&mut self, tokens: impl ToTokens, message: impl Display) {
+        self.handle::<()>(Err(Error::new_spanned(tokens, message)));
     }
 
-    /// Keeps the error, if it is one, and gives the value otherwise.
-    pub(crate) fn sift<T>(&mut self, result: Result<T>) -> Option<T> {
-        result.map_err(|error| self.push(error)).ok()
+    /// Returns the value, or adds the error.
+    pub(crate) fn handle<T>(&mut self, result: Result<T>) -> Option<T> {
+        match (result, &mut self.0) {
+            (Ok(value), _) => return Some(value),
+            (Err(error), Some(errors)) => errors.combine(error),
+            (Err(error), none) => *none = Some(error),
+        }
+        None
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -26,8 +32,12 @@ impl Errors {
     pub(crate) fn into_result(self) -> Result<()> {
         self.0.map_or(Ok(()), Err)
     }
+}
 
-    pub(crate) fn into_compile_error(self) -> TokenStream {
-        self.0.map(Error::into_compile_error).unwrap_or_default()
-    }
+/// Returns the expansion, followed by the errors that it reported.
+pub(crate) fn report(expand: impl FnOnce(&mut Errors) -> TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let expansion = expand(&mut errors);
+    let errors = errors.0.map(Error::into_compile_error);
+    quote!(#expansion #errors)
 }

@@ -1,27 +1,27 @@
-//! The function under an attribute.
+//! The function that an attribute is applied to.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Error, GenericParam, Meta, Result, Signature, Visibility};
+use syn::spanned::Spanned as _;
+use syn::{Attribute, Error, GenericParam, Meta, Result, ReturnType, Signature, Type, Visibility};
 
 use crate::errors::Errors;
-use crate::options::{Flavor, Options};
 
-/// A function, whose body stays as it is: what is wrong there is for the compiler to say.
+/// A function. Its body is not parsed, so the compiler reports the errors in it.
 pub(crate) struct Function {
-    pub(crate) attributes: Vec<Attribute>,
-    pub(crate) visibility: Visibility,
-    pub(crate) signature: Signature,
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
     pub(crate) body: TokenStream,
 }
 
 impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         Ok(Self {
-            attributes: input.call(Attribute::parse_outer)?,
-            visibility: input.parse()?,
-            signature: input.parse()?,
+            attrs: input.call(Attribute::parse_outer)?,
+            vis: input.parse()?,
+            sig: input.parse()?,
             body: input.parse()?,
         })
     }
@@ -29,52 +29,72 @@ impl Parse for Function {
 
 impl ToTokens for Function {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self {
-            attributes,
-            visibility,
-            signature,
-            body,
-        } = self;
-        tokens.extend(quote!(#(#attributes)* #visibility #signature #body));
+        let (attrs, vis, sig, body) = (&self.attrs, &self.vis, &self.sig, &self.body);
+        tokens.extend(quote!(#(#attrs)* #vis #sig #body));
     }
 }
 
-/// What an attribute stands at.
+/// Parses the item that an attribute is applied to.
 pub(crate) fn parse_item<T: Parse>(item: &TokenStream, expected: &str) -> Result<T> {
     syn::parse2(item.clone()).map_err(|error| Error::new(error.span(), expected))
 }
 
-/// Refuses what generated code cannot call. Lifetimes and conditions are for the compiler to check at the call.
-pub(crate) fn check_that_it_can_be_called(signature: &Signature, it: &str, errors: &mut Errors) {
-    for qualifier in [
+/// Refuses a function that generated code cannot call. The compiler checks lifetimes and `where` clauses at the call.
+pub(crate) fn check_callable(signature: &Signature, it: &str, errors: &mut Errors) {
+    let qualifiers = [
         signature.constness.to_token_stream(),
         signature.unsafety.to_token_stream(),
         signature.abi.to_token_stream(),
-    ] {
-        if !qualifier.is_empty() {
-            let message = format!("{it} cannot be `const`, `unsafe` or `extern`");
-            errors.push(Error::new_spanned(qualifier, message));
-        }
+    ];
+    for qualifier in qualifiers.iter().filter(|tokens| !tokens.is_empty()) {
+        let message = format!("{it} cannot be `{qualifier}`: remove it");
+        errors.push(qualifier, message);
     }
-    let is_type = |it: &GenericParam| !matches!(it, GenericParam::Lifetime(_));
-    if signature.generics.params.iter().any(is_type) {
-        let message = format!("{it} cannot be generic: nothing says which types it is called with");
-        errors.push(Error::new_spanned(&signature.generics, message));
+    let is_lifetime = |parameter: &GenericParam| matches!(parameter, GenericParam::Lifetime(_));
+    if !signature.generics.params.iter().all(is_lifetime) {
+        let message = format!(
+            "{it} cannot be generic: nothing chooses its type arguments. Use concrete types"
+        );
+        errors.push(&signature.generics, message);
     }
 }
 
-/// Documentation is of the function that others see, and a lint level counts in all that is nested. Any other attribute is
-/// about the user's function, as `#[tracing::instrument]` is.
-pub(crate) fn covers_both(attribute: &&Attribute) -> bool {
-    attribute.path().is_ident("doc") || is_lint_level(attribute)
+/// The span of generated code whose errors are shown at `span`. Its variables are not visible to the user's code.
+pub(crate) fn hygienic(span: Span) -> Span {
+    span.resolved_at(Span::mixed_site())
 }
 
-pub(crate) fn is_lint_level(attribute: &&Attribute) -> bool {
+/// The span of generated code whose errors are about what the function returns.
+pub(crate) fn output_span(signature: &Signature) -> Span {
+    hygienic(match &signature.output {
+        ReturnType::Type(_, output) => ungrouped(output).span(),
+        ReturnType::Default => signature.ident.span(),
+    })
+}
+
+/// The type inside of the group that `macro_rules!` puts around it.
+pub(crate) fn ungrouped(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => ungrouped(&group.elem),
+        ty => ty,
+    }
+}
+
+pub(crate) fn is_any_of(attribute: &Attribute, names: &[&str]) -> bool {
+    names.iter().any(|name| attribute.path().is_ident(name))
+}
+
+pub(crate) fn is_lint_level(attribute: &Attribute) -> bool {
     is_any_of(attribute, &["allow", "expect", "warn", "deny", "forbid"])
 }
 
-/// A lint level for two items: an expectation may be met in one of them only.
-pub(crate) fn unexpected(attribute: &Attribute) -> Attribute {
+/// Whether an attribute belongs on the outer of two nested functions. A lint level there covers both.
+pub(crate) fn is_for_outer(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("doc") || is_lint_level(attribute)
+}
+
+/// An attribute for a second item. An `expect` becomes an `allow`, because only one of the items may meet it.
+pub(crate) fn without_expect(attribute: &Attribute) -> Attribute {
     let mut attribute = attribute.clone();
     match &mut attribute.meta {
         Meta::List(list) if list.path.is_ident("expect") => list.path = syn::parse_quote!(allow),
@@ -83,25 +103,10 @@ pub(crate) fn unexpected(attribute: &Attribute) -> Attribute {
     attribute
 }
 
-pub(crate) fn is_any_of(attribute: &Attribute, names: &[&str]) -> bool {
-    names.iter().any(|name| attribute.path().is_ident(name))
-}
-
+/// An `Option` in generated code.
 pub(crate) fn option(value: Option<impl ToTokens>) -> TokenStream {
     match value {
         Some(value) => quote!(::core::option::Option::Some(#value)),
         None => quote!(::core::option::Option::None),
-    }
-}
-
-/// The options of tokio, as the value that the generated code hands over.
-pub(crate) fn tokio_options(options: &Options, krate: &TokenStream) -> TokenStream {
-    let current_thread = options.flavor == Some(Flavor::CurrentThread);
-    let worker_threads = option(options.worker_threads.as_ref().map(|threads| &threads.0));
-    quote! {
-        #krate::__private::TokioOptions {
-            current_thread: #current_thread,
-            worker_threads: #worker_threads,
-        }
     }
 }

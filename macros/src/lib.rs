@@ -1,16 +1,13 @@
-//! The attributes of `pyo3-asyncio`, which re-exports them where they belong: `pyo3_asyncio::tokio::main` is
-//! [`tokio_main`] here. They are documented there.
+//! The attributes of `pyo3-asyncio`. It re-exports and documents them: [`tokio_main`] is `pyo3_asyncio::tokio::main`.
 //!
-//! An attribute is an entry point in this file and a module that expands it. What it generates calls one function in
-//! `pyo3_asyncio::__private`: the behaviour is there, where it is compiled and tested once.
+//! Each attribute is an entry point in this file and a module that expands it. The generated code calls functions of
+//! `pyo3_asyncio::__private`. The behaviour is there, so that it is compiled and tested once.
 
 mod arguments;
 mod errors;
 mod export;
 mod function;
-mod krate;
 mod main_fn;
-mod marks;
 mod options;
 mod pyfunction;
 mod pymethods;
@@ -19,38 +16,30 @@ mod test_fn;
 
 use proc_macro::TokenStream;
 
-/// Defines the attributes of a runtime.
+/// Defines attributes: the name, the module that expands it, and the runtime.
 macro_rules! attributes {
-    ($($main:ident, $test:ident, $pyfunction:ident, $pymethods:ident: $runtime:ident;)*) => {$(
-        // The documentation stands at the re-export, where its example compiles against the whole crate.
+    ($($name:ident: $module:ident, $runtime:ident;)*) => {$(
+        // The documentation is at the re-export, where its example compiles against the whole crate.
         #[allow(missing_docs, reason = "documented at the re-export, for instance pyo3_asyncio::tokio::main")]
         #[proc_macro_attribute]
-        pub fn $main(arguments: TokenStream, item: TokenStream) -> TokenStream {
-            main_fn::expand(runtime::Runtime::$runtime, arguments.into(), item.into()).into()
-        }
-
-        #[allow(missing_docs, reason = "documented at the re-export, for instance pyo3_asyncio::tokio::test")]
-        #[proc_macro_attribute]
-        pub fn $test(arguments: TokenStream, item: TokenStream) -> TokenStream {
-            test_fn::expand(runtime::Runtime::$runtime, arguments.into(), item.into()).into()
-        }
-
-        #[allow(missing_docs, reason = "documented at the re-export, for instance pyo3_asyncio::tokio::pyfunction")]
-        #[proc_macro_attribute]
-        pub fn $pyfunction(arguments: TokenStream, item: TokenStream) -> TokenStream {
-            pyfunction::expand(runtime::Runtime::$runtime, arguments.into(), item.into()).into()
-        }
-
-        #[allow(missing_docs, reason = "documented at the re-export, for instance pyo3_asyncio::tokio::pymethods")]
-        #[proc_macro_attribute]
-        pub fn $pymethods(arguments: TokenStream, item: TokenStream) -> TokenStream {
-            pymethods::expand(runtime::Runtime::$runtime, arguments.into(), item.into()).into()
+        pub fn $name(arguments: TokenStream, item: TokenStream) -> TokenStream {
+            let runtime = runtime::Runtime::$runtime;
+            errors::report(|errors| $module::expand(runtime, arguments.into(), item.into(), errors)).into()
         }
     )*};
 }
 
 attributes! {
-    async_std_main, async_std_test, async_std_pyfunction, async_std_pymethods: AsyncStd;
-    smol_main, smol_test, smol_pyfunction, smol_pymethods: Smol;
-    tokio_main, tokio_test, tokio_pyfunction, tokio_pymethods: Tokio;
+    async_std_main: main_fn, AsyncStd;
+    async_std_pyfunction: pyfunction, AsyncStd;
+    async_std_pymethods: pymethods, AsyncStd;
+    async_std_test: test_fn, AsyncStd;
+    smol_main: main_fn, Smol;
+    smol_pyfunction: pyfunction, Smol;
+    smol_pymethods: pymethods, Smol;
+    smol_test: test_fn, Smol;
+    tokio_main: main_fn, Tokio;
+    tokio_pyfunction: pyfunction, Tokio;
+    tokio_pymethods: pymethods, Tokio;
+    tokio_test: test_fn, Tokio;
 }

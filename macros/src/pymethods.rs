@@ -1,157 +1,160 @@
-//! `#[pymethods]`: each `async fn` among the methods becomes one that gives Python a coroutine.
+//! `#[pymethods]`: exports the methods of a class. An `async fn` among them returns a coroutine in Python.
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Error, ImplItem, ImplItemFn, ItemImpl, Result, Type, Visibility};
+use syn::{ImplItem, ImplItemFn, ItemImpl, Path, Result, Visibility};
 
+use crate::arguments::{Argument, crate_path};
 use crate::errors::Errors;
-use crate::export::{Export, Options, Wrapper, never_awaited, of_impl, pyo3_path, without_python};
-use crate::function::{parse_item, unexpected};
-use crate::krate;
+use crate::export::{Export, ExportOptions, never_awaited, pyo3_path, without_python};
+use crate::function::{parse_item, without_expect};
 use crate::runtime::Runtime;
 
-pub(crate) fn expand(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let mut errors = Errors::default();
-    let methods = parse_item(&item, "`#[pymethods]` is for an `impl` block");
-    let methods = methods.and_then(check_block);
-    let krate = of_impl(arguments).and_then(|krate| krate::path(krate.as_ref()));
-    let (Some(mut methods), Some(krate)) = (errors.sift(methods), errors.sift(krate)) else {
-        let errors = errors.into_compile_error();
-        return quote!(#item #errors);
+pub(crate) fn expand(
+    runtime: Runtime,
+    arguments: TokenStream,
+    item: TokenStream,
+    errors: &mut Errors,
+) -> TokenStream {
+    let expected = "`#[pymethods]` must be applied to an `impl` block";
+    let methods = errors.handle(parse_item(&item, expected));
+    if let Some(methods) = &methods {
+        check_block(methods, errors);
+    }
+    let given = parse_crate(arguments, errors);
+    let krate = crate_path(given.as_ref(), errors);
+    let (Some(mut methods), true) = (methods, errors.is_empty()) else {
+        return item;
     };
-    let class = methods.self_ty.clone();
+    let private = quote!(#krate::__private);
+    let mut async_fns = Vec::new();
     let mut annotations = Vec::new();
-    let own = take_async(&mut methods, |method| {
-        let wrapper = errors.sift(export(runtime, &krate, &class, method))?;
-        annotations.extend(wrapper.annotation);
-        Some(wrapper.function)
+    for item in std::mem::take(&mut methods.items) {
+        match item {
+            ImplItem::Fn(mut method) if method.sig.asyncness.is_some() => {
+                let wrapper = export(runtime, &private, &methods, &method);
+                if let Some((wrapper, annotation)) = errors.handle(wrapper) {
+                    methods.items.push(ImplItem::Verbatim(wrapper));
+                    annotations.extend(annotation);
+                }
+                without_python(&mut method.attrs, &mut method.sig);
+                async_fns.push(ImplItem::Fn(method));
+            }
+            other => methods.items.push(other),
+        }
+    }
+    // The block for Rust: it has the same attributes, except PyO3's.
+    let for_rust = (!async_fns.is_empty()).then(|| {
+        methods.attrs = methods.attrs.iter().map(without_expect).collect();
+        let mut block = methods.clone();
+        block.attrs.retain(|it| !it.path().is_ident("pyo3"));
+        block.items = async_fns;
+        block
     });
-    let own = (!own.is_empty()).then(|| beside(&mut methods, own));
     let has_pyo3_path = methods.attrs.iter().any(|it| it.path().is_ident("pyo3"));
-    let path = (!has_pyo3_path).then(|| pyo3_path(&krate));
+    let path = (!has_pyo3_path).then(|| pyo3_path(&private));
     let path = path.map(|path| quote!(#[pyo3(crate = #path)]));
-    let errors = errors.into_compile_error();
     quote! {
-        #[#krate::__private::pyo3::pymethods]
+        #[#private::pyo3::pymethods]
         #path
         #methods
 
-        #own
+        #for_rust
 
         #(#annotations)*
-
-        #errors
     }
 }
 
-fn check_block(methods: ItemImpl) -> Result<ItemImpl> {
-    match &methods.trait_ {
-        Some((_, a_trait, _)) => Err(Error::new_spanned(
-            a_trait,
-            "`#[pymethods]` is for the methods of a class, not for those of a trait",
-        )),
-        None if !methods.generics.params.is_empty() => Err(Error::new_spanned(
-            &methods.generics,
-            "a Python class has no type or lifetime parameters",
-        )),
-        None => Ok(methods),
+fn check_block(methods: &ItemImpl, errors: &mut Errors) {
+    if let Some((_, a_trait, _)) = &methods.trait_ {
+        let message =
+            "`#[pymethods]` cannot be applied to the `impl` of a trait: use an `impl` of the class";
+        errors.push(a_trait, message);
+    }
+    if !methods.generics.params.is_empty() {
+        let message = "a Python class cannot be generic: write the `impl` for a concrete type";
+        errors.push(&methods.generics, message);
     }
 }
 
-/// The block for Rust, under the same attributes but for PyO3's.
-fn beside(methods: &mut ItemImpl, own: Vec<ImplItemFn>) -> ItemImpl {
-    methods.attrs = methods.attrs.iter().map(unexpected).collect();
-    let mut block = methods.clone();
-    block.attrs.retain(|it| !it.path().is_ident("pyo3"));
-    block.items = own.into_iter().map(ImplItem::Fn).collect();
-    block
-}
-
-/// Puts the wrapper of each `async fn` in its place, and gives those that were taken out.
-fn take_async(
-    methods: &mut ItemImpl,
-    mut export: impl FnMut(&ImplItemFn) -> Option<TokenStream>,
-) -> Vec<ImplItemFn> {
-    let mut own = Vec::new();
-    let items = std::mem::take(&mut methods.items);
-    methods.items = items
-        .into_iter()
-        .filter_map(|item| match item {
-            ImplItem::Fn(mut method) if method.sig.asyncness.is_some() => {
-                let wrapper = export(&method);
-                without_python(&mut method.attrs, &mut method.sig);
-                own.push(method);
-                wrapper.map(ImplItem::Verbatim)
-            }
-            other => Some(other),
-        })
-        .collect();
-    own
+fn parse_crate(arguments: TokenStream, errors: &mut Errors) -> Option<Path> {
+    let mut krate = None;
+    for argument in Argument::parse_all(arguments) {
+        let set = argument.and_then(|argument| match argument.name.to_string().as_str() {
+            "crate" => argument.set_crate(&mut krate),
+            other => Err(argument.error(format!(
+                "there is no option `{other}` for a whole `impl` block, only `crate`: write the options of a method in \
+                 `#[pyo3(…)]` on it"
+            ))),
+        });
+        errors.handle(set);
+    }
+    krate
 }
 
 fn export(
     runtime: Runtime,
-    krate: &TokenStream,
-    class: &Type,
+    private: &TokenStream,
+    methods: &ItemImpl,
     method: &ImplItemFn,
-) -> Result<Wrapper> {
+) -> Result<(TokenStream, Option<TokenStream>)> {
     let mut errors = Errors::default();
     for attribute in &method.attrs {
         if let Some(message) = never_awaited(attribute) {
-            errors.push(Error::new_spanned(attribute, message));
+            errors.push(attribute, message);
         }
     }
-    let mut options = Options::default();
-    errors.sift(options.add_attributes(&method.attrs));
+    let options = ExportOptions::parse(TokenStream::new(), &method.attrs, &mut errors);
     let export = Export {
+        runtime,
+        private,
+        attributes: &method.attrs,
         visibility: Visibility::Inherited,
         signature: &method.sig,
-        attributes: &method.attrs,
+        class: Some(&methods.self_ty),
         options,
-        class: Some(class),
     };
-    errors.sift(check_name(&export.python_name(), method));
+    check_name(&export.python_name(), method, &mut errors);
     errors.into_result()?;
-    export.wrapper(runtime, krate)
+    export.wrapper()
 }
 
-/// Refuses special methods that Python does not await.
-fn check_name(name: &str, method: &ImplItemFn) -> Result<()> {
+/// Refuses special methods whose result Python does not await.
+fn check_name(name: &str, method: &ImplItemFn, errors: &mut Errors) {
     const AWAITED: [&str; 4] = ["__aenter__", "__aexit__", "__anext__", "__call__"];
     let is_special = name.starts_with("__") && name.ends_with("__");
-    if !is_special || AWAITED.contains(&name) {
-        return Ok(());
+    if is_special && !AWAITED.contains(&name) {
+        let awaited = AWAITED.join("`, `");
+        let message = format!(
+            "Python does not await what `{name}` returns: make it a plain `fn`. The special methods that may be an \
+             `async fn` are `{awaited}`"
+        );
+        errors.push(&method.sig.ident, message);
     }
-    let awaited = AWAITED.join("`, `");
-    Err(Error::new(
-        method.sig.ident.span(),
-        format!(
-            "Python does not await what `{name}` returns: of the special methods `{awaited}` may be `async fn`"
-        ),
-    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::errors::report;
+
+    fn expanded(block: TokenStream) -> String {
+        let arguments = quote!(crate = "bridge");
+        report(|errors| expand(Runtime::Tokio, arguments, block, errors)).to_string()
+    }
 
     #[test]
-    fn the_block_for_rust_is_under_the_attributes_of_the_users() {
-        let methods = expand(
-            Runtime::Tokio,
-            quote!(crate = "bridge"),
-            quote! {
-                #[allow(clippy::unused_self)]
-                #[expect(non_snake_case)]
-                #[cfg(unix)]
-                #[pyo3(crate = "another")]
-                impl Class {
-                    fn plain(&self) {}
-                    async fn method(&self) {}
-                }
-            },
-        );
-        let methods = methods.to_string();
+    fn the_block_for_rust_keeps_the_users_attributes() {
+        let methods = expanded(quote! {
+            #[allow(clippy::unused_self)]
+            #[expect(non_snake_case)]
+            #[cfg(unix)]
+            #[pyo3(crate = "another")]
+            impl Class {
+                fn plain(&self) {}
+                async fn method(&self) {}
+            }
+        });
         let attributes = quote! {
             #[allow(clippy::unused_self)]
             #[allow(non_snake_case)]
@@ -174,19 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn a_block_without_async_methods_is_pyo3s_alone() {
+    fn a_block_without_async_methods_is_for_pyo3_alone() {
         let block = quote! {
             #[expect(non_snake_case)]
             impl Class {
                 fn Plain(&self) {}
             }
         };
-        let methods = expand(Runtime::Tokio, quote!(crate = "bridge"), block.clone());
         let expected = quote! {
             #[bridge::__private::pyo3::pymethods]
             #[pyo3(crate = "bridge::__private::pyo3")]
             #block
         };
-        assert_eq!(methods.to_string(), expected.to_string());
+        assert_eq!(expanded(block).to_string(), expected.to_string());
     }
 }

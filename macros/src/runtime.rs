@@ -1,8 +1,8 @@
-//! The runtimes, as far as the attributes of one differ from those of another.
+//! What differs between the attributes of one runtime and those of another.
 
 use proc_macro2::{Ident, Span};
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Runtime {
     AsyncStd,
     Smol,
@@ -10,14 +10,9 @@ pub(crate) enum Runtime {
 }
 
 impl Runtime {
-    /// The type that stands for it.
+    /// Its type in `pyo3_asyncio::__private`, which has the name of the variant.
     pub(crate) fn ty(self) -> Ident {
-        let name = match self {
-            Self::AsyncStd => "AsyncStd",
-            Self::Smol => "Smol",
-            Self::Tokio => "Tokio",
-        };
-        Ident::new(name, Span::call_site())
+        Ident::new(&format!("{self:?}"), Span::call_site())
     }
 
     /// Its module in `pyo3_asyncio`.
@@ -29,13 +24,11 @@ impl Runtime {
         }
     }
 
-    /// How its threads are chosen, where an option does not do it.
-    pub(crate) fn threads(self) -> Option<&'static str> {
+    /// The environment variable that sets the number of threads, where no option does.
+    pub(crate) fn threads_variable(self) -> Option<&'static str> {
         match self {
-            Self::AsyncStd => {
-                Some("async-std takes the number of its threads from `ASYNC_STD_THREAD_COUNT`")
-            }
-            Self::Smol => Some("smol takes the number of its threads from `SMOL_THREADS`"),
+            Self::AsyncStd => Some("ASYNC_STD_THREAD_COUNT"),
+            Self::Smol => Some("SMOL_THREADS"),
             Self::Tokio => None,
         }
     }

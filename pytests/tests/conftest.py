@@ -11,6 +11,7 @@ import gc
 import importlib.util
 import os
 import random
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +40,7 @@ LOOP_HANGS_AFTER, TEST_HANGS_AFTER = 240, 300
 STDERR = pytest.StashKey()
 THREADS_AT_ONCE = 8
 
-# Some distributions package the test suite of Python on its own. test_cpython.py says so.
+# Some distributions package the test suite of Python on its own. The header says if it is missing, and `cargo xtask test` wants it.
 HAS_CPYTHONS_TESTS = all(map(importlib.util.find_spec, ["test", "test.test_asyncio"]))
 
 # The tests that also run with a collection of garbage between any two steps: those of one coroutine at a time.
@@ -53,13 +54,32 @@ COLLECTED = {
     "test_eager_start",
 }
 
+# The tests in which a runtime has a hand: it starts, polls and drops futures, and has threads and locals of its own. It cannot see
+# Python, so how a future looks from there is left to the run on tokio.
+CROSSINGS = {
+    "test_attributes",
+    "test_block_on",
+    "test_cancel",
+    "test_coroutine_load",
+    "test_interrupts",
+    "test_load",
+    "test_local",
+    "test_locals",
+    "test_metrics",
+    "test_panics",
+    "test_python_to_rust",
+    "test_rust_future",
+    "test_threads",
+}
+
 
 def pytest_addoption(parser):
     parser.addoption(
         "--brief",
         action="store_true",
         help="leave to another run what has little to do with the doorbell and the runtime: collections between the steps of a "
-        "coroutine, most of the ways in which a program ends, most of the load",
+        "coroutine, most of the ways in which a program ends, most of the load, and, in debug mode and on any runtime but "
+        "tokio's of many threads, all tests in which a runtime has no hand",
     )
     parser.addoption("--doorbell", choices=["add_reader", "call_soon_threadsafe"], help="how Rust wakes a loop")
     parser.addoption("--exits", type=int, default=100, help="how many programs end, in all; each way at least once")
@@ -69,6 +89,9 @@ def pytest_addoption(parser):
 
 def pytest_ignore_collect(collection_path, config):
     """Leaves out what a system or a runtime has not: no other runtime than tokio can be ended, or started again in a child."""
+    is_other = config.getoption("runtime") in RUNTIMES[1:] or "PYTHONASYNCIODEBUG" in os.environ
+    if config.getoption("brief") and is_other and collection_path.suffix == ".py" and collection_path.stem not in CROSSINGS:
+        return True
     if collection_path.name == "test_fork.py" and not hasattr(os, "fork"):
         return True
     if collection_path.name.startswith("test_cpython_") and not HAS_CPYTHONS_TESTS:
@@ -95,11 +118,16 @@ def pytest_configure(config):
     if runtime:
         os.environ[RUNTIME] = runtime
     os.environ.update(THREADS)
+    # A shell ignores SIGINT for what it starts in the background, and every program of the tests would inherit that. A signal
+    # with a handler is back at its default in a program that is started.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header():
     doorbell, runtime = os.environ.get(DOORBELL, "add_reader"), os.environ.get(RUNTIME, RUNTIMES[0])
-    return f"doorbell: {doorbell}, runtime: {runtime}, loops: {', '.join(LOOPS)}"
+    suite = "there" if HAS_CPYTHONS_TESTS else "missing"
+    return f"doorbell: {doorbell}, runtime: {runtime}, loops: {', '.join(LOOPS)}, CPython's own tests: {suite}"
 
 
 @pytest.fixture

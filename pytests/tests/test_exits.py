@@ -133,8 +133,11 @@ def late(pytestconfig):
     yield late
     plugins = pytestconfig.pluginmanager
     worst = max(late, key=late.get)
+    reporter = plugins.getplugin("terminalreporter")
+    if reporter is None:  # One of several processes of the tests.
+        return
     with plugins.getplugin("capturemanager").global_and_fixture_disabled():
-        plugins.getplugin("terminalreporter").write_line(f"\nthe latest exit: {late[worst]:.2f} s later than without Rust ({', '.join(worst)})")
+        reporter.write_line(f"\nthe latest exit: {late[worst]:.2f} s later than without Rust ({', '.join(worst)})")
 
 
 class Reference:

@@ -9,9 +9,10 @@
 //! 3. An outcome goes to exactly one caller: to `poll`, to `give_up` or `detach` if it was there by then, or back out of
 //!    `finish` if it came later. An error is not lost.
 //! 4. `give_up` tells whether a task runs that has to be cancelled. If the task is only being started, `started` tells so to
-//!    the caller that starts it. So exactly one of the two cancels the task.
-//! 5. A task goes in and out only in `started`, `take_task` and `finish`, which attached threads call. The garbage collector
-//!    looks at the task, and must find the same in every phase of a collection.
+//!    the caller that starts it. So exactly one of the two cancels the task, and `cancel` gives it out once: the end of a loop
+//!    cancels every task as well.
+//! 5. A task goes in and out only in `started` and `finish`, which attached threads call. The garbage collector looks at the
+//!    task, and must find the same in every phase of a collection.
 //! 6. Tasks and outcomes are dropped without the lock.
 
 use std::task::{Poll, Waker};
@@ -23,6 +24,7 @@ pub(crate) struct Handoff<T, R>(WakerCell<State<T, R>>);
 struct State<T, R> {
     stage: Stage<T, R>,
     interest: Interest,
+    is_cancelled: bool,
 }
 
 enum Stage<T, R> {
@@ -76,6 +78,7 @@ impl<T, R> Handoff<T, R> {
         Self(WakerCell::new(State {
             stage: Stage::Posted,
             interest: Interest::Outcome,
+            is_cancelled: false,
         }))
     }
 
@@ -116,6 +119,7 @@ impl<T, R> Handoff<T, R> {
     pub(crate) fn started(&self, task: T) -> bool {
         let mut state = self.0.lock();
         let is_given_up = state.interest == Interest::Nothing;
+        state.is_cancelled |= is_given_up;
         let refused = match state.stage {
             Stage::Posted if !is_given_up => {
                 state.stage = Stage::Running(task);
@@ -128,15 +132,16 @@ impl<T, R> Handoff<T, R> {
         is_given_up
     }
 
-    /// Takes the running task out, to cancel it.
-    pub(crate) fn take_task(&self) -> Option<T> {
+    /// Runs `copy` on the running task, for the caller to cancel the copy. `None` if it does not run, or was cancelled before.
+    pub(crate) fn cancel<O>(&self, copy: impl FnOnce(&T) -> O) -> Option<O> {
         let mut state = self.0.lock();
-        match std::mem::replace(&mut state.stage, Stage::Over) {
-            Stage::Running(task) => Some(task),
-            other => {
-                state.stage = other;
-                None
+        match &state.stage {
+            Stage::Running(task) if !state.is_cancelled => {
+                let task = copy(task);
+                state.is_cancelled = true;
+                Some(task)
             }
+            _ => None,
         }
     }
 

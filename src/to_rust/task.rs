@@ -12,6 +12,7 @@
 //!
 //! [`handoff`](crate::sync::handoff) is the protocol between the two threads.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -166,7 +167,10 @@ impl Drop for PyTask {
         }
         match self.0.handoff.give_up() {
             GivenUp::Nothing => {}
-            GivenUp::Task => self.0.cancel(),
+            GivenUp::Task => {
+                GivenUpTasks::note(&self.0);
+                self.0.cancel();
+            }
             GivenUp::Outcome(outcome) => self.0.report(outcome),
         }
     }
@@ -197,12 +201,15 @@ impl Execution {
     /// Cancels the running task, on its loop.
     fn cancel(self: &Arc<Self>) {
         let execution = Arc::clone(self);
-        let cancel = move |py: Python<'_>| match execution.handoff.take_task() {
-            Some(task) => asyncio::cancel(task.bind(py)),
-            None => Ok(()),
-        };
+        let cancel = move |py: Python<'_>| execution.cancel_now(py);
         // A closed loop drops the job, and has nothing to cancel.
         self.mailbox.post(Box::new(cancel));
+    }
+
+    /// Cancels the running task, unless it has been cancelled before.
+    fn cancel_now(&self, py: Python<'_>) -> PyResult<()> {
+        let task = self.handoff.cancel(|task| task.clone_ref(py));
+        task.map_or(Ok(()), |task| asyncio::cancel(task.bind(py)))
     }
 
     /// Reports an error that the Rust side has not taken to the loop's exception handler.
@@ -239,17 +246,66 @@ impl Watcher for Execution {
 
     fn loop_closed(&self, py: Python<'_>) {
         *lock(&self.watching) = None;
-        let is_detached = self.handoff.interest() == Interest::Progress;
+        let is_awaited = self.handoff.interest() == Interest::Outcome;
         let task = self.handoff.with_task(|task| task.clone_ref(py));
         // The Rust side may not want an outcome.
         drop(self.handoff.finish(Err(loop_closed())));
-        if let (Some(task), false) = (task, is_detached) {
+        if let (Some(task), true) = (task, is_awaited) {
             // The Rust side has the error, so asyncio need not report the pending task.
             let quiet = asyncio::let_die_pending(task.bind(py));
             if let Err(error) = quiet {
                 error.write_unraisable(py, Some(task.bind(py)));
             }
         }
+    }
+}
+
+thread_local! {
+    /// The collection of the main future that this thread polls or drops.
+    static COLLECTED: RefCell<Option<GivenUpTasks>> = const { RefCell::new(None) };
+}
+
+/// The Python tasks that a main future gave up in its last poll or in its drop. They are cleaning up.
+#[derive(Clone, Default)]
+pub(crate) struct GivenUpTasks(Arc<Mutex<Vec<Arc<Execution>>>>);
+
+impl GivenUpTasks {
+    /// Collects the tasks that `run` gives up, in place of those collected before.
+    pub(crate) fn collect<R>(&self, run: impl FnOnce() -> R) -> R {
+        /// Restores the outer collection, also if `run` panics.
+        struct Restore(Option<GivenUpTasks>);
+
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                COLLECTED.set(self.0.take());
+            }
+        }
+
+        let previous = std::mem::take(&mut *lock(&self.0));
+        drop(previous);
+        let _restore = Restore(COLLECTED.replace(Some(self.clone())));
+        run()
+    }
+
+    fn note(execution: &Arc<Execution>) {
+        // A thread that is ending has no thread-locals, and polls no main future.
+        let _ = COLLECTED.try_with(|collected| {
+            if let Some(Self(collected)) = &*collected.borrow() {
+                lock(collected).push(Arc::clone(execution));
+            }
+        });
+    }
+
+    /// Cancels the tasks that have not been cancelled, and returns those that still run. On the loop's thread.
+    pub(crate) fn cancel<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let given_up = std::mem::take(&mut *lock(&self.0));
+        for execution in &given_up {
+            execution.cancel_now(py)?;
+        }
+        let running = given_up
+            .iter()
+            .filter_map(|execution| execution.handoff.with_task(|task| task.bind(py).clone()));
+        Ok(running.collect())
     }
 }
 

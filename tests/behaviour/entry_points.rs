@@ -9,7 +9,9 @@ mod interpreter;
 
 use std::ffi::CStr;
 use std::future::pending;
-use std::sync::Once;
+use std::sync::{Mutex, Once};
+
+use tokio::sync::oneshot;
 
 use pyo3::exceptions::{PyKeyError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
@@ -241,6 +243,50 @@ async def main():
 }
 
 /// A Python function that opens the gate.
+/// A task that cleans up in so many turns that a second cancel would not miss it.
+const CLEANS_UP: &CStr = c"
+import asyncio
+
+log = []
+
+async def inner(started):
+    try:
+        started()
+        await asyncio.get_running_loop().create_future()
+    finally:
+        for _ in range(100):
+            await asyncio.sleep(0)
+        log.append('cleaned up')
+";
+
+fn a_task_that_the_end_of_the_main_future_gives_up_cleans_up_undisturbed(
+    py: Python<'_>,
+) -> PyResult<()> {
+    let module = python(py, CLEANS_UP)?;
+    for _ in 0..20 {
+        let inner = module.getattr("inner")?.unbind();
+        run(py, async move {
+            let (started, has_started) = oneshot::channel();
+            let _task =
+                Python::attach(|py| into_future(inner.bind(py).call1((signal(py, started)?,))?))?;
+            has_started.await.expect("the task starts");
+            Ok(())
+        })?;
+    }
+    let log: Vec<String> = module.getattr("log")?.extract()?;
+    assert_eq!(log, ["cleaned up"; 20]);
+    Ok(())
+}
+
+/// A Python function that opens the gate.
+fn signal(py: Python<'_>, gate: oneshot::Sender<()>) -> PyResult<Bound<'_, PyCFunction>> {
+    let gate = Mutex::new(Some(gate));
+    PyCFunction::new_closure(py, None, None, move |_, _| {
+        let gate = gate.lock().expect("sending does not panic").take();
+        gate.is_some_and(|gate| gate.send(()).is_ok())
+    })
+}
+
 fn run_cancels_a_task_that_swallowed_the_cancel_of_a_rust_future(py: Python<'_>) -> PyResult<()> {
     let module = python(
         py,
@@ -416,6 +462,7 @@ on_every_loop! {
     run_ends_as_asyncio_run_does,
     run_ends_as_asyncio_run_does_after_an_error,
     run_reports_the_error_of_a_leftover_task_to_the_exception_handler,
+    a_task_that_the_end_of_the_main_future_gives_up_cleans_up_undisturbed,
     run_cancels_a_task_that_swallowed_the_cancel_of_a_rust_future,
     run_in_a_thread_that_runs_a_loop_is_an_error_that_names_the_way,
     run_uses_the_loop_of_the_running_thread_only_while_it_runs,

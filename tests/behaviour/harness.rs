@@ -53,21 +53,23 @@ macro_rules! matrix {
                 test(LoopKind::Asyncio, behaviour);
             }
 
-            #[test]
-            fn asyncio_without_add_reader() {
-                test(LoopKind::AsyncioWithoutAddReader, behaviour);
-            }
+            on_one_runtime! {
+                #[test]
+                fn asyncio_without_add_reader() {
+                    test(LoopKind::AsyncioWithoutAddReader, behaviour);
+                }
 
-            #[cfg(unix)]
-            #[test]
-            fn uvloop() {
-                test(LoopKind::Uvloop, behaviour);
-            }
+                #[cfg(unix)]
+                #[test]
+                fn uvloop() {
+                    test(LoopKind::Uvloop, behaviour);
+                }
 
-            #[cfg(unix)]
-            #[test]
-            fn uvloop_without_add_reader() {
-                test(LoopKind::UvloopWithoutAddReader, behaviour);
+                #[cfg(unix)]
+                #[test]
+                fn uvloop_without_add_reader() {
+                    test(LoopKind::UvloopWithoutAddReader, behaviour);
+                }
             }
         }
     )*};

@@ -2,6 +2,11 @@
 //!
 //! The test binary that includes this binds `rt` to its runtime, and `matrix!` runs each behaviour on every kind of loop.
 
+/// Items for one runtime only: that of the program that includes this file. The others include `brief.rs`.
+macro_rules! on_one_runtime {
+    ($($item:item)*) => { $($item)* };
+}
+
 #[macro_use]
 mod harness;
 mod counters;

@@ -1,53 +1,36 @@
-//! The commands of the project: `cargo xtask demo`, `test`, `lint`, `stress`, `fuzz`,
-//! `valgrind`, `miri`, `bench`.
+//! The commands of the project. `steps.txt` says what each of them runs.
 //!
 //! Each sets up everything it needs in `.venv` and `target`, so that a fresh clone needs only Rust, a C compiler and
 //! a Python with pip.
 
-mod bench;
-mod demo;
-mod hand_over;
-mod lint;
-mod memory;
-mod needs;
-mod options;
-mod programs;
-mod python;
-mod pythons;
+mod environment;
 mod steps;
-mod test;
-mod transcript;
-mod venv;
 
 use std::{env, error::Error, path::Path, process::ExitCode};
 
-use options::Options;
-use xshell::Shell;
+use environment::Environment;
+use steps::Step;
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
 
-  demo [ARGUMENT...]           build the example and search Python's standard library with it
-  test [--list] [NAME...]      run the tests; with NAMEs, the steps whose name contains one of them
-  test --all-pythons [--list] [NAME...]
-                               run the tests on every CPython from 3.9 on that is found: on the PATH,
-                               in pyenv's versions, and where the system has them. Here the Python
-                               tests run on every runtime with both doorbells; without this, on
-                               every runtime, but with the second doorbell on tokio only
-  lint [--list] [NAME...]      check formatting, clippy and rustdoc; NAMEs as above
-  stress [--minutes N] [--seed S] [ARGUMENT...]
-                               mix everything at random and check that nothing is lost or left
-  fuzz [--minutes N] [--seed S] [ARGUMENT...]
-                               look for operations on futures and coroutines that answer
-                               otherwise than asyncio's own
-  valgrind [ARGUMENT...]       run the unit tests and the behaviours on tokio under valgrind
-  miri [ARGUMENT...]           run the protocols between threads under miri, with a nightly Rust
-  bench [ARGUMENT...]          measure this library against its predecessor
+  test [NAME...]           run the tests; with NAMEs, the steps whose name contains one of them
+    --list                 only show the steps
+    --thorough             also run every test on every runtime with both doorbells, and with the stable ABI
+    --all-pythons          on every CPython from 3.9 on that is found: on the PATH, in pyenv's versions, and
+                           where systems have them
+  lint [NAME...]           check formatting, clippy and rustdoc; with --list and --thorough as above
+  demo [ARGUMENT...]       build the example and search Python's standard library with it
+  stress [ARGUMENT...]     mix everything at random and check that nothing is lost or left
+  fuzz [ARGUMENT...]       look for operations on futures and coroutines that answer otherwise than asyncio's own
+  valgrind [ARGUMENT...]   run the unit tests and the behaviours on tokio under valgrind
+  bench [ARGUMENT...]      measure this library against its predecessor
 
-  --python PATH    the Python to use, 3.9 or newer; else $PYO3_PYTHON, an active virtual
-                   environment's, or `python3` or `python` on the PATH";
+  --python PATH            the Python to use, 3.9 or newer; else $PYO3_PYTHON, an active virtual environment's,
+                           or `python3` on the PATH
+  --                       all that follows are arguments";
 
 fn main() -> ExitCode {
     match dispatch(env::args().skip(1).collect()) {
@@ -60,30 +43,99 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(mut arguments: Vec<String>) -> Result<()> {
-    if arguments.is_empty() {
-        arguments.push("help".to_owned());
+    let at = arguments.iter().position(|argument| argument == "--");
+    let behind = at.map_or(Vec::new(), |at| arguments.split_off(at));
+    let python = environment::choose(take_value(&mut arguments, "--python")?);
+    if arguments.is_empty() || ["help", "--help", "-h"].contains(&arguments[0].as_str()) {
+        println!("{USAGE}");
+        return Ok(());
     }
     let command = arguments.remove(0);
-    let options = Options::parse(arguments)?;
-    if options.all_pythons && command != "test" {
-        return Err(format!("--all-pythons is for `test`, not for `{command}`").into());
+    if let ["test" | "lint"] = [command.as_str()] {
+        return run_steps(&python, &command, arguments);
     }
-    let sh = Shell::new()?;
-    sh.change_dir(root());
-    match command.as_str() {
-        "demo" => demo::run(&sh, &options),
-        "test" => test::run(&sh, &options),
-        "lint" => lint::run(&sh, &options),
-        name @ ("stress" | "fuzz") => programs::run(&sh, &options, name),
-        "valgrind" => memory::valgrind(&sh, &options),
-        "miri" => memory::miri(&sh, &options),
-        "bench" => bench::run(&sh, &options),
-        "help" | "--help" | "-h" => {
-            println!("{USAGE}");
-            Ok(())
+    let program = steps::of(&command, false).pop();
+    let program = program.filter(|step| step.name == "=");
+    let program = program.ok_or_else(|| format!("there is no command `{command}`\n\n{USAGE}"))?;
+    arguments.extend(behind.into_iter().skip(1));
+    let environment = Environment::prepare(&python, ".venv", &program.needs())?;
+    for build in program.builds() {
+        environment.run(&build.line)?;
+    }
+    environment.become_program(&program.line, &arguments)
+}
+
+fn run_steps(python: &str, command: &str, mut names: Vec<String>) -> Result<()> {
+    let steps = steps::of(command, take(&mut names, "--thorough"));
+    let only_list = take(&mut names, "--list");
+    let all_pythons = command == "test" && take(&mut names, "--all-pythons");
+    let steps = steps::select(steps, &names)?;
+    if only_list {
+        for step in &steps {
+            println!("{:<24} {}", step.name, step.line);
         }
-        other => Err(format!("there is no command `{other}`\n\n{USAGE}").into()),
+        return Ok(());
     }
+    if all_pythons {
+        return run_on_all_pythons(python, &steps);
+    }
+    let needs: Vec<_> = steps.iter().flat_map(Step::needs).collect();
+    let environment = Environment::prepare(python, ".venv", &needs)?;
+    steps::run(&environment, &steps)
+}
+
+/// Runs on each Python the steps that it has everything for.
+fn run_on_all_pythons(python: &str, steps: &[Step]) -> Result<()> {
+    let pythons = environment::all_pythons(python)?;
+    println!("found {}", pythons.join(", "));
+    let mut verdicts = Vec::new();
+    for python in &pythons {
+        println!("\n##### {python}");
+        let needs = ["tools"];
+        let outcome =
+            Environment::prepare(python, "target/venv-{version}", &needs).and_then(|it| {
+                let has_needs = |need: &&str| !["library", "venv"].contains(need) || it.has(need);
+                let runs = |step: &&Step| step.needs().iter().all(has_needs);
+                let steps: Vec<_> = steps.iter().filter(runs).cloned().collect();
+                steps::run(&it, &steps).map(|()| (steps.len(), it.lacks()))
+            });
+        verdicts.push((python, outcome));
+    }
+    println!("\n##### summary");
+    for (python, outcome) in &verdicts {
+        match outcome {
+            Ok((passed, lacks)) => {
+                println!("{python} passed {passed} of {} steps{lacks}", steps.len())
+            }
+            Err(error) => println!("{python} FAILED: {error}"),
+        }
+    }
+    match verdicts
+        .iter()
+        .filter(|(_, outcome)| outcome.is_err())
+        .count()
+    {
+        0 => Ok(()),
+        failed => Err(format!("tests failed on {failed} of {} Pythons", pythons.len()).into()),
+    }
+}
+
+/// Takes a flag out.
+fn take(arguments: &mut Vec<String>, flag: &str) -> bool {
+    let before = arguments.len();
+    arguments.retain(|argument| argument != flag);
+    arguments.len() < before
+}
+
+/// Takes `FLAG VALUE` out.
+fn take_value(arguments: &mut Vec<String>, flag: &str) -> Result<Option<String>> {
+    let Some(at) = arguments.iter().position(|argument| argument == flag) else {
+        return Ok(None);
+    };
+    if at + 1 == arguments.len() {
+        return Err(format!("{flag} needs a value behind it").into());
+    }
+    Ok(arguments.drain(at..at + 2).nth(1))
 }
 
 /// The root of the checkout.
@@ -91,4 +143,22 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("xtask is a folder of the checkout")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn python_is_taken_out_wherever_it_stands() {
+        for line in ["--python p a b", "a --python p b", "a b --python p"] {
+            let mut arguments = line.split(' ').map(str::to_owned).collect();
+            let python = take_value(&mut arguments, "--python").unwrap();
+            assert_eq!(
+                (python.as_deref(), arguments.join(" ")),
+                (Some("p"), "a b".to_owned())
+            );
+        }
+        assert!(take_value(&mut vec!["--python".to_owned()], "--python").is_err());
+    }
 }

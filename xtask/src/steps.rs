@@ -1,116 +1,53 @@
-//! A list of commands that are all run, however many of them fail.
+//! The commands as lists of steps, which are all run, however many of them fail.
 
-use std::time::{Duration, Instant};
-
-use xshell::Cmd;
-
-use crate::{
-    Result,
-    transcript::{self, Transcript},
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
 };
 
-/// One command with what has to be done before it.
-#[derive(Debug)]
-pub(crate) struct Step<'sh> {
-    name: &'static str,
-    setup: Option<Line<'sh>>,
-    line: Line<'sh>,
+use crate::{Result, environment::Environment, root};
+
+/// A row of `steps.txt`.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    command: &'static str,
+    pub(crate) name: &'static str,
+    needs: Vec<&'static str>,
+    pub(crate) line: String,
 }
 
-/// A command and the variables of its own.
-#[derive(Debug)]
-struct Line<'sh> {
-    variables: Vec<(&'static str, String)>,
-    command: Cmd<'sh>,
+/// The steps of a command.
+pub(crate) fn of(command: &str, thorough: bool) -> Vec<Step> {
+    let is_of = |step: &Step| match step.command.strip_suffix('+') {
+        Some(with_more) => thorough && with_more == command,
+        None => step.command == command,
+    };
+    table().into_iter().filter(is_of).collect()
 }
 
-impl<'sh> Step<'sh> {
-    pub(crate) fn new(name: &'static str, command: Cmd<'sh>) -> Self {
+fn table() -> Vec<Step> {
+    let rows = include_str!("steps.txt").lines();
+    let rows = rows.filter(|row| !row.is_empty() && !row.starts_with('#'));
+    rows.map(|row| {
+        let mut rest = row;
+        let mut column = || {
+            let (column, others) = rest.split_once(' ').expect("a row has four columns");
+            rest = others.trim_start();
+            column
+        };
+        let (command, name, needs) = (column(), column(), column());
         Step {
-            name,
-            setup: None,
-            line: Line::new(command),
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
-    }
-
-    #[cfg(test)]
-    pub(crate) fn text(&self) -> String {
-        self.line.text()
-    }
-
-    /// Steps in a row with the same set-up share one run of it: another one may undo it.
-    pub(crate) fn after(mut self, setup: Cmd<'sh>) -> Self {
-        self.setup = Some(Line::new(setup));
-        self
-    }
-
-    /// With an environment variable that the heading shows.
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.line.variables.push((name, value.into()));
-        self
-    }
-}
-
-impl<'sh> Line<'sh> {
-    fn new(command: Cmd<'sh>) -> Self {
-        Line {
-            variables: Vec::new(),
             command,
+            name,
+            needs: needs.split(',').filter(|need| *need != "-").collect(),
+            line: rest.replace("{root}", &root().display().to_string()),
         }
-    }
-
-    /// As one would type it.
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for (name, value) in &self.variables {
-            let quote = if value.contains(' ') { "'" } else { "" };
-            text += &format!("{name}={quote}{value}{quote} ");
-        }
-        text + &self.command.to_string()
-    }
-
-    /// What it said if it failed.
-    fn run(self, name: &str) -> Option<Transcript> {
-        println!("\n=== {name}\n$ {}", self.text());
-        let failure = transcript::run(self.command.envs(self.variables).into());
-        if let Err(transcript) = &failure {
-            println!("{name}: {}", transcript.verdict);
-        }
-        failure.err()
-    }
+    })
+    .collect()
 }
 
-/// Sets up and runs the steps that `names` select, or only lists them all for `--list`.
-pub(crate) fn run(
-    steps: Vec<Step<'_>>,
-    names: &[String],
-    set_up: impl FnOnce() -> Result<()>,
-) -> Result<()> {
-    if asks_for_list(names) {
-        list(&steps);
-        return Ok(());
-    }
-    let steps = select(steps, names)?;
-    set_up()?;
-    report(&run_all(steps))
-}
-
-pub(crate) fn asks_for_list(names: &[String]) -> bool {
-    names.iter().any(|name| name == "--list")
-}
-
-pub(crate) fn list(steps: &[Step<'_>]) {
-    for step in steps {
-        println!("{:<30} {}", step.name, step.line.text());
-    }
-}
-
-pub(crate) fn select<'sh>(steps: Vec<Step<'sh>>, names: &[String]) -> Result<Vec<Step<'sh>>> {
+/// Those of the steps whose name contains one of the names, or all.
+pub(crate) fn select(steps: Vec<Step>, names: &[String]) -> Result<Vec<Step>> {
     for name in names {
         if !steps.iter().any(|step| step.name.contains(name)) {
             let known: Vec<_> = steps.iter().map(|step| step.name).collect();
@@ -119,144 +56,117 @@ pub(crate) fn select<'sh>(steps: Vec<Step<'sh>>, names: &[String]) -> Result<Vec
         }
     }
     let selected =
-        |step: &Step<'_>| names.is_empty() || names.iter().any(|name| step.name.contains(name));
+        |step: &Step| names.is_empty() || names.iter().any(|name| step.name.contains(name));
     Ok(steps.into_iter().filter(selected).collect())
 }
 
-/// How one step went.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    name: &'static str,
-    failure: Option<Transcript>,
-    took: Duration,
-}
+impl Step {
+    /// What has to be built before it, in order.
+    pub(crate) fn builds(&self) -> Vec<Step> {
+        let builds = of("build", false);
+        let needed = builds
+            .iter()
+            .filter(|build| self.needs.contains(&build.name));
+        needed
+            .flat_map(|build| [build.builds(), vec![build.clone()]].concat())
+            .collect()
+    }
 
-impl Outcome {
-    fn passed(&self) -> bool {
-        self.failure.is_none()
+    /// What it and its builds need of the machine. An extension module needs packages, which need a virtual environment.
+    pub(crate) fn needs(&self) -> Vec<&'static str> {
+        let builds = self.builds();
+        let all = builds.iter().chain([self]);
+        let mut needs: Vec<_> = all.flat_map(|step| step.needs.iter().copied()).collect();
+        if !needs.is_empty() {
+            needs.push("venv");
+        }
+        needs
+    }
+
+    /// Runs it without the tests that need what the Python lacks: their names say so.
+    fn run(&self, environment: &Environment) -> Result<()> {
+        let skip = match !environment.has("uvloop") && self.line.contains("cargo test") {
+            true => " -- --skip uvloop",
+            false => "",
+        };
+        environment.run(&format!("{}{skip}", self.line))
     }
 }
 
-pub(crate) fn run_all(steps: Vec<Step<'_>>) -> Vec<Outcome> {
-    let mut last = (String::new(), None);
-    let run_one = |step: Step<'_>| {
-        let start = Instant::now();
-        let not_ready = step.setup.and_then(|setup| {
-            if last.0 != setup.text() {
-                last = (setup.text(), setup.run(step.name));
-            }
-            last.1.clone()
+/// Runs every step, and says at the end how each went. An error if one failed.
+pub(crate) fn run(environment: &Environment, steps: &[Step]) -> Result<()> {
+    let mut built = HashMap::new();
+    let mut outcomes = Vec::new();
+    for step in steps {
+        let begin = Instant::now();
+        println!("\n=== {}", step.name);
+        let builds = step.builds().into_iter().try_for_each(|build| {
+            let run = || build.run(environment).map_err(|error| error.to_string());
+            built.entry(build.name).or_insert_with(run).clone()
         });
-        Outcome {
-            name: step.name,
-            failure: not_ready.or_else(|| step.line.run(step.name)),
-            took: start.elapsed(),
+        let outcome =
+            builds.and_then(|()| step.run(environment).map_err(|error| error.to_string()));
+        if let Err(error) = &outcome {
+            println!("{} FAILED: {error}", step.name);
         }
-    };
-    steps.into_iter().map(run_one).collect()
+        outcomes.push((step.name, outcome.is_ok(), begin.elapsed()));
+    }
+    report(&outcomes)
 }
 
-/// Says how each step went, and last why: where only the end of a long output is kept, that is what is looked for.
-/// An error if one failed.
-pub(crate) fn report(outcomes: &[Outcome]) -> Result<()> {
+fn report(outcomes: &[(&str, bool, Duration)]) -> Result<()> {
     println!("\n=== summary");
-    for outcome in outcomes {
-        let verdict = if outcome.passed() { "passed" } else { "FAILED" };
-        let took = outcome.took.as_secs_f64();
-        println!("{:<30} {verdict} in {took:.1} s", outcome.name);
+    for (name, passed, took) in outcomes {
+        let verdict = if *passed { "passed" } else { "FAILED" };
+        println!("{name:<24} {verdict} in {:.1} s", took.as_secs_f64());
     }
-    for outcome in outcomes {
-        if let Some(failure) = &outcome.failure {
-            println!(
-                "\n=== {} FAILED, the end of what it said\n{failure}",
-                outcome.name
-            );
-        }
-    }
-    let failed: Vec<_> = outcomes
-        .iter()
-        .filter(|outcome| !outcome.passed())
-        .map(|outcome| outcome.name)
-        .collect();
+    let failed = outcomes.iter().filter(|(_, passed, _)| !passed);
+    let failed: Vec<_> = failed.map(|(name, ..)| *name).collect();
     if failed.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "{} of {} steps failed: {}",
-        failed.len(),
-        outcomes.len(),
-        failed.join(", ")
-    )
-    .into())
+    let (count, all, names) = (failed.len(), outcomes.len(), failed.join(", "));
+    Err(format!("{count} of {all} steps failed: {names}").into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xshell::{Shell, cmd};
 
-    /// Steps that fail at once if they are run.
-    fn three(sh: &Shell) -> Vec<Step<'_>> {
-        ["rust", "python", "python-debug"]
-            .map(|name| Step::new(name, cmd!(sh, "there-is-no-such-program {name}")))
-            .into()
+    fn names(steps: &[Step]) -> Vec<&str> {
+        steps.iter().map(|step| step.name).collect()
     }
 
-    fn selected(names: &[&str]) -> Result<Vec<&'static str>> {
+    fn selected(names: &[&str]) -> Result<Vec<Step>> {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let sh = Shell::new()?;
-        let steps = select(three(&sh), &names)?;
-        Ok(steps.iter().map(|step| step.name).collect())
-    }
-
-    #[test]
-    fn without_names_every_step_is_selected() {
-        assert_eq!(selected(&[]).unwrap(), ["rust", "python", "python-debug"]);
+        select(of("test", false), &names)
     }
 
     #[test]
     fn a_name_selects_every_step_that_contains_it() {
-        assert_eq!(selected(&["python"]).unwrap(), ["python", "python-debug"]);
-        assert_eq!(
-            selected(&["debug", "rust"]).unwrap(),
-            ["rust", "python-debug"]
-        );
+        let found = selected(&["smol", "rust"]).unwrap();
+        assert_eq!(names(&found), ["rust", "python-smol"]);
+        assert_eq!(selected(&[]).unwrap().len(), of("test", false).len());
+        assert!(of("test", true).len() > of("test", false).len());
     }
 
     #[test]
     fn an_unknown_name_is_an_error_that_lists_the_names() {
         let error = selected(&["rust", "go"]).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "no step has `go` in its name; there are rust, python, python-debug"
-        );
+        assert!(error.starts_with("no step has `go` in its name; there are models, rust, "));
+    }
+
+    #[test]
+    fn what_a_build_needs_is_built_before_it() {
+        let stubs = &selected(&["stubs"]).unwrap()[0];
+        assert_eq!(names(&stubs.builds()), ["module", "stubs"]);
+        assert!(stubs.needs().contains(&"tools"));
     }
 
     #[test]
     fn a_failed_step_does_not_hide_the_others() {
-        let sh = Shell::new().unwrap();
-        let error = run(three(&sh), &["python".to_owned()], || Ok(())).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "2 of 2 steps failed: python, python-debug"
-        );
-    }
-
-    #[test]
-    fn a_set_up_is_run_again_where_another_one_came_between() {
-        let sh = Shell::new().unwrap();
-        let directory = sh.create_temp_dir().unwrap();
-        let log = directory.path().join("log");
-        let touch = |name| cmd!(sh, "sh -c").arg(format!("echo {name} >> {}", log.display()));
-        let step = |setup| Step::new("step", cmd!(sh, "true")).after(touch(setup));
-        run_all(vec![step("one"), step("one"), step("other"), step("one")]);
-        assert_eq!(sh.read_file(&log).unwrap(), "one\nother\none\n");
-    }
-
-    #[test]
-    fn a_heading_is_what_one_would_type() {
-        let sh = Shell::new().unwrap();
-        let step = Step::new("loom", cmd!(sh, "cargo test")).with("RUSTFLAGS", "--cfg loom");
-        assert_eq!(step.line.text(), "RUSTFLAGS='--cfg loom' cargo test");
+        let took = Duration::ZERO;
+        let error = report(&[("a", false, took), ("b", true, took), ("c", false, took)]);
+        assert_eq!(error.unwrap_err().to_string(), "2 of 3 steps failed: a, c");
     }
 }

@@ -1,150 +1,83 @@
-//! The options of an exported `async fn`: its own, and PyO3's, which go through as they are.
+//! The options of an exported `async fn`: ours, and PyO3's, which are passed on to it.
 
 use proc_macro2::{Group, Ident, TokenStream};
 use quote::quote;
-use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, Error, LitStr, Meta, Result, Token};
+use syn::{Attribute, LitStr, Meta, Path, Result, Token};
 
-use crate::arguments::{Argument, parted_by_commas};
+use crate::arguments::Argument;
 use crate::errors::Errors;
-use crate::options::CratePath;
-
-const EAGER_START: &str = "eager_start";
 
 #[derive(Default)]
-pub(crate) struct Options {
+pub(crate) struct ExportOptions {
     /// The path to `pyo3-asyncio`.
-    pub(crate) krate: Option<CratePath>,
+    pub(crate) krate: Option<Path>,
     pub(crate) eager_start: bool,
     pub(crate) name: Option<LitStr>,
     pub(crate) pass_module: bool,
+    /// Whether the path to PyO3 is given.
     pub(crate) has_pyo3_path: bool,
-    /// What the signature says that is returned, `signature = (…) -> "text"`. To PyO3 that would be what the call returns.
+    /// The text in `signature = (…) -> "text"`. PyO3 would take it for what the call returns, which is a coroutine.
     pub(crate) returns: Option<LitStr>,
-    /// Those of PyO3, as they were written.
+    /// PyO3's options, as they are written.
     pub(crate) forwarded: Vec<TokenStream>,
+    /// Their names.
     names: Vec<Ident>,
 }
 
-/// Where an option is written.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Place {
-    /// `#[pyo3_asyncio::tokio::pyfunction(…)]`
-    Ours,
-    /// `#[pyo3(…)]`
-    PyO3,
-}
-
-impl Options {
-    /// Adds those of each `#[pyo3(…)]`, which has to be taken off then.
-    pub(crate) fn add_attributes(&mut self, attributes: &[Attribute]) -> Result<()> {
-        let mut errors = Errors::default();
-        for attribute in attributes {
-            if let (true, Meta::List(list)) = (attribute.path().is_ident("pyo3"), &attribute.meta) {
-                errors.sift(self.add(list.tokens.clone(), Place::PyO3));
+impl ExportOptions {
+    /// Parses the arguments of our attribute, and those of each `#[pyo3(…)]` on the function.
+    pub(crate) fn parse(ours: TokenStream, attributes: &[Attribute], errors: &mut Errors) -> Self {
+        let mut options = Self::default();
+        let pyo3s = attributes.iter().filter(|it| it.path().is_ident("pyo3"));
+        let pyo3s = pyo3s.filter_map(|attribute| match &attribute.meta {
+            Meta::List(list) => Some((list.tokens.clone(), true)),
+            _ => None,
+        });
+        for (arguments, is_pyo3s) in std::iter::once((ours, false)).chain(pyo3s) {
+            for argument in Argument::parse_all(arguments) {
+                errors.handle(argument.and_then(|argument| options.add(&argument, is_pyo3s)));
             }
         }
-        errors.into_result()
+        options
     }
 
-    pub(crate) fn add(&mut self, options: TokenStream, place: Place) -> Result<()> {
-        let mut errors = Errors::default();
-        for option in parted_by_commas(options) {
-            errors.sift(self.add_one(option, place));
-        }
-        errors.into_result()
-    }
-
-    fn add_one(&mut self, option: TokenStream, place: Place) -> Result<()> {
-        let parse = |input: ParseStream<'_>| -> Result<(Ident, TokenStream)> {
-            Ok((input.call(Ident::parse_any)?, input.parse()?))
-        };
-        let (name, value) = parse
-            .parse2(option.clone())
-            .map_err(|error| Error::new(error.span(), "an option begins with its name"))?;
-        let forwarded = match name.to_string().as_str() {
-            EAGER_START if !value.is_empty() => {
-                let message = "`eager_start` takes no value: it is there or not";
-                return Err(Error::new(name.span(), message));
-            }
-            EAGER_START => {
-                self.eager_start = true;
-                None
-            }
-            "crate" if place == Place::Ours => {
-                return syn::parse2::<Argument>(option)?.set(&mut self.krate);
-            }
-            "crate" => {
-                self.has_pyo3_path = true;
-                Some(option)
-            }
-            "name" => {
-                // What is not a string is for PyO3 to refuse.
-                self.name = syn::parse2(value.into_iter().skip(1).collect()).ok();
-                Some(option)
-            }
-            "pass_module" => {
-                self.pass_module = true;
-                Some(option)
-            }
-            "signature" => match part_annotation.parse2(value) {
-                Ok((parameters, returns)) => {
+    /// PyO3 checks the values of its options.
+    fn add(&mut self, argument: &Argument, is_pyo3s: bool) -> Result<()> {
+        let Argument { name, rest } = argument;
+        let mut rest = rest.clone();
+        match name.to_string().as_str() {
+            "eager_start" => return argument.set_flag(&mut self.eager_start),
+            "crate" if !is_pyo3s => return argument.set_crate(&mut self.krate),
+            "crate" => self.has_pyo3_path = true,
+            "name" => self.name = argument.value().ok(),
+            "pass_module" => self.pass_module = true,
+            "signature" => {
+                if let Ok((parameters, returns)) = split_annotation.parse2(rest.clone()) {
+                    rest = parameters;
                     self.returns = Some(returns);
-                    Some(quote!(#name #parameters))
                 }
-                // There is none, or what has another form is for PyO3 to refuse.
-                Err(_) => Some(option),
-            },
-            "text_signature" | "warn" => Some(option),
-            unknown => {
-                let message = format!(
-                    "there is no option `{unknown}`: the options are `{EAGER_START}` and `crate`, and PyO3's `name`, \
-                     `signature`, `text_signature`, `pass_module` and `warn`"
-                );
-                return Err(Error::new(name.span(), message));
             }
-        };
-        if name != "warn" && self.names.contains(&name) {
-            let message = format!("`{name}` is set twice");
-            return Err(Error::new(name.span(), message));
+            "text_signature" | "warn" => {}
+            unknown => {
+                return Err(argument.error(format!(
+                    "there is no option `{unknown}`: the options are `eager_start` and `crate`, and PyO3's `name`, \
+                     `signature`, `text_signature`, `pass_module` and `warn`"
+                )));
+            }
         }
-        self.names.push(name);
-        self.forwarded.extend(forwarded);
+        if name != "warn" && self.names.contains(name) {
+            return Err(argument.set_twice());
+        }
+        self.names.push(name.clone());
+        self.forwarded.push(quote!(#name #rest));
         Ok(())
     }
 }
 
-/// Takes the text out of `= (…) -> "text"`.
-fn part_annotation(input: ParseStream<'_>) -> Result<(TokenStream, LitStr)> {
+/// Splits `= (…) -> "text"` before the arrow.
+fn split_annotation(input: ParseStream<'_>) -> Result<(TokenStream, LitStr)> {
     let (equals, parameters): (Token![=], Group) = (input.parse()?, input.parse()?);
     input.parse::<Token![->]>()?;
     Ok((quote!(#equals #parameters), input.parse()?))
-}
-
-/// The options of `#[pymethods]`: where `pyo3-asyncio` is.
-pub(crate) fn of_impl(arguments: TokenStream) -> Result<Option<CratePath>> {
-    let mut krate = None;
-    let mut errors = Errors::default();
-    for argument in Argument::parse_all(arguments) {
-        let set = argument.and_then(|argument| match argument.name.to_string().as_str() {
-            "crate" => argument.set(&mut krate),
-            EAGER_START => Err(argument.error(
-                "`eager_start` is a method's own: write `#[pyo3(eager_start)]` on the `async fn`".to_owned(),
-            )),
-            unknown => Err(argument.error(format!(
-                "there is no option `{unknown}`: the option is `crate`, and those of a method are in `#[pyo3(…)]` on it"
-            ))),
-        });
-        errors.sift(set);
-    }
-    errors.into_result().map(|()| krate)
-}
-
-/// Whether a parameter is marked `#[pyo3(cancel_handle)]`.
-pub(super) fn is_cancel_handle(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        let option = attribute.parse_args::<Ident>();
-        attribute.path().is_ident("pyo3") && option.is_ok_and(|option| option == "cancel_handle")
-    })
 }

@@ -1,81 +1,166 @@
-//! What an exported `async fn` takes and returns, and what of that Python cannot give or get.
+//! The parameters and the return type of an exported `async fn`, and what of them cannot be exported.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote, quote_spanned};
-use syn::spanned::Spanned as _;
+use quote::{ToTokens as _, quote, quote_spanned};
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Pat, PathArguments, PathSegment, Result, ReturnType,
-    Signature, Type,
+    Attribute, Error, FnArg, GenericArgument, Pat, PatType, PathArguments, PathSegment, Result,
+    ReturnType, Signature, Token, Type,
 };
 
-use super::options::is_cancel_handle;
 use crate::errors::Errors;
-
-/// `&self` or `&mut self`.
-pub(super) struct Receiver {
-    pub(super) is_exclusive: bool,
-    pub(super) span: Span,
-}
+use crate::function::ungrouped;
 
 pub(super) struct Parameters {
     pub(super) receiver: Option<Receiver>,
     pub(super) rest: Vec<Parameter>,
 }
 
+/// `&self` or `&mut self`.
+pub(super) struct Receiver {
+    pub(super) mutability: Option<Token![mut]>,
+    pub(super) span: Span,
+}
+
 pub(super) struct Parameter {
+    /// PyO3's.
     attributes: Vec<Attribute>,
     pub(super) name: Ident,
     ty: Type,
-    pub(super) is_cancel_handle: bool,
+    is_cancel_handle: bool,
 }
 
 impl Parameters {
-    pub(super) fn parse(signature: &Signature) -> Result<Self> {
-        let mut errors = Errors::default();
-        let mut parameters = Self {
-            receiver: None,
-            rest: Vec::new(),
-        };
+    pub(super) fn parse(signature: &Signature, errors: &mut Errors) -> Self {
+        let (mut receiver, mut rest) = (None, Vec::new());
         for input in &signature.inputs {
             match input {
-                FnArg::Receiver(receiver) => {
-                    parameters.receiver = errors.sift(Receiver::parse(receiver));
-                }
-                FnArg::Typed(typed) => {
-                    parameters.rest.extend(errors.sift(Parameter::parse(typed)));
-                }
+                FnArg::Receiver(it) => receiver = errors.handle(Receiver::parse(it)),
+                FnArg::Typed(it) => rest.extend(Parameter::parse(it, errors)),
             }
         }
-        let mut handles = parameters.rest.iter().filter(|it| it.is_cancel_handle);
+        let mut handles = rest.iter().filter(|it: &&Parameter| it.is_cancel_handle);
         if let Some(second) = handles.nth(1) {
-            errors.push(Error::new(
-                second.name.span(),
-                "there is one `CancelHandle` for a coroutine: this is the second",
-            ));
+            let message = "a coroutine has one `CancelHandle`: remove the second";
+            errors.push(&second.name, message);
         }
-        errors.into_result().map(|()| parameters)
+        Self { receiver, rest }
     }
 
     pub(super) fn cancel_handle(&self) -> Option<&Ident> {
-        let mut handles = self.rest.iter().filter(|it| it.is_cancel_handle);
-        handles.next().map(|handle| &handle.name)
+        let handle = self.rest.iter().find(|it| it.is_cancel_handle);
+        handle.map(|it| &it.name)
+    }
+
+    /// Those that Python passes.
+    pub(super) fn passed(&self) -> impl Iterator<Item = &Parameter> {
+        self.rest.iter().filter(|it| !it.is_cancel_handle)
     }
 }
 
 impl Receiver {
     fn parse(receiver: &syn::Receiver) -> Result<Self> {
-        // `&self` is short for `self: &Self`.
+        // The type of `&self` is `&Self`.
         match &*receiver.ty {
             Type::Reference(reference) if ends_in(&reference.elem, "Self") => Ok(Self {
-                is_exclusive: reference.mutability.is_some(),
+                mutability: reference.mutability,
                 span: receiver.self_token.span,
             }),
             _ => Err(Error::new_spanned(
                 receiver,
-                "Python keeps the object: take `&self`, `&mut self` or `slf: Py<Self>`",
+                "Python owns the object: take `&self`, `&mut self` or `slf: Py<Self>`",
             )),
         }
     }
+}
+
+impl Parameter {
+    fn parse(typed: &PatType, errors: &mut Errors) -> Option<Self> {
+        let Pat::Ident(pattern) = &*typed.pat else {
+            let message = "Python passes arguments by name: name the parameter, and take its value apart in the body";
+            errors.push(&typed.pat, message);
+            return None;
+        };
+        let attributes = typed.attrs.iter().filter(|it| it.path().is_ident("pyo3"));
+        let attributes: Vec<_> = attributes.cloned().collect();
+        let mut options = attributes
+            .iter()
+            .filter_map(|it| it.parse_args::<Ident>().ok());
+        let is_cancel_handle = options.any(|option| option == "cancel_handle");
+        let ty = ungrouped(&typed.ty);
+        let words = words(ty.to_token_stream());
+        if words.iter().any(|word| word == "impl") {
+            let message =
+                "`impl …` does not say what type a Python argument is converted to: name the type";
+            errors.push(ty, message);
+        } else if let Some(borrow) = borrow_in(&words, true) {
+            let advice = instead_of_borrow(&words);
+            let message = format!(
+                "an exported `async fn` outlives the call, so it cannot borrow (`{borrow}`): {advice}"
+            );
+            errors.push(ty, message);
+        } else if !is_cancel_handle && ends_in(ty, "CancelHandle") {
+            let message = "Python does not pass a `CancelHandle`: write `#[pyo3(cancel_handle)]` before the parameter";
+            errors.push(ty, message);
+        }
+        Some(Self {
+            attributes,
+            name: pattern.ident.clone(),
+            ty: ty.clone(),
+            is_cancel_handle,
+        })
+    }
+
+    /// The parameter of the wrapper.
+    pub(super) fn for_python(&self) -> TokenStream {
+        let (attributes, name, ty) = (&self.attributes, &self.name, &self.ty);
+        quote!(#(#attributes)* #name: #ty)
+    }
+}
+
+fn instead_of_borrow(words: &[String]) -> &'static str {
+    let has = |names: &[&str]| words.iter().any(|word| names.contains(&word.as_str()));
+    if has(&["Python"]) {
+        "call `Python::attach` in the body, and do not `await` inside of it"
+    } else if has(&["PyRef", "PyRefMut", "PyClassGuard", "PyClassGuardMut"]) {
+        "take `Py<…>`, or `&self` or `&mut self` for the object itself"
+    } else if has(&["PyType"]) {
+        "take `Py<PyType>`"
+    } else if has(&["PyModule"]) {
+        "take `Py<PyModule>`"
+    } else if has(&["Bound", "Borrowed"]) {
+        "take `Py<…>`, and `bind` it inside of `Python::attach`"
+    } else if has(&["str"]) {
+        "take `String`"
+    } else if has(&["u8"]) {
+        "take `Vec<u8>`"
+    } else {
+        "take it by value, or as `Py<…>` if it is an object of a class"
+    }
+}
+
+/// The part of a type that borrows, if there is one.
+fn borrow_in(words: &[String], refuse_static: bool) -> Option<String> {
+    let is = |index: usize, expected: &str| words.get(index).is_some_and(|word| word == expected);
+    let index = (0..words.len()).find(|&index| match words[index].as_str() {
+        "&" => refuse_static || !(is(index + 1, "'") && is(index + 2, "static")),
+        "'" => !is(index + 1, "static"),
+        // The lifetime may be left out.
+        "Cow" => is(index + 1, "<") && !is(index + 2, "'"),
+        "Python" | "Bound" | "Borrowed" => true,
+        "PyRef" | "PyRefMut" | "PyClassGuard" | "PyClassGuardMut" => true,
+        _ => false,
+    })?;
+    let end = index + if is(index, "'") { 2 } else { 1 };
+    Some(words[index..end].concat())
+}
+
+/// The tokens of a type, without the delimiters of groups.
+fn words(tokens: TokenStream) -> Vec<String> {
+    let words = tokens.into_iter().flat_map(|token| match token {
+        TokenTree::Group(group) => words(group.stream()),
+        token => vec![token.to_string()],
+    });
+    words.collect()
 }
 
 fn ends_in(ty: &Type, name: &str) -> bool {
@@ -89,142 +174,7 @@ fn last_segment(ty: &Type) -> Option<&PathSegment> {
     }
 }
 
-/// The type itself, where a `macro_rules!` has it from its caller.
-fn ungrouped(ty: &Type) -> &Type {
-    match ty {
-        Type::Group(group) => ungrouped(&group.elem),
-        ty => ty,
-    }
-}
-
-fn is_opaque(ty: &Type) -> bool {
-    let is_impl = |token: TokenTree| matches!(token, TokenTree::Ident(name) if name == "impl");
-    ty.to_token_stream().into_iter().any(is_impl)
-}
-
-impl Parameter {
-    fn parse(typed: &syn::PatType) -> Result<Self> {
-        let Pat::Ident(pattern) = &*typed.pat else {
-            return Err(Error::new_spanned(
-                &typed.pat,
-                "Python passes arguments by name: a parameter of an exported `async fn` has to have one",
-            ));
-        };
-        let ty = ungrouped(&typed.ty);
-        if is_opaque(ty) {
-            return Err(Error::new_spanned(
-                ty,
-                "Python passes anything: name the type that it has to be instead of `impl …`",
-            ));
-        }
-        refuse_borrowed(ty)?;
-        let is_cancel_handle = is_cancel_handle(&typed.attrs);
-        if !is_cancel_handle && ends_in(ty, "CancelHandle") {
-            return Err(Error::new_spanned(
-                ty,
-                "Python does not pass a `CancelHandle`: write `#[pyo3(cancel_handle)]` before the parameter",
-            ));
-        }
-        Ok(Self {
-            attributes: typed.attrs.clone(),
-            name: pattern.ident.clone(),
-            ty: ty.clone(),
-            is_cancel_handle,
-        })
-    }
-
-    /// As the wrapper has it.
-    pub(super) fn for_python(&self) -> TokenStream {
-        let Self {
-            attributes,
-            name,
-            ty,
-            ..
-        } = self;
-        let attributes = attributes.iter().filter(|it| it.path().is_ident("pyo3"));
-        quote!(#(#attributes)* #name: #ty)
-    }
-}
-
-fn refuse_borrowed(ty: &Type) -> Result<()> {
-    let Some(borrow) = borrow_in(ty.to_token_stream()) else {
-        return Ok(());
-    };
-    let written: String = ty.to_token_stream().to_string();
-    let has = |name: &str| {
-        let mut words = written.split(|c: char| !c.is_alphanumeric() && c != '_');
-        words.any(|word| word == name)
-    };
-    let advice = if has("Python") {
-        "an `async fn` is not attached to the interpreter: use `Python::attach` inside of it, where no `await` is"
-    } else if has("PyRef") || has("PyRefMut") || has("PyClassGuard") || has("PyClassGuardMut") {
-        "take `Py<…>`, or `&self` or `&mut self` for the object itself"
-    } else if has("PyType") {
-        "take `Py<PyType>`"
-    } else if has("PyModule") {
-        "take `Py<PyModule>`"
-    } else if has("Bound") || has("Borrowed") {
-        "take `Py<…>`, and `bind` it inside of `Python::attach`"
-    } else if has("str") {
-        "take `String`"
-    } else if has("u8") {
-        "take `Vec<u8>`"
-    } else {
-        "take it by value, or as `Py<…>` if it is an object of a class"
-    };
-    Err(Error::new_spanned(
-        ty,
-        format!(
-            "an exported `async fn` outlives the call and cannot keep the borrow `{borrow}`: {advice}"
-        ),
-    ))
-}
-
-/// The first thing in a type that says that it borrows.
-fn borrow_in(tokens: TokenStream) -> Option<String> {
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        let found = match token {
-            TokenTree::Group(group) => borrow_in(group.stream()),
-            TokenTree::Punct(mark) if mark.as_char() == '&' => Some("&".to_owned()),
-            TokenTree::Punct(mark) if mark.as_char() == '\'' => match tokens.peek() {
-                Some(TokenTree::Ident(name)) if name != "static" => Some(format!("'{name}")),
-                _ => None,
-            },
-            TokenTree::Ident(name) if name == "Cow" && hides_lifetime(tokens.clone()) => {
-                Some(name.to_string())
-            }
-            TokenTree::Ident(name) => {
-                let borrows = [
-                    "Python",
-                    "Bound",
-                    "Borrowed",
-                    "PyRef",
-                    "PyRefMut",
-                    "PyClassGuard",
-                    "PyClassGuardMut",
-                ];
-                borrows
-                    .iter()
-                    .any(|it| name == it)
-                    .then(|| name.to_string())
-            }
-            _ => None,
-        };
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
-}
-
-/// Whether the arguments of a type that has a lifetime begin with something else. A `'static` may have been taken out.
-fn hides_lifetime(mut arguments: impl Iterator<Item = TokenTree>) -> bool {
-    let mut next_is = |marks: &[char]| matches!(arguments.next(), Some(TokenTree::Punct(mark)) if marks.contains(&mark.as_char()));
-    next_is(&['<']) && !next_is(&['\'', ','])
-}
-
-/// What the `async fn` comes to.
+/// What the `async fn` returns.
 pub(super) struct Returns {
     ty: Option<Type>,
     /// Whether `None` ends an iteration.
@@ -232,46 +182,36 @@ pub(super) struct Returns {
 }
 
 impl Returns {
-    pub(super) fn parse(output: &ReturnType, is_next: bool) -> Result<Self> {
+    pub(super) fn parse(output: &ReturnType, is_next: bool, errors: &mut Errors) -> Self {
         let ReturnType::Type(_, ty) = output else {
-            return Ok(Self { ty: None, is_next });
+            return Self { ty: None, is_next };
         };
         let ty = ungrouped(ty);
-        if is_opaque(ty) {
-            return Err(Error::new_spanned(
-                ty,
-                "Python gets what an exported `async fn` returns: name its type instead of `impl …`",
-            ));
+        let words = words(ty.to_token_stream());
+        if words.iter().any(|word| word == "impl") {
+            let message =
+                "`impl …` does not say how the result is converted for Python: name its type";
+            errors.push(ty, message);
+        } else if let Some(borrow) = borrow_in(&words, false) {
+            let message = format!(
+                "the result of an exported `async fn` outlives the arguments, so it cannot borrow (`{borrow}`): return an \
+                 owned value, or `Py<…>`"
+            );
+            errors.push(ty, message);
         }
-        let borrow = borrow_in(without_static(ty.to_token_stream()));
-        if let Some(borrow) = borrow {
-            return Err(Error::new_spanned(
-                ty,
-                format!(
-                    "what an exported `async fn` returns outlives its arguments and cannot borrow (`{borrow}`): return an \
-                     owned value, or `Py<…>`"
-                ),
-            ));
-        }
-        Ok(Self {
-            ty: Some(ty.clone()),
-            is_next,
-        })
+        let ty = Some(ty.clone());
+        Self { ty, is_next }
     }
 
-    pub(super) fn span(&self) -> Option<Span> {
-        self.ty.as_ref().map(|ty| ty.span())
-    }
-
-    /// The type as a type stub shows it. PyO3's rules are for what a plain function returns: `()` is `None`, and the
-    /// `Option` of `__anext__` is not seen.
+    /// The type that a type stub shows. PyO3's rules for plain functions apply: `()` is `None`, and `__anext__` returns
+    /// the type inside of its `Option`.
     pub(super) fn in_python(&self, private: &TokenStream) -> TokenStream {
         let none = quote!(#private::pyo3::Py<#private::pyo3::types::PyNone>);
         let Some(ty) = &self.ty else {
             return none;
         };
-        let value = argument_of(ty, |name| name.ends_with("Result")).unwrap_or(ty);
-        let item = argument_of(value, |name| self.is_next && name == "Option");
+        let value = type_argument(ty, |name| name.ends_with("Result")).unwrap_or(ty);
+        let item = type_argument(value, |name| self.is_next && name == "Option");
         match (value, item) {
             (Type::Tuple(tuple), _) if tuple.elems.is_empty() => none,
             (_, Some(item)) => item.to_token_stream(),
@@ -279,29 +219,24 @@ impl Returns {
         }
     }
 
-    /// Makes a `PyResult` of the output.
-    pub(super) fn result(
-        &self,
-        output: &TokenStream,
-        private: &TokenStream,
-        span: Span,
-    ) -> TokenStream {
-        let result = quote_spanned!(span=> #private::outcome(&#output).into_result(#output));
+    /// Makes a `PyResult` of the variable `output`.
+    pub(super) fn result(&self, private: &TokenStream, span: Span) -> TokenStream {
+        let result = quote_spanned!(span=> #private::outcome(&output).into_result(output));
         if !self.is_next {
             return result;
         }
-        quote!({
-            let #output = #result;
-            #private::next_item(&#output).into_result(#output)
+        quote_spanned!(span=> {
+            let output = #result;
+            #private::next_item(&output).into_result(output)
         })
     }
 }
 
-/// The first type argument of a path that ends in such a name.
-fn argument_of(ty: &Type, is_it: impl Fn(&str) -> bool) -> Option<&Type> {
+/// The first type argument of a path whose last name is accepted.
+fn type_argument(ty: &Type, is_accepted: impl Fn(&str) -> bool) -> Option<&Type> {
     let last = last_segment(ty)?;
     match &last.arguments {
-        PathArguments::AngleBracketed(arguments) if is_it(&last.ident.to_string()) => {
+        PathArguments::AngleBracketed(arguments) if is_accepted(&last.ident.to_string()) => {
             arguments.args.iter().find_map(|argument| match argument {
                 GenericArgument::Type(ty) => Some(ty),
                 _ => None,
@@ -309,22 +244,4 @@ fn argument_of(ty: &Type, is_it: impl Fn(&str) -> bool) -> Option<&Type> {
         }
         _ => None,
     }
-}
-
-/// Takes each `&'static` out.
-fn without_static(tokens: TokenStream) -> TokenStream {
-    let mut kept: Vec<TokenTree> = Vec::new();
-    for token in tokens {
-        match token {
-            TokenTree::Ident(name) if name == "static" => {
-                kept.pop();
-                let is_reference = |token: &TokenTree| matches!(token, TokenTree::Punct(mark) if mark.as_char() == '&');
-                if kept.last().is_some_and(is_reference) {
-                    kept.pop();
-                }
-            }
-            token => kept.push(token),
-        }
-    }
-    kept.into_iter().collect()
 }

@@ -5,8 +5,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-fn start(program: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_entry-points"))
+const PROGRAMS: &str = env!("CARGO_BIN_EXE_entry-points");
+
+fn start(mut command: Command, program: &str) -> Child {
+    command
         .arg(program)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -16,7 +18,8 @@ fn start(program: &str) -> Child {
 }
 
 fn end_of(program: &str) -> Output {
-    start(program).wait_with_output().expect("the program ends")
+    let child = start(Command::new(PROGRAMS), program);
+    child.wait_with_output().expect("the program ends")
 }
 
 fn stdout(output: &Output) -> String {
@@ -108,7 +111,7 @@ fn the_attribute_chooses_the_runtime_and_its_threads() {
 #[test]
 fn a_main_sees_the_packages_of_the_active_virtual_environment() {
     let printed = |environment: &Path| {
-        let output = Command::new(env!("CARGO_BIN_EXE_entry-points"))
+        let output = Command::new(PROGRAMS)
             .arg("looks for a package")
             .env("VIRTUAL_ENV", environment)
             // Where an embedded interpreter finds its environment by itself.
@@ -139,6 +142,10 @@ fn the_attribute_chooses_uvloop() {
 }
 
 #[cfg(unix)]
+#[path = "../../interruptible/mod.rs"]
+mod interruptible;
+
+#[cfg(unix)]
 mod interrupted {
     use std::sync::mpsc::{self, RecvTimeoutError};
     use std::thread;
@@ -146,6 +153,7 @@ mod interrupted {
 
     use rustix::process::{Pid, Signal, kill_process};
 
+    use super::interruptible::interruptible;
     use super::*;
 
     /// Ends a test that would hang. No test passes because of it: a killed program has no status.
@@ -153,7 +161,7 @@ mod interrupted {
 
     /// Waits for each of the lines and interrupts the program when it comes; gives what is printed after the last.
     fn interrupt_at(program: &str, lines: &[&str]) -> (String, Output) {
-        let mut child = start(program);
+        let mut child = start(interruptible(PROGRAMS), program);
         let pid = Pid::from_child(&child);
         let (_ends, has_ended) = mpsc::channel::<()>();
         thread::spawn(move || {

@@ -55,7 +55,7 @@ fn a_task_that_is_given_up_while_it_starts_is_cancelled_once() {
         let by_the_dropper = matches!(handoff.give_up(), GivenUp::Task);
         let by_the_starter = starting.join().unwrap();
         assert!(by_the_dropper ^ by_the_starter);
-        assert_eq!(handoff.take_task().is_some(), by_the_dropper);
+        assert_eq!(handoff.cancel(|_| ()).is_some(), by_the_dropper);
     });
 }
 
@@ -68,7 +68,7 @@ fn a_task_that_is_given_up_is_cancelled_unless_it_has_ended() {
         let finishing = spawn(&handoff, |handoff| handoff.finish(1));
         let given_up = handoff.give_up();
         let is_running = matches!(given_up, GivenUp::Task);
-        let taken = handoff.take_task();
+        let taken = handoff.cancel(Arc::clone);
         let refused = finishing.join().unwrap();
         assert!(is_running || taken.is_none());
         // The loop reports an error of a task that nobody awaits any more.

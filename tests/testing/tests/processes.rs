@@ -2,8 +2,17 @@
 
 use std::process::{Command, Output};
 
+#[cfg(unix)]
+#[path = "../../interruptible/mod.rs"]
+mod interruptible;
+
+const SUITE: &str = env!("CARGO_BIN_EXE_suite");
+
 fn suite(arguments: &[&str]) -> Command {
-    let mut suite = Command::new(env!("CARGO_BIN_EXE_suite"));
+    with_arguments(Command::new(SUITE), arguments)
+}
+
+fn with_arguments(mut suite: Command, arguments: &[&str]) -> Command {
     suite
         .args(arguments)
         .env("RUST_BACKTRACE", "0")
@@ -352,7 +361,8 @@ fn ctrl_c_ends_the_run() {
 
     use rustix::process::{Pid, Signal, kill_process};
 
-    let mut suite = suite(&["started::waits_to_be_interrupted", "--ignored"])
+    let suite = interruptible::interruptible(SUITE);
+    let mut suite = with_arguments(suite, &["started::waits_to_be_interrupted", "--ignored"])
         .stdout(Stdio::piped())
         .spawn()
         .expect("the suite can be started");

@@ -1,0 +1,44 @@
+//! The behaviours in which a runtime has a hand: it starts, polls and drops futures, on threads of its own.
+//!
+//! A runtime cannot see Python, so one of them, tokio's, runs all of what the bridge promises on every kind of loop; the others
+//! run these on one kind. `cargo xtask test --thorough` sets `cfg(thorough)`, and with it all of them run everything.
+
+/// Items for one runtime only.
+macro_rules! on_one_runtime {
+    ($($item:item)*) => { $(#[cfg(thorough)] $item)* };
+}
+
+#[macro_use]
+#[cfg_attr(
+    not(thorough),
+    allow(dead_code, reason = "the other behaviours need it")
+)]
+mod harness;
+#[cfg_attr(
+    not(thorough),
+    allow(dead_code, reason = "the other behaviours need it")
+)]
+mod counters;
+#[cfg_attr(
+    not(thorough),
+    allow(dead_code, reason = "the other behaviours need it")
+)]
+mod event_loop;
+#[cfg_attr(
+    not(thorough),
+    allow(dead_code, reason = "the other behaviours need it")
+)]
+mod interpreter;
+
+mod load;
+mod local;
+mod locals;
+#[cfg(thorough)]
+mod panics;
+#[cfg(thorough)]
+mod python_to_rust;
+#[cfg(thorough)]
+mod rust_to_python;
+
+/// Runs a future that is not `Send` inside of a local executor of the runtime's.
+pub(crate) type RunLocally = fn(std::pin::Pin<Box<dyn Future<Output = ()>>>);

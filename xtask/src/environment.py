@@ -1,0 +1,140 @@
+"""Prepares the Python that runs it for one of our commands.
+
+    environment.py DIRECTORY [NEED...]
+
+Fails if something of NEEDS is missing, and says which package brings it. Makes a virtual environment in DIRECTORY, installs the
+packages of NEEDS into it, and prints the environment variables to run with, and what else is missing.
+
+    environment.py --all
+
+prints every CPython from 3.9 on that is installed.
+"""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib.util import find_spec
+
+# What a Python may have come without, and where to get it.
+PACKAGES = {
+    "library": (
+        "a shared libpython to link with",
+        "Debian: `apt install python3-dev`; Fedora: `dnf install python3-devel`; "
+        "pyenv: `PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install`",
+    ),
+    "venv": ("the module `ensurepip`, which puts pip into a virtual environment", "Debian: `apt install python3-venv`"),
+    "testsuite": (
+        "CPython's own tests of asyncio, `test.test_asyncio`",
+        "Debian: `apt install libpython3-testsuite`; Fedora: `dnf install python3-test`",
+    ),
+    "uvloop": ("a build of uvloop", "PyPI has its wheels"),
+    "valgrind": ("the program `valgrind` beside it", "Debian: `apt install valgrind`"),
+}
+# maturin tells PyO3 that it builds an extension module since 1.9.4.
+MATURIN = ["maturin>=1.9.4,<2"]
+REQUIREMENTS = {
+    "maturin": MATURIN + ["uvloop"],
+    "tools": MATURIN + ["anyio", "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn", "uvloop"],
+}
+WINDOWS = os.name == "nt"
+LIBRARY_PATH = "DYLD_FALLBACK_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
+
+# The Python behind a virtual environment: PyO3 is built again when its path changes.
+executable = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+# `3.11.2d` is a debug build, `3.13.0t` a free-threaded one.
+version = "{}.{}.{}".format(*sys.version_info) + getattr(sys, "abiflags", "")
+libdir = os.path.join(sys.base_prefix, "libs") if WINDOWS else sysconfig.get_config_var("LIBDIR")
+# Equal for a Python and the virtual environments made with it. `sys.version` does not tell a debug build.
+IDENTITY = "import sys; print(sys.base_prefix, sys.version, getattr(sys, 'abiflags', ''))"
+
+
+def has_library():
+    names = ["python*.lib"] if WINDOWS else [f"libpython{sysconfig.get_config_var('LDVERSION')}.{end}" for end in ("so", "dylib")]
+    return any(glob.glob(os.path.join(glob.escape(libdir), name)) for name in names)
+
+
+def has(module):
+    try:
+        return find_spec(module) is not None
+    except ImportError:
+        return False
+
+
+def output(*command):
+    """What a command prints, None if it fails."""
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def make(directory, requirements):
+    """Makes the virtual environment, unless it is there and of this Python. Gives its directory of programs, and if it has uvloop."""
+    programs = os.path.join(directory, "Scripts" if WINDOWS else "bin")
+    python = os.path.join(programs, "python")
+    if output(python, "-c", "import pip;" + IDENTITY) != output(executable, "-c", IDENTITY):
+        print(f"making {directory} with Python {version}", file=sys.stderr)
+        subprocess.run([executable, "-m", "venv", "--clear", directory], check=True)
+    stamp = os.path.join(directory, "installed-by-xtask")
+    with open(stamp, "a+") as file:
+        file.seek(0)
+        installed = file.read().splitlines()
+        for name in requirements:
+            # Building uvloop takes minutes, and a C compiler. The tests do without it.
+            only = ["--only-binary", "uvloop"] if name == "uvloop" else []
+            pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *only, name]
+            if name not in installed:
+                print(f"installing {name}", file=sys.stderr)
+                if subprocess.run(pip, stdout=sys.stderr, check=not only).returncode == 0:
+                    file.write(name + "\n")
+    return programs, output(python, "-c", "import uvloop") is not None
+
+
+def prepare(directory, needs):
+    lacks = {"library": not has_library(), "venv": not has("ensurepip"), "testsuite": not has("test.test_asyncio")}
+    lacks.update(valgrind=not shutil.which("valgrind"), uvloop=False)
+    missing = [f"`{executable}` lacks {PACKAGES[need][0]} ({PACKAGES[need][1]})" for need in PACKAGES if lacks[need] and need in needs]
+    if sys.version_info < (3, 9):
+        missing.append(f"`{executable}` is Python {version}, and the oldest is 3.9")
+    if missing:
+        sys.exit("\n".join(missing) + "\ninstall that, or name another Python with `--python PATH`")
+    variables = {"PYO3_PYTHON": executable}
+    if not lacks["venv"]:
+        directory = os.path.abspath(directory.format(version=version))
+        requirements = {name: None for need in needs for name in REQUIREMENTS.get(need, [])}
+        programs, has_uvloop = make(directory, requirements)
+        lacks["uvloop"] = "uvloop" in requirements and not has_uvloop
+        variables.update(VIRTUAL_ENV=directory, PATH=os.pathsep.join([programs, os.environ["PATH"]]))
+    if not lacks["library"] and not WINDOWS:
+        variables[LIBRARY_PATH] = os.pathsep.join(filter(None, [libdir, os.environ.get(LIBRARY_PATH)]))
+    for name, value in variables.items():
+        print(f"{name}={value}")
+    for need in ("library", "venv", "testsuite", "uvloop"):
+        if lacks[need]:
+            print("lacks", need)
+
+
+def find_all():
+    """Pythons on the PATH, of pyenv, and where systems have them, each once, the oldest first."""
+    pyenv = os.environ.get("PYENV_ROOT") or (output("pyenv", "root") or "~/.pyenv").strip()
+    places = os.environ["PATH"].split(os.pathsep) + ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"]
+    places += glob.glob(os.path.join(os.path.expanduser(pyenv), "versions", "*", "bin")) + glob.glob("/opt/python/*/bin")
+    facts = "import os, platform, sys; print(*sys.version_info[:2], platform.python_implementation(), os.path.realpath(sys._base_executable))"
+    found = set()
+    for program in (entry for place in places for entry in glob.glob(os.path.join(glob.escape(place), "python*"))):
+        if re.fullmatch(r"python(3(\.\d+)?(d|t|td|-dbg)?)?(\.exe)?", os.path.basename(program)):
+            major, minor, implementation, path = (output(program, "-c", facts) or "0 0 - -").strip().split(" ", 3)
+            if (int(major), int(minor)) >= (3, 9) and implementation == "CPython":
+                found.add((int(major), int(minor), path))
+    for *_, path in sorted(found):
+        print(path)
+
+
+if sys.argv[1] == "--all":
+    find_all()
+else:
+    prepare(sys.argv[1], sys.argv[2:])
