@@ -29,7 +29,7 @@ macro_rules! facade {
 
         pub use crate::locals::{get_current_locals, get_current_loop, scope, scope_local};
         use crate::to_python::Plan;
-        use crate::{AwaitableBuilder, PyTask, TaskLocals};
+        use crate::{AwaitableBuilder, PyCall, PyTask, TaskLocals};
 
         /// Builds a Python awaitable of a Rust future, with every choice that there is.
         ///
@@ -372,6 +372,89 @@ macro_rules! facade {
         pub fn into_future(awaitable: Bound<'_, PyAny>) -> PyResult<PyTask> {
             let locals = get_current_locals(awaitable.py())?;
             crate::into_future_with_locals(&locals, awaitable)
+        }
+
+        /// Calls a function on the thread of the event loop, and awaits there what it returns: a coroutine, or any awaitable.
+        ///
+        /// This is how a Rust future calls Python. The function is called attached to the interpreter, on the loop and in a copy of
+        /// the context of the current future, and what it returns becomes a task. This thread does not attach, so it never waits
+        /// for the interpreter. A burst of calls wakes the loop once. Calls from one thread run in their order.
+        ///
+        /// [`PyTask::extract`] and [`PyTask::and_then`] convert the result on the loop's thread too.
+        ///
+        /// *Dropping* the [`PyTask`] before the function is called drops the function uncalled, on the loop's thread. Later, it
+        /// cancels the task. A function that computes or blocks delays the loop.
+        ///
+        /// May be called on any thread, attached or not, also on the loop's own: the call comes in a later turn of the loop.
+        ///
+        /// # Errors
+        ///
+        /// The [`PyTask`] gives the error that the function returns or the awaitable raises, `TypeError` if the object cannot be
+        /// awaited, [`RustPanic`](crate::err::RustPanic) if the function panics, [`LoopClosed`](crate::err::LoopClosed) if the loop
+        /// is closed, and `RuntimeError` if no loop is known here. A `KeyboardInterrupt` or `SystemExit` also ends the loop.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use pyo3::prelude::*;
+        ///
+        /// # Python::initialize();
+        /// # Python::attach(|py| {
+        #[doc = concat!("pyo3_asyncio::", $path, "::run", $turbofish, "(py, async {")]
+        #[doc = concat!("    let rested = pyo3_asyncio::", $path, "::run_coroutine(|py| {")]
+        ///         py.import("asyncio")?.call_method1("sleep", (0.01, "rested"))
+        ///     });
+        ///     assert_eq!(rested.extract::<String>().await?, "rested");
+        ///     Ok(())
+        /// })
+        /// # }).unwrap();
+        /// ```
+        pub fn run_coroutine<F>(function: F) -> PyTask
+        where
+            F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
+        {
+            crate::to_rust::run_coroutine(crate::locals::locals_of_call(), function)
+        }
+
+        /// Calls a function on the thread of the event loop, and gives a future of what it returns.
+        ///
+        /// It replaces `Python::attach` in a Rust future: the function is called attached to the interpreter, on the loop and in a
+        /// copy of the context of the current future, while this thread never waits for the interpreter. A burst of calls wakes
+        /// the loop once. Calls from one thread run in their order.
+        ///
+        /// *Dropping* the [`PyCall`](crate::PyCall) before the call drops the function uncalled, on the loop's thread. A function
+        /// that computes or blocks delays the loop.
+        ///
+        /// May be called on any thread, attached or not, also on the loop's own: the call comes in a later turn of the loop.
+        ///
+        /// # Errors
+        ///
+        /// The future gives the error that the function returns, [`RustPanic`](crate::err::RustPanic) if it panics,
+        /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed, and `RuntimeError` if no loop is known here. A
+        /// `KeyboardInterrupt` or `SystemExit` also ends the loop.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use pyo3::prelude::*;
+        ///
+        /// # Python::initialize();
+        /// # Python::attach(|py| {
+        #[doc = concat!("pyo3_asyncio::", $path, "::run", $turbofish, "(py, async {")]
+        #[doc = concat!("    let version = pyo3_asyncio::", $path, "::call_soon(|py| {")]
+        ///         py.import("sys")?.getattr("version")?.extract::<String>()
+        ///     });
+        ///     assert!(version.await?.starts_with("3."));
+        ///     Ok(())
+        /// })
+        /// # }).unwrap();
+        /// ```
+        pub fn call_soon<F, T>(function: F) -> PyCall<T>
+        where
+            F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
+            T: Send + 'static,
+        {
+            PyCall::post(crate::locals::locals_of_call(), function)
         }
 
         /// Runs a Rust future on a new event loop in this thread and returns its result, as `asyncio.run` does.

@@ -99,21 +99,23 @@ impl Mailbox {
     /// Errors if the loop is closed, or if the system has no descriptor left.
     pub(crate) fn of(entry: &Entry<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         let address = event_loop.as_ptr() as usize;
-        let last = LAST.with_borrow(|last| {
-            last.as_ref()
-                .filter(|it| it.address() == address && it.is_open())
-                .cloned()
-        });
-        if let Some(mailbox) = last {
-            return Ok(mailbox);
-        }
-        let mailbox = match REGISTRY.find(address) {
+        let mailbox = match Self::find(address) {
             Some(mailbox) => mailbox,
             None => Self::open(entry, event_loop)?,
         };
         let previous = LAST.replace(Some(mailbox.clone()));
         drop(previous);
         Ok(mailbox)
+    }
+
+    /// The mailbox of the loop at this address, if it has one. Called on any thread, attached or not.
+    pub(crate) fn find(address: usize) -> Option<Self> {
+        let last = LAST.with_borrow(|last| {
+            last.as_ref()
+                .filter(|it| it.address() == address && it.is_open())
+                .cloned()
+        });
+        last.or_else(|| REGISTRY.find(address))
     }
 
     /// The `id()` of the loop.

@@ -77,4 +77,6 @@ pub use inventory;
 pub use locals::{Scope, TaskLocals};
 pub use metrics::{Metrics, metrics};
 pub use to_python::CancelHandle;
-pub use to_rust::{PyTask, into_future_with_locals, into_future_with_loop};
+pub use to_rust::{
+    ConvertedPyTask, PyCall, PyTask, into_future_with_locals, into_future_with_loop,
+};

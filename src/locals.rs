@@ -15,6 +15,10 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::asyncio;
+use crate::error::LoopClosed;
+use crate::event_loop::Mailbox;
+use crate::process::Entry;
+use crate::to_rust::{self, PyCall, PyTask};
 
 /// The event loop and the `contextvars` context that a Rust task belongs to.
 ///
@@ -47,6 +51,7 @@ struct LoopAndContext {
 impl TaskLocals {
     /// Locals with an event loop and without a context. An awaitable then runs in the context of its caller.
     pub fn new(event_loop: Bound<'_, PyAny>) -> Self {
+        open_mailbox(&event_loop);
         event_loop.unbind().into()
     }
 
@@ -94,6 +99,40 @@ impl TaskLocals {
     #[deprecated(note = "use `clone`, which needs no `py`")]
     pub fn clone_ref(&self, _py: Python<'_>) -> Self {
         self.clone()
+    }
+
+    /// The mailbox of the loop. Called on any thread, attached or not.
+    pub(crate) fn mailbox(&self) -> PyResult<Mailbox> {
+        let mailbox = Mailbox::find(self.0.event_loop.as_ptr() as usize);
+        mailbox.ok_or_else(|| {
+            LoopClosed::new_err(
+                "the event loop is closed, or these TaskLocals were made of a `Py<PyAny>` before anything used the loop: make \
+                 them with TaskLocals::new",
+            )
+        })
+    }
+
+    /// Calls a function on the thread of the event loop, and awaits there what it returns.
+    ///
+    /// Like [`tokio::run_coroutine`](crate::tokio::run_coroutine), on the loop and in the context of these locals. Call it on
+    /// any thread, attached or not.
+    pub fn run_coroutine<F>(&self, function: F) -> PyTask
+    where
+        F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
+    {
+        to_rust::run_coroutine(Ok(self.clone()), function)
+    }
+
+    /// Calls a function on the thread of the event loop.
+    ///
+    /// Like [`tokio::call_soon`](crate::tokio::call_soon), on the loop and in the context of these locals. Call it on any
+    /// thread, attached or not.
+    pub fn call_soon<F, T>(&self, function: F) -> PyCall<T>
+    where
+        F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        PyCall::post(Ok(self.clone()), function)
     }
 
     /// Installs the locals on this thread until the guard drops.
@@ -227,6 +266,7 @@ pub(crate) fn get_running_locals(py: Python<'_>) -> PyResult<TaskLocals> {
 }
 
 fn in_current_context(event_loop: Bound<'_, PyAny>) -> PyResult<TaskLocals> {
+    open_mailbox(&event_loop);
     let context = asyncio::copy_context(event_loop.py())?;
     Ok(TaskLocals(Arc::new(LoopAndContext {
         event_loop: event_loop.unbind(),
@@ -316,4 +356,22 @@ where
     F: Future<Output = R>,
 {
     scope(locals, future)
+}
+
+/// Opens the mailbox of a loop, so that threads find it without attaching. What is wrong with the loop shows when it is used.
+fn open_mailbox(event_loop: &Bound<'_, PyAny>) {
+    if let Ok(entry) = Entry::new(event_loop.py()) {
+        let _ = Mailbox::of(&entry, event_loop);
+    }
+}
+
+/// The locals of the current Rust future, for which nobody has to be attached.
+pub(crate) fn locals_of_call() -> PyResult<TaskLocals> {
+    let locals = current().or_else(|| get(&OF_THREAD));
+    locals.ok_or_else(|| {
+        PyRuntimeError::new_err(
+            "no event loop is known here: call this in a Rust future that future_into_py or run started, or that is wrapped in \
+             `scope`, or on TaskLocals that were made where the loop was known",
+        )
+    })
 }

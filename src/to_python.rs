@@ -6,9 +6,11 @@
 //! | [`state`] | both | what the two sides share: the outcome, and who waits for it |
 //! | [`future`] | the loop's | the `asyncio.Future` that Python sees |
 //! | [`coroutine`] | the loop's | the coroutine that Python sees |
-//! | [`plan`] | the caller's | how one of the two is made, and when the Rust future starts |
+//! | [`plan`] | the caller's | how one of the two is made |
+//! | [`begin`] | the caller's | where the Rust future is polled, and when it starts |
 
 mod awaiting;
+mod begin;
 mod callbacks;
 mod cancel;
 mod coroutine;

@@ -1,5 +1,6 @@
 //! The behaviours on a runtime of somebody's own, in the shape that `generic` asks for.
 
+#[path = "behaviour/brief.rs"]
 mod behaviour;
 
 use std::future::Future;
@@ -12,6 +13,10 @@ use pyo3_asyncio::generic::{self, ContextExt, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
 /// What the behaviours know of their runtime.
+#[cfg_attr(
+    not(thorough),
+    allow(dead_code, reason = "the other behaviours need it")
+)]
 mod rt {
     use std::future::Future;
     use std::pin::Pin;

@@ -88,7 +88,7 @@ use pyo3::prelude::*;
 
 use crate::locals;
 use crate::to_python::Plan;
-use crate::{PyTask, TaskLocals, runtime};
+use crate::{PyCall, PyTask, TaskLocals, runtime};
 
 /// The error of a spawned task that has no result.
 pub trait JoinError {
@@ -339,6 +339,35 @@ where
 {
     let locals = get_current_locals::<R>(awaitable.py())?;
     crate::into_future_with_locals(&locals, awaitable)
+}
+
+/// Calls a function on the thread of the event loop, and awaits there what it returns.
+///
+/// The loop and the context are those of the task that is being polled. Otherwise it is
+/// [`custom::run_coroutine`](crate::custom::run_coroutine).
+pub fn run_coroutine<R, F>(function: F) -> PyTask
+where
+    R: Runtime + ContextExt,
+    F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
+{
+    crate::to_rust::run_coroutine(locals_of_call::<R>(), function)
+}
+
+/// Calls a function on the thread of the event loop, and gives a future of what it returns.
+///
+/// The loop and the context are those of the task that is being polled. Otherwise it is
+/// [`custom::call_soon`](crate::custom::call_soon).
+pub fn call_soon<R, F, T>(function: F) -> PyCall<T>
+where
+    R: Runtime + ContextExt,
+    F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
+    T: Send + 'static,
+{
+    PyCall::post(locals_of_call::<R>(), function)
+}
+
+fn locals_of_call<R: ContextExt>() -> PyResult<TaskLocals> {
+    R::get_task_locals().map_or_else(locals::locals_of_call, Ok)
 }
 
 /// Runs a Rust future on a new event loop in this thread, as `asyncio.run` runs a coroutine, and returns its result.

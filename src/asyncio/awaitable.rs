@@ -72,6 +72,20 @@ pub(crate) fn start_task<'py>(
     context.call_method(run, args, Some(&kwargs))
 }
 
+/// Like [`start_task`], in a copy of the current context.
+pub(crate) fn start_task_here<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    awaitable: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    if is_coroutine(awaitable)? {
+        return event_loop.call_method1(intern!(py, "create_task"), (awaitable,));
+    }
+    let kwargs = PyDict::new(py);
+    kwargs.set_item(intern!(py, "loop"), event_loop)?;
+    import_ensure_future(py)?.call((awaitable,), Some(&kwargs))
+}
+
 /// Silences the warnings about a pending task of a closed loop: "Task was destroyed but it is pending!" (as `gather` does),
 /// and "never awaited" if the task has not taken its first step.
 pub(crate) fn let_die_pending(task: &Bound<'_, PyAny>) -> PyResult<()> {

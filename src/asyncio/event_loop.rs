@@ -235,6 +235,17 @@ pub(crate) fn run_in_context<'py>(
         .map(drop)
 }
 
+/// `context.copy().run(function)`
+pub(crate) fn run_in_copy<'py>(
+    context: &Bound<'py, PyAny>,
+    function: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = context.py();
+    // Entering a context fails while another thread is inside it. No other thread knows the copy.
+    let copy = context.call_method0(intern!(py, "copy"))?;
+    copy.call_method1(intern!(py, "run"), (function,))
+}
+
 /// `atexit.register(callback)`
 pub(crate) fn at_exit(callback: &Bound<'_, PyAny>) -> PyResult<()> {
     import_register(callback.py())?.call1((callback,)).map(drop)

@@ -6,7 +6,7 @@
 //!    straight from `Posted`.
 //! 2. The loop's thread calls `finish` when the task ends, and once more when the loop closes. The first call counts, and
 //!    wakes the future.
-//! 3. An outcome goes to exactly one caller: to `poll`, to `give_up` or `detach` if it was there by then, or back out of
+//! 3. An outcome goes to exactly one caller: to `poll`, to `give_up`, `detach` or `convert` if it was there by then, or back out of
 //!    `finish` if it came later. An error is not lost.
 //! 4. `give_up` tells whether a task runs that has to be cancelled. If the task is only being started, `started` tells so to
 //!    the caller that starts it. So exactly one of the two cancels the task, and `cancel` gives it out once: the end of a loop
@@ -40,6 +40,8 @@ enum Stage<T, R> {
 pub(crate) enum Interest {
     /// The outcome.
     Outcome,
+    /// The outcome, which the caller of `finish` converts first.
+    Conversion,
     /// That the task goes on, unobserved.
     Progress,
     /// That the task ends.
@@ -103,6 +105,15 @@ impl<T, R> Handoff<T, R> {
         })
     }
 
+    /// Has `finish` give the outcome back, to be converted. Gives the outcome if it is there already.
+    #[must_use = "an outcome that comes back has to be converted"]
+    pub(crate) fn convert(&self) -> Option<R> {
+        self.0.change(|state| {
+            state.interest = Interest::Conversion;
+            (state.take_outcome(), [Then::Forget])
+        })
+    }
+
     /// Takes the outcome, or leaves a waker for `finish`.
     ///
     /// # Panics
@@ -154,7 +165,9 @@ impl<T, R> Handoff<T, R> {
             }
             let (next, refused) = match state.interest {
                 Interest::Outcome => (Stage::Done(outcome), None),
-                Interest::Progress | Interest::Nothing => (Stage::Over, Some(outcome)),
+                Interest::Conversion | Interest::Progress | Interest::Nothing => {
+                    (Stage::Over, Some(outcome))
+                }
             };
             let stage = std::mem::replace(&mut state.stage, next);
             ((refused, Some(stage)), [Then::Wake])

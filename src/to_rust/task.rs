@@ -12,6 +12,7 @@
 //!
 //! [`handoff`](crate::sync::handoff) is the protocol between the two threads.
 
+use std::any::type_name;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
@@ -23,6 +24,8 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
+use super::call::{Function, call_in_context, report};
+use super::convert::Convert;
 use crate::asyncio;
 use crate::error::{LoopClosed, rust_panic};
 use crate::event_loop::{Mailbox, Watcher, WatcherKey};
@@ -45,12 +48,14 @@ use crate::trace;
 ///
 /// It is `Send` and may be polled on any thread, attached to the interpreter or not.
 #[must_use = "dropping a PyTask cancels the Python task; detach it to let it run on"]
-pub struct PyTask(Arc<Execution>);
+pub struct PyTask(Result<Arc<Execution>, Option<PyErr>>);
 
 /// What the Rust future and the Python task share.
-struct Execution {
+pub(super) struct Execution {
     mailbox: Mailbox,
     handoff: Handoff<Py<PyAny>, PyResult<Py<PyAny>>>,
+    /// Set before the handoff asks for a conversion.
+    conversion: Mutex<Option<Box<dyn Convert>>>,
     watching: Mutex<Option<WatcherKey>>,
     span: trace::Span,
     in_flight: PythonToRust,
@@ -69,12 +74,7 @@ pub fn into_future_with_locals(
 ) -> PyResult<PyTask> {
     let py = awaitable.py();
     let entry = Entry::new(py)?;
-    if !asyncio::is_awaitable(&awaitable)? {
-        return Err(PyTypeError::new_err(format!(
-            "cannot await {awaitable:?} of type {}: pass a coroutine, a task, a future, or another object with __await__",
-            awaitable.get_type().fully_qualified_name()?
-        )));
-    }
+    check_awaitable(&awaitable)?;
     let event_loop = locals.event_loop(py);
     let context = match locals.context(py) {
         context if context.is_none() => asyncio::copy_context(py)?,
@@ -87,27 +87,29 @@ pub fn into_future_with_locals(
             return Err(error);
         }
     };
-    let execution = Arc::new(Execution {
-        mailbox: mailbox.clone(),
-        handoff: Handoff::new(),
-        watching: Mutex::new(None),
-        span: trace::Span::python_to_rust(mailbox.address(), || asyncio::name_of(&awaitable)),
-        in_flight: PythonToRust::start(),
-    });
-    let posted = execution.span.post();
-    let start = StartTask {
-        execution: Arc::clone(&execution),
-        awaitable: Some(awaitable.unbind()),
-        event_loop: event_loop.unbind(),
+    let name = || asyncio::name_of(&awaitable);
+    let execution = Execution::new(mailbox.clone(), name);
+    let source = Source::Awaitable {
+        awaitable: awaitable.clone().unbind(),
         context: context.unbind(),
     };
-    // If the loop has just closed, dropping the job settles the `PyTask`.
-    let job = move |py: Python<'_>| {
-        posted.arrive();
-        start.run(py)
-    };
-    mailbox.post(Box::new(job));
-    Ok(PyTask(execution))
+    Ok(execution.post(locals.clone(), source))
+}
+
+/// Calls a function on the thread of the event loop, and awaits there what it returns.
+pub(crate) fn run_coroutine<F>(locals: PyResult<TaskLocals>, function: F) -> PyTask
+where
+    F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
+{
+    let found = locals.and_then(|locals| Ok((locals.mailbox()?, locals)));
+    match found {
+        Ok((mailbox, locals)) => {
+            let execution = Execution::new(mailbox, || type_name::<F>().to_owned());
+            let function = Box::new(move |py: Python<'_>| Ok(function(py)?.unbind()));
+            execution.post(locals, Source::Call(function))
+        }
+        Err(error) => PyTask(Err(Some(error))),
+    }
 }
 
 /// Like [`into_future_with_locals`], on `event_loop` and in this thread's current context.
@@ -127,34 +129,59 @@ impl PyTask {
     ///
     /// Also `true` after the outcome is taken, and after the loop has closed. May be called on any thread, attached or not.
     pub fn is_finished(&self) -> bool {
-        self.0.mailbox.is_inherited() || self.0.handoff.is_finished()
+        match &self.0 {
+            Ok(execution) => execution.mailbox.is_inherited() || execution.handoff.is_finished(),
+            Err(_) => true,
+        }
     }
 
     /// Lets the Python task run on, without awaiting it.
     ///
     /// If the task fails, asyncio passes the error to the loop's exception handler. May be called on any thread.
     pub fn detach(self) {
-        if self.0.mailbox.is_inherited() {
-            return;
-        }
-        if let Some(outcome) = self.0.handoff.detach() {
-            self.0.report(outcome);
+        if let Some(execution) = self.execution() {
+            if let Some(Err(error)) = execution.handoff.detach() {
+                report(&execution.mailbox, error);
+            }
         }
     }
+
+    /// The execution, if it belongs to this process.
+    fn execution(&self) -> Option<&Arc<Execution>> {
+        let execution = self.0.as_ref().ok();
+        execution.filter(|execution| !execution.mailbox.is_inherited())
+    }
+
+    /// Has the outcome converted on the loop's thread.
+    pub(super) fn convert(&mut self, conversion: Box<dyn Convert>) {
+        match &mut self.0 {
+            Ok(execution) => execution.convert(conversion),
+            Err(error) => conversion.fail(error.take().expect(POLLED_AGAIN)),
+        }
+    }
+
+    pub(super) fn mailbox(&self) -> Option<&Mailbox> {
+        self.0.as_ref().ok().map(|execution| &execution.mailbox)
+    }
 }
+
+const POLLED_AGAIN: &str = "a future is not polled again after it was done";
 
 impl Future for PyTask {
     type Output = PyResult<Py<PyAny>>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.0.mailbox.is_inherited() {
-            return Poll::Ready(Err(LoopClosed::new_err(
-                "the Python awaitable cannot end in this process, because it was started in the parent before the fork: call \
-                 into_future after the fork",
-            )));
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let execution = match &mut self.0 {
+            Ok(execution) => execution,
+            Err(error) => return Poll::Ready(Err(error.take().expect(POLLED_AGAIN))),
+        };
+        if execution.mailbox.is_inherited() {
+            return Poll::Ready(Err(loop_in_parent()));
         }
-        match self.0.handoff.poll(cx.waker()) {
-            Poll::Pending if self.0.mailbox.is_blocked_here() => Poll::Ready(Err(loop_blocked())),
+        match execution.handoff.poll(cx.waker()) {
+            Poll::Pending if execution.mailbox.is_blocked_here() => {
+                Poll::Ready(Err(loop_blocked()))
+            }
             polled => polled,
         }
     }
@@ -162,16 +189,16 @@ impl Future for PyTask {
 
 impl Drop for PyTask {
     fn drop(&mut self) {
-        if self.0.mailbox.is_inherited() {
+        let Some(execution) = self.execution() else {
             return;
-        }
-        match self.0.handoff.give_up() {
-            GivenUp::Nothing => {}
+        };
+        match execution.handoff.give_up() {
             GivenUp::Task => {
-                GivenUpTasks::note(&self.0);
-                self.0.cancel();
+                GivenUpTasks::note(execution);
+                execution.cancel();
             }
-            GivenUp::Outcome(outcome) => self.0.report(outcome),
+            GivenUp::Outcome(Err(error)) => report(&execution.mailbox, error),
+            GivenUp::Nothing | GivenUp::Outcome(Ok(_)) => {}
         }
     }
 }
@@ -191,19 +218,71 @@ impl Drop for Execution {
 }
 
 impl Execution {
-    /// Delivers the outcome, on the loop's thread. Returns it if the Rust side does not want it.
-    #[must_use = "a returned outcome may be an error"]
-    fn finish(&self, outcome: PyResult<Py<PyAny>>) -> Option<PyResult<Py<PyAny>>> {
+    fn new(mailbox: Mailbox, name: impl FnOnce() -> String) -> Arc<Self> {
+        Arc::new(Self {
+            handoff: Handoff::new(),
+            conversion: Mutex::new(None),
+            watching: Mutex::new(None),
+            span: trace::Span::python_to_rust(mailbox.address(), name),
+            in_flight: PythonToRust::start(),
+            mailbox,
+        })
+    }
+
+    /// Posts the job that starts the task. If the loop has just closed, dropping the job settles the `PyTask`.
+    fn post(self: Arc<Self>, locals: TaskLocals, source: Source) -> PyTask {
+        let posted = self.span.post();
+        let start = StartTask {
+            execution: Arc::clone(&self),
+            source: Some(source),
+            locals,
+        };
+        let job = move |py: Python<'_>| {
+            posted.arrive();
+            start.run(py)
+        };
+        self.mailbox.post(Box::new(job));
+        PyTask(Ok(self))
+    }
+
+    /// Delivers the outcome, or has it converted. Returns an error that the Rust side does not want. Without `py`, the outcome is
+    /// an error.
+    #[must_use = "nobody else reports the error"]
+    fn finish(&self, py: Option<Python<'_>>, outcome: PyResult<Py<PyAny>>) -> Option<PyErr> {
         self.unwatch();
-        self.handoff.finish(outcome)
+        let refused = self.handoff.finish(outcome)?;
+        let conversion = lock(&self.conversion).take();
+        match (conversion, refused, py) {
+            (Some(conversion), Ok(value), Some(py)) => conversion.convert(py, value),
+            (Some(conversion), Err(error), _) => conversion.fail(error),
+            (_, refused, _) => return refused.err(),
+        }
+        None
+    }
+
+    fn convert(self: &Arc<Self>, conversion: Box<dyn Convert>) {
+        *lock(&self.conversion) = Some(conversion);
+        let Some(outcome) = self.handoff.convert() else {
+            return;
+        };
+        // The task was faster.
+        let conversion = lock(&self.conversion).take();
+        match (conversion, outcome) {
+            (Some(conversion), Ok(value)) => self.mailbox.post(Box::new(move |py| {
+                conversion.convert(py, value);
+                Ok(())
+            })),
+            (Some(conversion), Err(error)) => conversion.fail(error),
+            (None, _) => unreachable!("the loop's thread converts only what comes later"),
+        }
     }
 
     /// Cancels the running task, on its loop.
     fn cancel(self: &Arc<Self>) {
         let execution = Arc::clone(self);
-        let cancel = move |py: Python<'_>| execution.cancel_now(py);
         // A closed loop drops the job, and has nothing to cancel.
-        self.mailbox.post(Box::new(cancel));
+        self.mailbox
+            .post(Box::new(move |py| execution.cancel_now(py)));
     }
 
     /// Cancels the running task, unless it has been cancelled before.
@@ -212,22 +291,11 @@ impl Execution {
         task.map_or(Ok(()), |task| asyncio::cancel(task.bind(py)))
     }
 
-    /// Reports an error that the Rust side has not taken to the loop's exception handler.
-    fn report(&self, outcome: PyResult<Py<PyAny>>) {
-        let Err(error) = outcome else {
-            return;
-        };
-        let report = move |py: Python<'_>| {
-            if asyncio::is_cancelled_error(py, &error)? {
-                return Ok(());
-            }
-            let event_loop = asyncio::get_running_loop(py)?;
-            let message = "Task exception was never retrieved";
-            let error = error.into_value(py).into_bound(py).into_any();
-            asyncio::call_exception_handler(&event_loop, message, &error, None, None)
-        };
-        // A closed loop drops the job, and reports nothing.
-        self.mailbox.post(Box::new(report));
+    fn is_awaited(&self) -> bool {
+        matches!(
+            self.handoff.interest(),
+            Interest::Outcome | Interest::Conversion
+        )
     }
 
     fn unwatch(&self) {
@@ -246,10 +314,10 @@ impl Watcher for Execution {
 
     fn loop_closed(&self, py: Python<'_>) {
         *lock(&self.watching) = None;
-        let is_awaited = self.handoff.interest() == Interest::Outcome;
+        let is_awaited = self.is_awaited();
         let task = self.handoff.with_task(|task| task.clone_ref(py));
         // The Rust side may not want an outcome.
-        drop(self.handoff.finish(Err(loop_closed())));
+        drop(self.finish(Some(py), Err(loop_closed())));
         if let (Some(task), true) = (task, is_awaited) {
             // The Rust side has the error, so asyncio need not report the pending task.
             let quiet = asyncio::let_die_pending(task.bind(py));
@@ -309,62 +377,128 @@ impl GivenUpTasks {
     }
 }
 
-fn loop_closed() -> PyErr {
+pub(super) fn loop_closed() -> PyErr {
     LoopClosed::new_err(
         "the event loop was closed before the Python awaitable was done: await it before the loop ends, or drop it",
     )
 }
 
-fn loop_blocked() -> PyErr {
+pub(super) fn loop_in_parent() -> PyErr {
+    LoopClosed::new_err(
+        "the Python awaitable cannot end in this process, because it was started in the parent before the fork: start it after \
+         the fork",
+    )
+}
+
+pub(super) fn loop_blocked() -> PyErr {
     PyRuntimeError::new_err(
         "this would wait for ever: the Python awaitable runs on the event loop of this thread, which block_on blocks. Export the \
          function with future_into_py and `await` it, or call it in another thread (asyncio.to_thread)",
     )
 }
 
+/// Where the awaitable of a task comes from.
+enum Source {
+    Awaitable {
+        awaitable: Py<PyAny>,
+        context: Py<PyAny>,
+    },
+    Call(Function),
+}
+
+impl Source {
+    fn start<'py>(
+        &mut self,
+        event_loop: &Bound<'py, PyAny>,
+        locals: &TaskLocals,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = event_loop.py();
+        match self {
+            Self::Awaitable { awaitable, context } => {
+                asyncio::start_task(event_loop, awaitable.bind(py), context.bind(py))
+            }
+            Self::Call(function) => {
+                let function = std::mem::replace(function, Box::new(|py| Ok(py.None())));
+                let event_loop = event_loop.clone().unbind();
+                call_in_context(py, locals, move |py| {
+                    let awaitable = function(py)?.into_bound(py);
+                    check_awaitable(&awaitable)?;
+                    Ok(asyncio::start_task_here(event_loop.bind(py), &awaitable)?.unbind())
+                })
+            }
+        }
+    }
+
+    /// Ends an awaitable that will not be awaited, as cancelling a task ends the future that it awaits.
+    fn give_up(&self, py: Python<'_>) -> PyResult<()> {
+        match self {
+            Self::Awaitable { awaitable, .. } => {
+                let awaitable = awaitable.bind(py);
+                match asyncio::is_future(awaitable)? {
+                    true => asyncio::cancel(awaitable),
+                    false => asyncio::close_unstarted(awaitable),
+                }
+            }
+            Self::Call(_) => Ok(()),
+        }
+    }
+
+    /// Closes a coroutine that was not started, so that Python does not warn of it.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        match self {
+            Self::Awaitable { awaitable, .. } => asyncio::close_unstarted(awaitable.bind(py)),
+            Self::Call(_) => Ok(()),
+        }
+    }
+}
+
+fn check_awaitable(awaitable: &Bound<'_, PyAny>) -> PyResult<()> {
+    if asyncio::is_awaitable(awaitable)? {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!(
+        "cannot await {awaitable:?} of type {}: pass a coroutine, a task, a future, or another object with __await__",
+        awaitable.get_type().fully_qualified_name()?
+    )))
+}
+
 /// The job that starts the task. If it is dropped before it runs, the loop is closed, and it settles the Rust side.
 struct StartTask {
     execution: Arc<Execution>,
-    awaitable: Option<Py<PyAny>>,
-    event_loop: Py<PyAny>,
-    context: Py<PyAny>,
+    source: Option<Source>,
+    locals: TaskLocals,
 }
 
 impl StartTask {
     fn run(mut self, py: Python<'_>) -> PyResult<()> {
-        let Some(awaitable) = self.awaitable.take() else {
+        let Some(mut source) = self.source.take() else {
             return Ok(());
         };
-        let awaitable = awaitable.bind(py);
         if self.execution.handoff.interest() == Interest::Nothing {
-            // As cancelling a task cancels the future that it awaits.
-            return match asyncio::is_future(awaitable)? {
-                true => asyncio::cancel(awaitable),
-                false => asyncio::close_unstarted(awaitable),
-            };
+            return source.give_up(py);
         }
-        let event_loop = self.event_loop.bind(py);
-        let start = || asyncio::start_task(event_loop, awaitable, self.context.bind(py));
-        match catch(start).unwrap_or_else(|panic| Err(rust_panic(py, panic))) {
+        let event_loop = self.locals.event_loop(py);
+        let started = catch(|| source.start(&event_loop, &self.locals));
+        match started.unwrap_or_else(|panic| Err(rust_panic(py, panic))) {
             Ok(task) => {
                 if let Err(error) = self.started(&task) {
                     // The done callback may not be registered, so the Rust side must not wait for it. The error also goes to
                     // the loop, because it may be one that ends the loop.
-                    drop(self.execution.finish(Err(error.clone_ref(py))));
+                    drop(self.execution.finish(Some(py), Err(error.clone_ref(py))));
                     return Err(error);
                 }
                 Ok(())
             }
             Err(error) if asyncio::ends_the_loop(py, &error) => {
                 // The task may already exist, so the coroutine is left alone.
-                drop(self.execution.finish(Err(error.clone_ref(py))));
+                drop(self.execution.finish(Some(py), Err(error.clone_ref(py))));
                 Err(error)
             }
             Err(error) => {
-                if let Some(outcome) = self.execution.finish(Err(error)) {
-                    self.execution.report(outcome);
+                if let Some(error) = self.execution.finish(Some(py), Err(error)) {
+                    report(&self.execution.mailbox, error);
                 }
-                asyncio::close_unstarted(awaitable)
+                source.close(py)
             }
         }
     }
@@ -390,16 +524,18 @@ impl StartTask {
 
 impl Drop for StartTask {
     fn drop(&mut self) {
-        let Some(awaitable) = self.awaitable.take() else {
+        let Some(source) = self.source.take() else {
             return;
         };
-        // Jobs are dropped attached: by `into_future` if the mailbox refuses the job, or by closing the mailbox.
-        let _ = Python::try_attach(|py| {
-            if let Err(error) = asyncio::close_unstarted(awaitable.bind(py)) {
-                error.write_unraisable(py, Some(awaitable.bind(py)));
-            }
-        });
-        drop(self.execution.finish(Err(loop_closed())));
+        if let Source::Awaitable { .. } = source {
+            // Dropped attached: by `into_future` if the mailbox refuses the job, or by closing the mailbox.
+            let _ = Python::try_attach(|py| {
+                if let Err(error) = source.close(py) {
+                    error.write_unraisable(py, None);
+                }
+            });
+        }
+        drop(self.execution.finish(None, Err(loop_closed())));
     }
 }
 
@@ -416,19 +552,20 @@ impl Completion {
 
 impl Completion {
     fn deliver(&self, task: &Bound<'_, PyAny>) {
-        if self.0.mailbox.is_inherited() {
+        let execution = &self.0;
+        if execution.mailbox.is_inherited() {
             // The Rust future that awaits the task is in the parent.
             return;
         }
-        if self.0.handoff.interest() == Interest::Outcome {
+        if execution.is_awaited() {
             let outcome = asyncio::result(task).map(Bound::unbind);
             // The Rust side may have given up since. asyncio has marked the error as retrieved, so we report it.
-            if let Some(outcome) = self.0.finish(outcome) {
-                self.0.report(outcome);
+            if let Some(error) = execution.finish(Some(task.py()), outcome) {
+                report(&execution.mailbox, error);
             }
         } else {
             // The outcome is not retrieved, so asyncio reports an error itself.
-            self.0.unwatch();
+            execution.unwatch();
         }
     }
 }

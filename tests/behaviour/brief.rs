@@ -30,6 +30,8 @@ mod event_loop;
 )]
 mod interpreter;
 
+#[cfg(thorough)]
+mod calls;
 mod load;
 mod local;
 mod locals;

@@ -13,6 +13,7 @@ mod counters;
 mod event_loop;
 mod interpreter;
 
+mod calls;
 mod load;
 mod local;
 mod locals;

@@ -36,9 +36,11 @@ PACKAGES = {
 }
 # maturin tells PyO3 that it builds an extension module since 1.9.4.
 MATURIN = ["maturin>=1.9.4,<2"]
+UVLOOP = ["uvloop"]
 REQUIREMENTS = {
-    "maturin": MATURIN + ["uvloop"],
-    "tools": MATURIN + ["anyio", "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn", "uvloop"],
+    "maturin": MATURIN,
+    "uvloop": UVLOOP,
+    "tools": MATURIN + ["anyio", "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn"] + UVLOOP,
 }
 WINDOWS = os.name == "nt"
 LIBRARY_PATH = "DYLD_FALLBACK_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"

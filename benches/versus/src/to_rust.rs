@@ -5,8 +5,10 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3_async_runtimes::TaskLocals;
+#[cfg(not(feature = "calls"))]
+use pyo3_async_runtimes::into_future_with_locals;
 use pyo3_async_runtimes::tokio::{future_into_py, get_current_locals, into_future};
-use pyo3_async_runtimes::{TaskLocals, into_future_with_locals};
 
 /// A Python function that Rust tasks call and await.
 struct Handler {
@@ -15,11 +17,22 @@ struct Handler {
 }
 
 impl Handler {
-    async fn call(&self) -> PyResult<Py<PyAny>> {
+    /// Calls on the loop's thread, where the bridge can.
+    #[cfg(feature = "calls")]
+    async fn call(self: &Arc<Self>) -> PyResult<()> {
+        let handler = Arc::clone(self);
+        let called = self
+            .locals
+            .run_coroutine(move |py| handler.function.bind(py).call0());
+        called.and_then(|_, _| Ok(())).await
+    }
+
+    #[cfg(not(feature = "calls"))]
+    async fn call(self: &Arc<Self>) -> PyResult<()> {
         let returned = Python::attach(|py| {
             into_future_with_locals(&self.locals, self.function.bind(py).call0()?)
         })?;
-        returned.await
+        returned.await.map(drop)
     }
 }
 

@@ -1,0 +1,245 @@
+//! The start of a Rust future: where it is polled, and the first step of a coroutine.
+//!
+//! # Protocol of the eager start
+//!
+//! 1. The first poll happens on the caller's thread, inside the runtime's context. A future that is `Send` is polled detached
+//!    from the interpreter. A future that is ready then is done, without a hop.
+//! 2. The waker of that poll does nothing. A future that is not ready is spawned, and polled once more with a waker of its
+//!    own. So whatever happened since the first poll is seen then.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use super::cancel::Cancellation;
+use super::coroutine::{Start, Started};
+use super::crossing::{Crossing, Ended, UserFuture};
+use super::future::RustFuture;
+use super::local::{ThreadBound, spawn_on_loop};
+use super::plan::Crossed;
+use super::state::{FutureState, can_be_raised};
+use crate::asyncio;
+use crate::event_loop::Mailbox;
+use crate::locals::{TaskLocals, get_running_locals};
+use crate::process::Entry;
+use crate::runtime::Runtime;
+
+pub(super) const WHERE_LOCAL: &str = "call this on the thread that runs the event loop, or inside the runtime's local executor (tokio's \
+                           LocalSet, async-std's spawn_local)";
+
+/// Where a Rust future is polled.
+pub(super) trait Place<F, T>: 'static {
+    /// The first poll of an eager start, on this thread.
+    fn first_poll(entry: &Entry<'_>, user: Pin<Box<UserFuture<F>>>) -> FirstPoll<F, T>;
+
+    /// Starts the task of a future, and gives the Python future that it settles.
+    fn spawn<'py>(
+        entry: &Entry<'py>,
+        locals: &TaskLocals,
+        user: Pin<Box<UserFuture<F>>>,
+        cancellation: Option<Cancellation>,
+    ) -> PyResult<Bound<'py, RustFuture>>;
+}
+
+/// Drops if the runtime refuses the task by a panic. The caller hears that, and nobody needs to hear of the dropped task.
+struct Spawning<'a>(&'a Arc<FutureState>);
+
+impl Drop for Spawning<'_> {
+    fn drop(&mut self) {
+        self.0.forsake();
+    }
+}
+
+/// A future that is `Send`, on the runtime.
+pub(super) struct OnRuntime<R>(PhantomData<R>);
+
+impl<R, F, T> Place<F, T> for OnRuntime<R>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: Crossed,
+{
+    fn first_poll(entry: &Entry<'_>, user: Pin<Box<UserFuture<F>>>) -> FirstPoll<F, T> {
+        entry.detach(|| first_poll::<R, F, T>(user))
+    }
+
+    fn spawn<'py>(
+        entry: &Entry<'py>,
+        locals: &TaskLocals,
+        user: Pin<Box<UserFuture<F>>>,
+        cancellation: Option<Cancellation>,
+    ) -> PyResult<Bound<'py, RustFuture>> {
+        let (crossing, python) = Crossing::new(entry, locals, user, cancellation)?;
+        let spawning = Spawning(&python.get().state);
+        R::spawn(crossing);
+        std::mem::forget(spawning);
+        Ok(python)
+    }
+}
+
+/// A future that stays here: the event loop polls it if this thread runs the loop, otherwise the runtime's local executor if
+/// this thread is inside of one.
+pub(super) struct OnThisThread<R>(PhantomData<R>);
+
+impl<R, F, T> Place<F, T> for OnThisThread<R>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>> + 'static,
+    T: Crossed,
+{
+    fn first_poll(_: &Entry<'_>, user: Pin<Box<UserFuture<F>>>) -> FirstPoll<F, T> {
+        first_poll::<R, F, T>(user)
+    }
+
+    fn spawn<'py>(
+        entry: &Entry<'py>,
+        locals: &TaskLocals,
+        user: Pin<Box<UserFuture<F>>>,
+        cancellation: Option<Cancellation>,
+    ) -> PyResult<Bound<'py, RustFuture>> {
+        let py = entry.py();
+        let (crossing, python) = Crossing::new(entry, locals, user, cancellation)?;
+        let running = asyncio::running_loop(py)?;
+        if running.is_some_and(|running| running.is(locals.event_loop(py))) {
+            spawn_on_loop::<R, _>(&python.get().state, crossing);
+            return Ok(python);
+        }
+        let spawning = Spawning(&python.get().state);
+        let spawned = R::spawn_local(crossing);
+        std::mem::forget(spawning);
+        if let Err(crossing) = spawned {
+            crossing.abort();
+            return Err(PyRuntimeError::new_err(format!(
+                "a future that is not Send stays on its thread, and this thread cannot poll it: {WHERE_LOCAL}"
+            )));
+        }
+        Ok(python)
+    }
+}
+
+pub(super) enum FirstPoll<F, T> {
+    Ready(Ended<T>),
+    Pending(Pin<Box<UserFuture<F>>>),
+}
+
+fn first_poll<R, F, T>(mut user: Pin<Box<UserFuture<F>>>) -> FirstPoll<F, T>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<T>>,
+{
+    R::enter(|| {
+        let mut context = Context::from_waker(Waker::noop());
+        match user.as_mut().poll(&mut context) {
+            Poll::Ready(ended) => FirstPoll::Ready(ended),
+            Poll::Pending => FirstPoll::Pending(user),
+        }
+    })
+}
+
+/// A Rust future that has begun.
+pub(super) enum Begun<'py, T> {
+    Running(Bound<'py, RustFuture>),
+    /// The first poll ended it.
+    Ended(Ended<T>),
+}
+
+pub(super) fn begin<'py, P, F, T>(
+    entry: &Entry<'py>,
+    locals: &TaskLocals,
+    future: F,
+    eager_start: bool,
+    cancellation: Option<Cancellation>,
+) -> PyResult<Begun<'py, T>>
+where
+    P: Place<F, T>,
+    F: Future<Output = PyResult<T>>,
+{
+    let mut user = UserFuture::new(locals.clone(), future);
+    if eager_start {
+        user = match P::first_poll(entry, user) {
+            FirstPoll::Ready(ended) => return Ok(Begun::Ended(ended)),
+            FirstPoll::Pending(user) => user,
+        };
+    }
+    Ok(Begun::Running(P::spawn(entry, locals, user, cancellation)?))
+}
+
+/// A Python future that is done.
+pub(super) fn settled<'py, T: Crossed>(
+    entry: &Entry<'py>,
+    locals: &TaskLocals,
+    ended: Ended<T>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = entry.py();
+    let event_loop = locals.event_loop(py);
+    let mailbox = Mailbox::of(entry, &event_loop)?;
+    let state = Arc::new(FutureState::new(mailbox, &event_loop)?);
+    let python = Bound::new(py, RustFuture::new(Arc::clone(&state)))?;
+    state.settle(py, ended.convert(py))?;
+    Ok(python.into_any())
+}
+
+/// How a coroutine keeps its future until the first step. A coroutine is `Send`, which its future need not be.
+pub(super) trait Kept<F> {
+    /// `None` on another thread than that of a future that is not `Send`.
+    fn unpack(self) -> Option<F>;
+}
+
+impl<F: Send> Kept<F> for F {
+    fn unpack(self) -> Option<F> {
+        Some(self)
+    }
+}
+
+impl<F: 'static> Kept<F> for ThreadBound<F> {
+    fn unpack(self) -> Option<F> {
+        self.take()
+    }
+}
+
+/// The first step of a coroutine.
+pub(super) struct FirstStep<P, F, K, T> {
+    pub(super) future: K,
+    pub(super) cancellation: Option<Cancellation>,
+    pub(super) locals: Option<TaskLocals>,
+    pub(super) eager_start: bool,
+    /// Python objects that the future owns until its first poll, for the garbage collector to see.
+    pub(super) arguments: Vec<Py<PyAny>>,
+    pub(super) place: PhantomData<fn(P, F) -> T>,
+}
+
+impl<P, F, K, T> Start for FirstStep<P, F, K, T>
+where
+    P: Place<F, T>,
+    F: Future<Output = PyResult<T>> + 'static,
+    K: Kept<F> + Send,
+    T: Crossed,
+{
+    fn start(self: Box<Self>, entry: &Entry<'_>) -> PyResult<Started> {
+        let py = entry.py();
+        let locals = self.locals.map_or_else(|| get_running_locals(py), Ok)?;
+        let future = self.future.unpack().ok_or_else(|| {
+            PyRuntimeError::new_err(
+                "the Rust future of this coroutine is not Send: await it on the thread that made it",
+            )
+        })?;
+        match begin::<P, F, T>(entry, &locals, future, self.eager_start, self.cancellation)? {
+            Begun::Running(python) => Ok(Started::Waiting(python.unbind())),
+            Begun::Ended(ended) => {
+                let value = ended.convert(py);
+                value
+                    .map(Started::Done)
+                    .map_err(|error| can_be_raised(py, error))
+            }
+        }
+    }
+
+    fn arguments(&self) -> &[Py<PyAny>] {
+        &self.arguments
+    }
+}

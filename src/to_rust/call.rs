@@ -1,0 +1,216 @@
+//! Rust functions that are called on the thread of an event loop.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use pyo3::prelude::*;
+
+use super::task::{loop_blocked, loop_closed, loop_in_parent};
+use crate::asyncio;
+use crate::error::rust_panic;
+use crate::event_loop::Mailbox;
+use crate::locals::TaskLocals;
+use crate::panic::catch;
+use crate::sync::handoff::{GivenUp, Handoff, Interest};
+use crate::sync::primitive::lock;
+
+/// A call of a Rust function on the thread of an event loop, made by [`tokio::call_soon`](crate::tokio::call_soon) and its kin.
+///
+/// Its output is what the function returns. A loop that closes before the call ends it with
+/// [`LoopClosed`](crate::err::LoopClosed), a panic with [`RustPanic`](crate::err::RustPanic).
+///
+/// The function is called in any case, whether this is polled or not. *Dropping this before the call* drops the function
+/// uncalled, on the loop's thread. To have it called all the same, [`detach`](Self::detach) it.
+///
+/// It may be polled on any thread, attached to the interpreter or not.
+#[must_use = "dropping a PyCall drops the function uncalled; detach it to have it called"]
+pub struct PyCall<T>(Result<Arc<Called<T>>, Option<PyErr>>);
+
+impl<T> Unpin for PyCall<T> {}
+
+/// What the caller and the loop's thread share.
+struct Called<T> {
+    mailbox: Mailbox,
+    handoff: Handoff<(), PyResult<T>>,
+}
+
+impl<T: Send + 'static> PyCall<T> {
+    /// Posts the call.
+    pub(crate) fn post<F>(locals: PyResult<TaskLocals>, function: F) -> Self
+    where
+        F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
+    {
+        let posted = locals.and_then(|locals| Ok((locals.mailbox()?, locals)));
+        let (mailbox, locals) = match posted {
+            Ok(posted) => posted,
+            Err(error) => return Self(Err(Some(error))),
+        };
+        let called = Arc::new(Called {
+            mailbox: mailbox.clone(),
+            handoff: Handoff::new(),
+        });
+        let call = Call {
+            called: Arc::clone(&called),
+            function: Some(function),
+            locals,
+        };
+        mailbox.post(Box::new(move |py| call.run(py)));
+        Self(Ok(called))
+    }
+
+    /// Has the function called though nobody waits for what it returns.
+    ///
+    /// An error that it returns goes to the loop's exception handler. Callable from any thread.
+    pub fn detach(self) {
+        if let Ok(called) = &self.0 {
+            if let Some(Err(error)) = called.handoff.detach() {
+                report(&called.mailbox, error);
+            }
+        }
+    }
+}
+
+impl<T> Future for PyCall<T> {
+    type Output = PyResult<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PyResult<T>> {
+        match &mut self.0 {
+            Err(error) => {
+                let error = error.take();
+                Poll::Ready(Err(
+                    error.expect("a future is not polled again after it was done")
+                ))
+            }
+            Ok(called) if called.mailbox.is_inherited() => Poll::Ready(Err(loop_in_parent())),
+            Ok(called) => match called.handoff.poll(cx.waker()) {
+                Poll::Pending if called.mailbox.is_blocked_here() => {
+                    Poll::Ready(Err(loop_blocked()))
+                }
+                polled => polled,
+            },
+        }
+    }
+}
+
+impl<T> Drop for PyCall<T> {
+    fn drop(&mut self) {
+        let Ok(called) = &self.0 else {
+            return;
+        };
+        if called.mailbox.is_inherited() {
+            return;
+        }
+        if let GivenUp::Outcome(Err(error)) = called.handoff.give_up() {
+            report(&called.mailbox, error);
+        }
+    }
+}
+
+impl<T> fmt::Debug for PyCall<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PyCall").finish_non_exhaustive()
+    }
+}
+
+/// The job. Dropped unrun, it says that the loop is closed.
+struct Call<F, T> {
+    called: Arc<Called<T>>,
+    function: Option<F>,
+    locals: TaskLocals,
+}
+
+impl<F, T> Call<F, T>
+where
+    F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
+    T: Send + 'static,
+{
+    fn run(mut self, py: Python<'_>) -> PyResult<()> {
+        let Some(function) = self.function.take() else {
+            return Ok(());
+        };
+        if self.called.handoff.interest() == Interest::Nothing {
+            return Ok(());
+        }
+        let output = Arc::new(Mutex::new(None));
+        let result = {
+            let output = Arc::clone(&output);
+            call_in_context(py, &self.locals, move |py| {
+                *lock(&output) = Some(function(py)?);
+                Ok(py.None())
+            })
+        };
+        let value = lock(&output).take();
+        let result = match (result, value) {
+            (Ok(_), Some(value)) => Ok(value),
+            (Ok(_), None) => unreachable!("the function was called, and left its value"),
+            (Err(error), _) => Err(error),
+        };
+        let ends_the_loop = match &result {
+            Err(error) if asyncio::ends_the_loop(py, error) => Some(error.clone_ref(py)),
+            _ => None,
+        };
+        if let (Some(Err(error)), None) = (self.called.handoff.finish(result), &ends_the_loop) {
+            report(&self.called.mailbox, error);
+        }
+        ends_the_loop.map_or(Ok(()), Err)
+    }
+}
+
+impl<F, T> Drop for Call<F, T> {
+    fn drop(&mut self) {
+        if self.function.is_some() {
+            drop(self.called.handoff.finish(Err(loop_closed())));
+        }
+    }
+}
+
+/// Calls a function in a copy of the locals' context.
+pub(super) fn call_in_context<'py, F>(
+    py: Python<'py>,
+    locals: &TaskLocals,
+    function: F,
+) -> PyResult<Bound<'py, PyAny>>
+where
+    F: FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
+{
+    let once = Once(Mutex::new(Some(Box::new(function))));
+    let once = Bound::new(py, once)?;
+    let context = match locals.context(py) {
+        context if context.is_none() => asyncio::copy_context(py)?,
+        context => context,
+    };
+    asyncio::run_in_copy(&context, once.as_any())
+}
+
+pub(super) type Function = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+
+/// A function that Python calls once.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct Once(Mutex<Option<Function>>);
+
+#[pymethods]
+impl Once {
+    fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let function = lock(&self.0).take();
+        let Some(function) = function else {
+            return Ok(py.None());
+        };
+        catch(|| function(py)).unwrap_or_else(|panic| Err(rust_panic(py, panic)))
+    }
+}
+
+/// Tells the loop's exception handler of an error that nobody has taken.
+pub(super) fn report(mailbox: &Mailbox, error: PyErr) {
+    mailbox.post(Box::new(move |py| {
+        if asyncio::is_cancelled_error(py, &error)? {
+            return Ok(());
+        }
+        let event_loop = asyncio::get_running_loop(py)?;
+        let message = "Task exception was never retrieved";
+        let error = error.into_value(py).into_bound(py).into_any();
+        asyncio::call_exception_handler(&event_loop, message, &error, None, None)
+    }));
+}

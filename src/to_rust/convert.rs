@@ -1,0 +1,122 @@
+//! The outcome of a Python task, converted on the thread of its loop.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pyo3::prelude::*;
+
+use super::task::{PyTask, loop_blocked, loop_in_parent};
+use crate::error::rust_panic;
+use crate::event_loop::Mailbox;
+use crate::panic::catch;
+use crate::sync::handoff::Handoff;
+
+/// A [`PyTask`] whose value becomes a Rust value on the loop's thread, made by [`PyTask::and_then`] and [`PyTask::extract`].
+///
+/// Everything else is as with the [`PyTask`]: dropping this cancels the Python task.
+#[must_use = "dropping this cancels the Python task"]
+pub struct ConvertedPyTask<T> {
+    task: PyTask,
+    converted: Arc<Handoff<(), PyResult<T>>>,
+}
+
+impl<T> Unpin for ConvertedPyTask<T> {}
+
+impl<T> fmt::Debug for ConvertedPyTask<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConvertedPyTask").finish_non_exhaustive()
+    }
+}
+
+/// What becomes of an outcome, on the loop's thread.
+pub(super) trait Convert: Send {
+    fn convert(self: Box<Self>, py: Python<'_>, value: Py<PyAny>);
+
+    /// There is no value. Called attached or not.
+    fn fail(self: Box<Self>, error: PyErr);
+}
+
+struct Conversion<F, T> {
+    function: F,
+    converted: Arc<Handoff<(), PyResult<T>>>,
+}
+
+impl<F, T> Convert for Conversion<F, T>
+where
+    F: FnOnce(Python<'_>, Bound<'_, PyAny>) -> PyResult<T> + Send,
+    T: Send,
+{
+    fn convert(self: Box<Self>, py: Python<'_>, value: Py<PyAny>) {
+        let Self {
+            function,
+            converted,
+        } = *self;
+        let value = value.into_bound(py);
+        let result = catch(|| function(py, value));
+        drop(converted.finish(result.unwrap_or_else(|panic| Err(rust_panic(py, panic)))));
+    }
+
+    fn fail(self: Box<Self>, error: PyErr) {
+        drop(self.converted.finish(Err(error)));
+    }
+}
+
+impl PyTask {
+    /// Converts the value on the loop's thread, where somebody is attached anyway.
+    ///
+    /// The worker that polls this gets a Rust value, and never waits for the interpreter. `function` is called attached, in the
+    /// turn of the loop in which the task ends; what it computes delays the loop. It is dropped uncalled if the task fails.
+    ///
+    /// # Errors
+    ///
+    /// Those of the task, the error that `function` returns, and [`RustPanic`](crate::err::RustPanic) if it panics.
+    pub fn and_then<F, T>(mut self, function: F) -> ConvertedPyTask<T>
+    where
+        F: FnOnce(Python<'_>, Bound<'_, PyAny>) -> PyResult<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let converted = Arc::new(Handoff::new());
+        let conversion = Box::new(Conversion {
+            function,
+            converted: Arc::clone(&converted),
+        });
+        self.convert(conversion);
+        ConvertedPyTask {
+            task: self,
+            converted,
+        }
+    }
+
+    /// Extracts the value on the loop's thread: [`and_then`](Self::and_then) with
+    /// [`extract`](pyo3::types::PyAnyMethods::extract).
+    ///
+    /// # Errors
+    ///
+    /// Those of the task, and the error of the extraction, such as a `TypeError`.
+    pub fn extract<T>(self) -> ConvertedPyTask<T>
+    where
+        T: for<'a, 'py> FromPyObject<'a, 'py> + Send + 'static,
+    {
+        self.and_then(|_, value| value.extract::<T>().map_err(Into::into))
+    }
+}
+
+impl<T> Future for ConvertedPyTask<T> {
+    type Output = PyResult<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PyResult<T>> {
+        let mailbox = self.task.mailbox();
+        if mailbox.is_some_and(Mailbox::is_inherited) {
+            return Poll::Ready(Err(loop_in_parent()));
+        }
+        match self.converted.poll(cx.waker()) {
+            Poll::Pending if mailbox.is_some_and(Mailbox::is_blocked_here) => {
+                Poll::Ready(Err(loop_blocked()))
+            }
+            polled => polled,
+        }
+    }
+}
