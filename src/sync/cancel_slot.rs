@@ -16,7 +16,7 @@ use std::task::{Poll, Waker};
 
 use super::cell::{Then, WakerCell};
 
-/// Who waits for the slot: the task that has the handle, and the task that runs the future. They may be two.
+/// The waiters of a slot: the task that has the handle, and the task that runs the future. They may be two tasks.
 const HANDLE: usize = 0;
 const WRAPPER: usize = 1;
 

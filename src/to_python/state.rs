@@ -76,7 +76,7 @@ pub(super) enum Outcome {
     },
 }
 
-/// Who waits for the outcome.
+/// The waiters of a pending outcome.
 #[derive(Default)]
 pub(super) struct Waiting {
     pub(super) callbacks: Callbacks,
@@ -274,7 +274,7 @@ impl FutureState {
         }
     }
 
-    /// Sets the outcome and takes out who waited for it, unless there is an outcome already.
+    /// Sets the outcome and takes the waiters out, unless there is an outcome already.
     fn set(&self, outcome: Outcome) -> Option<(Option<Py<RustFuture>>, Callbacks)> {
         if self.mailbox.is_inherited() {
             // The Rust task is in the parent, where nobody has settled anything.
