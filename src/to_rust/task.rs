@@ -96,7 +96,7 @@ pub fn into_future_with_locals(
     Ok(execution.post(locals.clone(), source))
 }
 
-/// Calls a function on the thread of the event loop, and awaits there what it returns.
+/// Calls a function on the thread of the event loop, and awaits there the awaitable that it returns.
 pub(crate) fn run_coroutine<F>(locals: PyResult<TaskLocals>, function: F) -> PyTask
 where
     F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
@@ -116,7 +116,7 @@ where
 ///
 /// # Errors
 ///
-/// Those of [`into_future_with_locals`].
+/// The errors of [`into_future_with_locals`].
 pub fn into_future_with_loop(
     event_loop: Bound<'_, PyAny>,
     awaitable: Bound<'_, PyAny>,
@@ -152,7 +152,7 @@ impl PyTask {
         execution.filter(|execution| !execution.mailbox.is_inherited())
     }
 
-    /// Has the outcome converted on the loop's thread.
+    /// Sets the conversion of the outcome, which runs on the loop's thread.
     pub(super) fn convert(&mut self, conversion: Box<dyn Convert>) {
         match &mut self.0 {
             Ok(execution) => execution.convert(conversion),
@@ -247,7 +247,7 @@ impl Execution {
 
     /// Delivers the outcome, or has it converted. Returns an error that the Rust side does not want. Without `py`, the outcome is
     /// an error.
-    #[must_use = "nobody else reports the error"]
+    #[must_use = "the error is not reported elsewhere"]
     fn finish(&self, py: Option<Python<'_>>, outcome: PyResult<Py<PyAny>>) -> Option<PyErr> {
         self.unwatch();
         let refused = self.handoff.finish(outcome)?;
@@ -265,7 +265,7 @@ impl Execution {
         let Some(outcome) = self.handoff.convert() else {
             return;
         };
-        // The task was faster.
+        // The task has already ended.
         let conversion = lock(&self.conversion).take();
         match (conversion, outcome) {
             (Some(conversion), Ok(value)) => self.mailbox.post(Box::new(move |py| {
