@@ -106,13 +106,13 @@ impl TaskLocals {
         let mailbox = Mailbox::find(self.0.event_loop.as_ptr() as usize);
         mailbox.ok_or_else(|| {
             LoopClosed::new_err(
-                "the event loop is closed, or these TaskLocals were made of a `Py<PyAny>` before anything used the loop: make \
-                 them with TaskLocals::new",
+                "the event loop is closed, or these TaskLocals were made from a `Py<PyAny>` before anything used the loop: \
+                 make them with TaskLocals::new",
             )
         })
     }
 
-    /// Calls a function on the thread of the event loop, and awaits there what it returns.
+    /// Calls a function on the thread of the event loop, and awaits there the awaitable that it returns.
     ///
     /// Like [`tokio::run_coroutine`](crate::tokio::run_coroutine), on the loop and in the context of these locals. Call it on
     /// any thread, attached or not.
@@ -358,20 +358,20 @@ where
     scope(locals, future)
 }
 
-/// Opens the mailbox of a loop, so that threads find it without attaching. What is wrong with the loop shows when it is used.
+/// Opens the mailbox of a loop, so that threads find it without attaching. A later use reports any error.
 fn open_mailbox(event_loop: &Bound<'_, PyAny>) {
     if let Ok(entry) = Entry::new(event_loop.py()) {
         let _ = Mailbox::of(&entry, event_loop);
     }
 }
 
-/// The locals of the current Rust future, for which nobody has to be attached.
+/// The locals of the current Rust task, or of this thread. Works detached.
 pub(crate) fn locals_of_call() -> PyResult<TaskLocals> {
     let locals = current().or_else(|| get(&OF_THREAD));
     locals.ok_or_else(|| {
         PyRuntimeError::new_err(
-            "no event loop is known here: call this in a Rust future that future_into_py or run started, or that is wrapped in \
-             `scope`, or on TaskLocals that were made where the loop was known",
+            "no event loop is known here: call this in a Rust future that future_into_py or run started or that `scope` wraps, \
+             or on TaskLocals that were made where the loop was known",
         )
     })
 }

@@ -341,10 +341,9 @@ where
     crate::into_future_with_locals(&locals, awaitable)
 }
 
-/// Calls a function on the thread of the event loop, and awaits there what it returns.
+/// Calls a function on the thread of the event loop, and awaits there the awaitable that it returns.
 ///
-/// The loop and the context are those of the task that is being polled. Otherwise it is
-/// [`custom::run_coroutine`](crate::custom::run_coroutine).
+/// Like [`custom::run_coroutine`](crate::custom::run_coroutine), with the locals of [`ContextExt::get_task_locals`].
 pub fn run_coroutine<R, F>(function: F) -> PyTask
 where
     R: Runtime + ContextExt,
@@ -353,10 +352,9 @@ where
     crate::to_rust::run_coroutine(locals_of_call::<R>(), function)
 }
 
-/// Calls a function on the thread of the event loop, and gives a future of what it returns.
+/// Calls a function on the thread of the event loop, and returns a future of its result.
 ///
-/// The loop and the context are those of the task that is being polled. Otherwise it is
-/// [`custom::call_soon`](crate::custom::call_soon).
+/// Like [`custom::call_soon`](crate::custom::call_soon), with the locals of [`ContextExt::get_task_locals`].
 pub fn call_soon<R, F, T>(function: F) -> PyCall<T>
 where
     R: Runtime + ContextExt,

@@ -17,13 +17,14 @@ use crate::panic::catch;
 use crate::sync::handoff::{GivenUp, Handoff, Interest};
 use crate::sync::primitive::lock;
 
-/// A call of a Rust function on the thread of an event loop, made by [`tokio::call_soon`](crate::tokio::call_soon) and its kin.
+/// A call of a Rust function on the thread of an event loop, made by [`tokio::call_soon`](crate::tokio::call_soon) and similar
+/// functions.
 ///
-/// Its output is what the function returns. A loop that closes before the call ends it with
-/// [`LoopClosed`](crate::err::LoopClosed), a panic with [`RustPanic`](crate::err::RustPanic).
+/// Its output is the result of the function. If the loop closes before the call, the output is
+/// [`LoopClosed`](crate::err::LoopClosed). If the function panics, it is [`RustPanic`](crate::err::RustPanic).
 ///
-/// The function is called in any case, whether this is polled or not. *Dropping this before the call* drops the function
-/// uncalled, on the loop's thread. To have it called all the same, [`detach`](Self::detach) it.
+/// The loop calls the function even if this is not polled. *Dropping this before the call* drops the function on the loop's
+/// thread, without calling it. To let it run, [`detach`](Self::detach) it.
 ///
 /// It may be polled on any thread, attached to the interpreter or not.
 #[must_use = "dropping a PyCall drops the function uncalled; detach it to have it called"]
@@ -61,9 +62,9 @@ impl<T: Send + 'static> PyCall<T> {
         Self(Ok(called))
     }
 
-    /// Has the function called though nobody waits for what it returns.
+    /// Lets the function run, without waiting for its result.
     ///
-    /// An error that it returns goes to the loop's exception handler. Callable from any thread.
+    /// If the function returns an error, the loop's exception handler gets it. May be called on any thread.
     pub fn detach(self) {
         if let Ok(called) = &self.0 {
             if let Some(Err(error)) = called.handoff.detach() {
@@ -115,7 +116,7 @@ impl<T> fmt::Debug for PyCall<T> {
     }
 }
 
-/// The job. Dropped unrun, it says that the loop is closed.
+/// The job that calls the function. If it is dropped before it runs, the loop is closed, and it settles the [`PyCall`].
 struct Call<F, T> {
     called: Arc<Called<T>>,
     function: Option<F>,
@@ -202,7 +203,7 @@ impl Once {
     }
 }
 
-/// Tells the loop's exception handler of an error that nobody has taken.
+/// Reports an error that the Rust side has not taken to the loop's exception handler.
 pub(super) fn report(mailbox: &Mailbox, error: PyErr) {
     mailbox.post(Box::new(move |py| {
         if asyncio::is_cancelled_error(py, &error)? {

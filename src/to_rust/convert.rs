@@ -14,9 +14,10 @@ use crate::event_loop::Mailbox;
 use crate::panic::catch;
 use crate::sync::handoff::Handoff;
 
-/// A [`PyTask`] whose value becomes a Rust value on the loop's thread, made by [`PyTask::and_then`] and [`PyTask::extract`].
+/// A [`PyTask`] whose value is converted to a Rust value on the loop's thread, made by [`PyTask::and_then`] and
+/// [`PyTask::extract`].
 ///
-/// Everything else is as with the [`PyTask`]: dropping this cancels the Python task.
+/// It otherwise behaves as the [`PyTask`]. Dropping it cancels the Python task.
 #[must_use = "dropping this cancels the Python task"]
 pub struct ConvertedPyTask<T> {
     task: PyTask,
@@ -31,11 +32,11 @@ impl<T> fmt::Debug for ConvertedPyTask<T> {
     }
 }
 
-/// What becomes of an outcome, on the loop's thread.
+/// Converts an outcome on the loop's thread.
 pub(super) trait Convert: Send {
     fn convert(self: Box<Self>, py: Python<'_>, value: Py<PyAny>);
 
-    /// There is no value. Called attached or not.
+    /// Passes on the error of the task. Called attached or not.
     fn fail(self: Box<Self>, error: PyErr);
 }
 
@@ -65,14 +66,14 @@ where
 }
 
 impl PyTask {
-    /// Converts the value on the loop's thread, where somebody is attached anyway.
+    /// Converts the value on the loop's thread, which is attached anyway.
     ///
-    /// The worker that polls this gets a Rust value, and never waits for the interpreter. `function` is called attached, in the
-    /// turn of the loop in which the task ends; what it computes delays the loop. It is dropped uncalled if the task fails.
+    /// The worker that polls the result gets a Rust value and never waits for the interpreter. The loop calls `function` attached,
+    /// in the turn in which the task ends. A slow `function` delays the loop. If the task fails, `function` is not called.
     ///
     /// # Errors
     ///
-    /// Those of the task, the error that `function` returns, and [`RustPanic`](crate::err::RustPanic) if it panics.
+    /// The errors of the task, the error that `function` returns, and [`RustPanic`](crate::err::RustPanic) if it panics.
     pub fn and_then<F, T>(mut self, function: F) -> ConvertedPyTask<T>
     where
         F: FnOnce(Python<'_>, Bound<'_, PyAny>) -> PyResult<T> + Send + 'static,
@@ -95,7 +96,7 @@ impl PyTask {
     ///
     /// # Errors
     ///
-    /// Those of the task, and the error of the extraction, such as a `TypeError`.
+    /// The errors of the task, and the error of the extraction, such as a `TypeError`.
     pub fn extract<T>(self) -> ConvertedPyTask<T>
     where
         T: for<'a, 'py> FromPyObject<'a, 'py> + Send + 'static,

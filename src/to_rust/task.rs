@@ -96,7 +96,7 @@ pub fn into_future_with_locals(
     Ok(execution.post(locals.clone(), source))
 }
 
-/// Calls a function on the thread of the event loop, and awaits there what it returns.
+/// Calls a function on the thread of the event loop, and awaits there the awaitable that it returns.
 pub(crate) fn run_coroutine<F>(locals: PyResult<TaskLocals>, function: F) -> PyTask
 where
     F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
@@ -116,7 +116,7 @@ where
 ///
 /// # Errors
 ///
-/// Those of [`into_future_with_locals`].
+/// The errors of [`into_future_with_locals`].
 pub fn into_future_with_loop(
     event_loop: Bound<'_, PyAny>,
     awaitable: Bound<'_, PyAny>,
@@ -152,7 +152,7 @@ impl PyTask {
         execution.filter(|execution| !execution.mailbox.is_inherited())
     }
 
-    /// Has the outcome converted on the loop's thread.
+    /// Sets the conversion of the outcome, which runs on the loop's thread.
     pub(super) fn convert(&mut self, conversion: Box<dyn Convert>) {
         match &mut self.0 {
             Ok(execution) => execution.convert(conversion),
@@ -247,7 +247,7 @@ impl Execution {
 
     /// Delivers the outcome, or has it converted. Returns an error that the Rust side does not want. Without `py`, the outcome is
     /// an error.
-    #[must_use = "nobody else reports the error"]
+    #[must_use = "the error is not reported elsewhere"]
     fn finish(&self, py: Option<Python<'_>>, outcome: PyResult<Py<PyAny>>) -> Option<PyErr> {
         self.unwatch();
         let refused = self.handoff.finish(outcome)?;
@@ -265,7 +265,7 @@ impl Execution {
         let Some(outcome) = self.handoff.convert() else {
             return;
         };
-        // The task was faster.
+        // The task has already ended.
         let conversion = lock(&self.conversion).take();
         match (conversion, outcome) {
             (Some(conversion), Ok(value)) => self.mailbox.post(Box::new(move |py| {
@@ -285,7 +285,7 @@ impl Execution {
             .post(Box::new(move |py| execution.cancel_now(py)));
     }
 
-    /// Cancels the running task, once.
+    /// Cancels the running task, unless it has been cancelled before.
     fn cancel_now(&self, py: Python<'_>) -> PyResult<()> {
         let task = self.handoff.cancel(|task| task.clone_ref(py));
         task.map_or(Ok(()), |task| asyncio::cancel(task.bind(py)))
@@ -329,18 +329,18 @@ impl Watcher for Execution {
 }
 
 thread_local! {
-    /// The main future that this thread polls or drops collects here.
+    /// The collection of the main future that this thread polls or drops.
     static COLLECTED: RefCell<Option<GivenUpTasks>> = const { RefCell::new(None) };
 }
 
-/// The tasks that a main future gave up in its last poll, or in its drop: they clean up because of its end.
+/// The Python tasks that a main future gave up in its last poll or in its drop. They are cleaning up.
 #[derive(Clone, Default)]
 pub(crate) struct GivenUpTasks(Arc<Mutex<Vec<Arc<Execution>>>>);
 
 impl GivenUpTasks {
-    /// Collects what is given up while `run` runs. What was given up before that is forgotten.
+    /// Collects the tasks that `run` gives up, in place of those collected before.
     pub(crate) fn collect<R>(&self, run: impl FnOnce() -> R) -> R {
-        /// Restores what was there before, also if `run` panics.
+        /// Restores the outer collection, also if `run` panics.
         struct Restore(Option<GivenUpTasks>);
 
         impl Drop for Restore {
@@ -349,14 +349,14 @@ impl GivenUpTasks {
             }
         }
 
-        let before = std::mem::take(&mut *lock(&self.0));
-        drop(before);
+        let previous = std::mem::take(&mut *lock(&self.0));
+        drop(previous);
         let _restore = Restore(COLLECTED.replace(Some(self.clone())));
         run()
     }
 
     fn note(execution: &Arc<Execution>) {
-        // An error: the thread ends, and polls no main future.
+        // A thread that is ending has no thread-locals, and polls no main future.
         let _ = COLLECTED.try_with(|collected| {
             if let Some(Self(collected)) = &*collected.borrow() {
                 lock(collected).push(Arc::clone(execution));
@@ -364,7 +364,7 @@ impl GivenUpTasks {
         });
     }
 
-    /// Cancels the tasks that were not cancelled yet, and gives those that still run. On the loop's thread.
+    /// Cancels the tasks that have not been cancelled, and returns those that still run. On the loop's thread.
     pub(crate) fn cancel<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let given_up = std::mem::take(&mut *lock(&self.0));
         for execution in &given_up {

@@ -10,6 +10,8 @@
 //!    Python code continues.
 //!
 //! An object of a `frozen` class is not borrowed, and needs none of this.
+//!
+//! Comments behind bounds say what to do if the bound is not met, because the compiler shows the line.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -113,7 +115,6 @@ pub fn coroutine<R, W, F, T, O>(
 where
     R: Runtime,
     W: Way,
-    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
     F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
     T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
@@ -132,7 +133,6 @@ pub fn cancellable_coroutine<R, W, F, T, O>(
 where
     R: Runtime,
     W: Way,
-    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
     F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
     T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
@@ -240,7 +240,6 @@ pub fn shared<'a, T>(
 ) -> impl Future<Output = PyResult<<T::Frozen as Mutability>::Held<'a, T>>>
 where
     T: PyClass<Frozen: Mutability>,
-    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
     T: Sync, // other threads read the object: put a lock around what is not `Sync`, or take `slf: Py<Self>`
 {
     <T::Frozen as Mutability>::hold(object, method)
@@ -284,7 +283,6 @@ pub fn exclusive<'a, T>(
 ) -> impl Future<Output = PyResult<<T::Frozen as Mutable>::HeldAlone<'a, T>>>
 where
     T: PyClass<Frozen: Mutable>,
-    // The compiler shows the line of the bound that is not met, so what to do about it stands there.
     T: Send + Sync, // other threads use the object: put a lock around what is not `Sync`, or take `slf: Py<Self>`
 {
     <T::Frozen as Mutable>::hold_alone(object, method)
