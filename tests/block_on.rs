@@ -1,4 +1,4 @@
-//! `block_on`: a thread of Python's waits for a Rust future. What Ctrl-C does takes real processes: see `pytests`.
+//! `block_on`: a Python thread waits for a Rust future. Ctrl-C needs real processes: see `pytests`.
 
 #![cfg(all(
     feature = "async-std-runtime",
@@ -21,7 +21,7 @@ use pyo3_asyncio::custom::{self, Runtime};
 use pyo3_asyncio::err::RustPanic;
 use pyo3_asyncio::{TaskLocals, async_std, smol, tokio};
 
-/// Python's main thread is none of the tests'.
+/// Runs a test attached. No test runs on Python's main thread.
 fn attached(test: impl FnOnce(Python<'_>) -> PyResult<()>) {
     static INITIALIZED: Once = Once::new();
     INITIALIZED.call_once(|| {
@@ -46,7 +46,7 @@ fn python<'py>(py: Python<'py>, code: &CStr) -> PyResult<Bound<'py, PyModule>> {
     Ok(module)
 }
 
-/// Calls a function inside of a coroutine, on a loop of each kind.
+/// Calls a function inside a coroutine, on a loop of each kind.
 fn on_each_loop(
     py: Python<'_>,
     function: impl Fn(Python<'_>) -> PyResult<()> + Send + Sync + 'static,
@@ -74,7 +74,7 @@ def on_each_loop(function):
     python.call_method1("on_each_loop", (function,)).map(drop)
 }
 
-/// Gives way so many times, each time woken before it is polled again.
+/// Yields `count` times, and is woken each time before the next poll.
 async fn turns(count: usize) {
     for turn in 0..count {
         let mut first = true;
@@ -94,14 +94,14 @@ async fn turns(count: usize) {
     }
 }
 
-/// What every runtime does.
+/// Makes the tests that run on every runtime.
 macro_rules! on_every_runtime {
     ($($runtime:ident: $block_on:path, $future_into_py:path;)*) => {$(
         mod $runtime {
             use super::*;
 
             #[test]
-            fn a_value_and_an_error_come_out_and_a_panic_is_an_error() {
+            fn block_on_returns_the_value_the_error_or_the_panic() {
                 attached(|py| {
                     let borrowed = String::from("of the caller");
                     let length = $block_on(py, async {
@@ -129,7 +129,7 @@ macro_rules! on_every_runtime {
             }
 
             #[test]
-            fn the_interpreter_is_free_while_it_polls_and_while_it_waits() {
+            fn block_on_detaches_while_it_polls_and_while_it_waits() {
                 attached(|py| {
                     let value = $block_on(py, async {
                         let elsewhere = thread::spawn(|| Python::attach(|_| 42));
@@ -143,7 +143,7 @@ macro_rules! on_every_runtime {
             }
 
             #[test]
-            fn a_loop_that_runs_in_the_thread_waits_and_goes_on() {
+            fn block_on_inside_a_running_loop_blocks_the_loop_until_it_returns() {
                 attached(|py| {
                     on_each_loop(py, |py| {
                         assert_eq!($block_on(py, async { turns(5).await; Ok(5) })?, 5);
@@ -153,7 +153,7 @@ macro_rules! on_every_runtime {
             }
 
             #[test]
-            fn it_is_refused_where_the_runtime_polls_its_futures() {
+            fn block_on_inside_a_poll_of_the_runtime_is_refused() {
                 attached(|py| {
                     on_each_loop(py, |py| {
                         let (sender, receiver) = std::sync::mpsc::channel();
@@ -183,7 +183,7 @@ on_every_runtime! {
 }
 
 #[test]
-fn a_runtime_of_ones_own_has_it_too() {
+fn a_custom_runtime_has_block_on_too() {
     struct Threads;
     impl Runtime for Threads {
         fn spawn<F>(future: F)
@@ -204,7 +204,7 @@ fn a_runtime_of_ones_own_has_it_too() {
 }
 
 #[test]
-fn tokios_timers_and_tasks_are_at_hand() {
+fn timers_and_spawn_of_tokio_work_inside_block_on() {
     attached(|py| {
         let value = tokio::block_on(py, async {
             ::tokio::time::sleep(std::time::Duration::from_millis(1)).await;
@@ -217,7 +217,7 @@ fn tokios_timers_and_tasks_are_at_hand() {
 }
 
 #[test]
-fn on_tokio_it_is_refused_to_tasks_and_not_to_blocking_work() {
+fn tokio_refuses_block_on_in_a_task_and_allows_it_in_blocking_work() {
     fn block_on() -> PyResult<u8> {
         Python::attach(|py| {
             tokio::block_on(py, async {
@@ -243,7 +243,7 @@ fn on_tokio_it_is_refused_to_tasks_and_not_to_blocking_work() {
 }
 
 #[test]
-fn a_call_from_within_works() {
+fn nested_block_on_works() {
     attached(|py| {
         let value = tokio::block_on(py, async {
             turns(1).await;
@@ -255,7 +255,7 @@ fn a_call_from_within_works() {
 }
 
 #[test]
-fn a_poll_that_parks_takes_no_wake_up_away() {
+fn a_poll_that_parks_its_thread_consumes_no_wake_up() {
     attached(|py| {
         let value = tokio::block_on(py, async {
             let mut first = true;
@@ -276,7 +276,7 @@ fn a_poll_that_parks_takes_no_wake_up_away() {
 }
 
 #[test]
-fn awaiting_the_loop_that_stands_still_is_an_error_that_says_what_to_do() {
+fn awaiting_on_the_blocked_loop_is_refused_with_advice() {
     attached(|py| {
         on_each_loop(py, |py| {
             let python = python(py, c"async def answer():\n    return 42")?;
@@ -295,7 +295,7 @@ fn awaiting_the_loop_that_stands_still_is_an_error_that_says_what_to_do() {
 }
 
 #[test]
-fn a_loop_of_another_thread_can_be_awaited() {
+fn block_on_can_await_on_the_loop_of_another_thread() {
     attached(|py| {
         let python = python(
             py,
@@ -331,7 +331,7 @@ def end():
 
 /// <https://github.com/PyO3/pyo3-async-runtimes/issues/81>
 #[test]
-fn run_in_a_running_loop_names_the_ways() {
+fn run_inside_a_running_loop_names_the_alternatives() {
     attached(|py| {
         on_each_loop(py, |py| {
             let event_loop = pyo3_asyncio::get_running_loop(py)?;
@@ -351,7 +351,7 @@ fn run_in_a_running_loop_names_the_ways() {
 }
 
 #[test]
-fn the_future_is_dropped_in_its_context_before_the_outcome_shows() {
+fn block_on_drops_the_future_in_the_runtime_context_before_it_returns() {
     struct Notes<'a>(&'a AtomicBool);
     impl Future for Notes<'_> {
         type Output = PyResult<()>;

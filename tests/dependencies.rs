@@ -1,8 +1,8 @@
-//! A user of one runtime compiles nothing of another: `cargo tree` is asked what each feature brings.
+//! The feature of one runtime compiles no other runtime: `cargo tree` lists the crates of each feature.
 
 use std::process::Command;
 
-/// The crates that are compiled with a runtime's feature, beside those of every user's.
+/// The features of the runtimes, with their crates.
 const RUNTIMES: &[(&str, &str)] = &[
     ("tokio-runtime", "tokio"),
     ("async-std-runtime", "async-std"),
@@ -26,7 +26,7 @@ fn compiled_with(feature: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_user_of_one_runtime_compiles_nothing_of_another() {
+fn a_runtime_feature_compiles_no_other_runtime() {
     for (feature, own) in RUNTIMES {
         let compiled = compiled_with(feature);
         for (_, runtime) in RUNTIMES {
@@ -41,7 +41,7 @@ fn a_user_of_one_runtime_compiles_nothing_of_another() {
 }
 
 #[test]
-fn without_features_no_runtime_and_no_macro_of_ours_is_compiled() {
+fn without_features_no_runtime_and_no_macro_crate_is_compiled() {
     let compiled = compiled_with("");
     assert!(compiled.iter().any(|name| name == "pyo3"), "{compiled:?}");
     let ours = ["pyo3-asyncio-macros", "tokio", "async-std", "smol"];

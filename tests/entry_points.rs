@@ -14,7 +14,7 @@ fn flavor() -> Builder {
 }
 
 #[test]
-fn a_runtime_that_comes_too_late_is_an_error() {
+fn setting_a_runtime_after_the_first_use_is_an_error() {
     behaviour::start_runtime();
     let running = rt::get_runtime();
     let late = rt::try_init(Builder::new_current_thread()).unwrap_err();

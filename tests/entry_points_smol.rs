@@ -3,7 +3,7 @@
 #[path = "behaviour/entry_points.rs"]
 mod behaviour;
 
-/// What the behaviours know of their runtime.
+/// The items of the runtime that the behaviours use.
 mod rt {
     pub(crate) use pyo3_asyncio::smol::*;
 

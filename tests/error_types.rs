@@ -1,5 +1,5 @@
-//! An error of the user's own type goes through every function that takes a future, on every runtime: Python sees what it stands
-//! for. That of an `async fn main` takes a process: see the package `entry_points`.
+//! Every function that takes a future accepts a custom error type, on every runtime. Python sees the converted error. The error of
+//! an `async fn main` needs a process: see the package `entry_points`.
 
 #![cfg(all(
     feature = "attributes",
@@ -18,7 +18,10 @@ use pyo3_asyncio::{CancelHandle, TaskLocals};
 
 struct NotFound(&'static str);
 
-#[expect(clippy::from_over_into, reason = "no more than this is asked for")]
+#[expect(
+    clippy::from_over_into,
+    reason = "`Into<PyErr>` is the only required bound"
+)]
 impl Into<PyErr> for NotFound {
     fn into(self) -> PyErr {
         PyLookupError::new_err(self.0)
@@ -30,7 +33,7 @@ async fn fails(name: &'static str) -> Result<(), NotFound> {
     Err(NotFound(name))
 }
 
-/// What Python awaits, by the name of what made it.
+/// Awaitables with the names of the functions that made them.
 type Awaitables<'py> = Vec<(&'static str, Bound<'py, PyAny>)>;
 
 const AWAITS_ALL: &CStr = c"
@@ -51,7 +54,7 @@ def run(make):
     return asyncio.run(awaits_all(make))
 ";
 
-/// Has Python await all that is made on its loop. How many there were.
+/// Makes Python await all awaitables on its loop, and returns their number.
 fn assert_that_each_fails(make: fn(Python<'_>) -> PyResult<Awaitables<'_>>) -> PyResult<usize> {
     Python::initialize();
     Python::attach(|py| {
@@ -79,7 +82,7 @@ macro_rules! call {
     }};
 }
 
-/// All functions of a module that take a future.
+/// Tests all functions of a module that take a future.
 macro_rules! functions {
     ($name:ident: $module:ident $(, $runtime:ty)?) => {
         mod $name {
@@ -109,13 +112,13 @@ macro_rules! functions {
             }
 
             #[test]
-            fn what_python_awaits_fails_with_what_the_error_stands_for() -> PyResult<()> {
+            fn python_awaits_raise_the_converted_error() -> PyResult<()> {
                 assert_eq!(assert_that_each_fails(make)?, 9);
                 Ok(())
             }
 
             #[test]
-            fn what_rust_waits_for_fails_with_what_the_error_stands_for() -> PyResult<()> {
+            fn blocking_calls_return_the_converted_error() -> PyResult<()> {
                 Python::initialize();
                 Python::attach(|py| {
                     let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
@@ -139,7 +142,7 @@ functions!(smol: smol);
 functions!(tokio: tokio);
 functions!(custom: custom, pyo3_asyncio::tokio::Tokio);
 
-/// All that is exported by an attribute.
+/// Tests every kind of export of the attributes.
 macro_rules! exports {
     ($name:ident: $module:ident) => {
         mod $name {
@@ -190,14 +193,14 @@ macro_rules! exports {
                     ("cancellable", cancellable),
                 ];
                 for name in ["shared", "exclusive", "__anext__"] {
-                    // Of an object each: one call at a time has it for itself.
+                    // Use one object for each: `exclusive` borrows its object mutably.
                     made.push((name, Bound::new(py, Class)?.call_method0(name)?));
                 }
                 Ok(made)
             }
 
             #[test]
-            fn what_is_exported_fails_with_what_the_error_stands_for() -> PyResult<()> {
+            fn exported_functions_raise_the_converted_error() -> PyResult<()> {
                 assert_eq!(assert_that_each_fails(make)?, 6);
                 Ok(())
             }

@@ -1,4 +1,4 @@
-//! The child of a fork, whose runtimes have stayed behind. What Python programs see of it is in `pytests/tests/test_fork.py`.
+//! The child of a fork cannot use the executors of its parent. `pytests/tests/test_fork.py` tests forks from Python.
 
 #![cfg(all(
     unix,
@@ -10,7 +10,7 @@
 use pyo3::prelude::*;
 use pyo3_asyncio::{async_std, smol, tokio};
 
-/// Calls `use_child` in a child of this process, and says whether the child ended well.
+/// Calls `use_child` in a child of this process, and returns whether the child succeeded.
 fn in_child(py: Python<'_>, use_child: fn(Python<'_>) -> PyResult<()>) -> PyResult<bool> {
     let os = py.import("os")?;
     let child: i32 = os.call_method0("fork")?.extract()?;
@@ -27,7 +27,7 @@ fn in_child(py: Python<'_>, use_child: fn(Python<'_>) -> PyResult<()>) -> PyResu
 }
 
 #[test]
-fn an_executor_that_stayed_behind_in_the_parent_is_an_error_in_the_child() {
+fn using_an_executor_of_the_parent_in_a_child_returns_runtime_stopped() {
     use pyo3_asyncio::err::RuntimeStopped;
 
     fn refuses(py: Python<'_>) -> PyResult<()> {

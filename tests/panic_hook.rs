@@ -1,6 +1,6 @@
-//! The panic hook of the process is the program's: ours calls the one that it finds, and gives way to one that is set later.
+//! The bridge's panic hook calls the program's hook, and a hook that is set later replaces it.
 //!
-//! A process has one hook, so this is one test.
+//! A process has one hook, so this file has one test.
 
 #![cfg(feature = "tokio-runtime")]
 
@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3_asyncio::err::RustPanic;
 use pyo3_asyncio::tokio;
 
-/// A hook that counts the reports it gets.
+/// Sets a hook that counts its calls.
 fn counting_hook() -> Arc<AtomicUsize> {
     let reports = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&reports);
@@ -22,7 +22,7 @@ fn counting_hook() -> Arc<AtomicUsize> {
     reports
 }
 
-/// Lets a Rust future panic. Whether the error tells the line.
+/// Runs a Rust future that panics, and returns whether its error has a line.
 fn panic_has_a_line(py: Python<'_>) -> PyResult<bool> {
     let panicked = tokio::run::<_, ()>(py, async { panic!("on purpose") });
     let error = panicked.unwrap_err();
@@ -35,7 +35,7 @@ fn panic_has_a_line(py: Python<'_>) -> PyResult<bool> {
     Ok(line.is_some())
 }
 
-/// Asks for a future that stays on this thread, which cannot poll it.
+/// Asserts that a local future is refused on this thread, which cannot poll it.
 fn refuse_a_local_future(py: Python<'_>) -> PyResult<()> {
     let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
     let ready = async { Ok(()) };
@@ -45,7 +45,7 @@ fn refuse_a_local_future(py: Python<'_>) -> PyResult<()> {
 }
 
 #[test]
-fn the_hook_of_the_program_is_called_once_and_errors_tell_the_place_unless_a_later_hook_hides_it()
+fn the_programs_hook_is_called_once_and_errors_have_a_line_unless_a_later_hook_replaces_ours()
 -> PyResult<()> {
     Python::initialize();
     Python::attach(|py| {
@@ -53,11 +53,11 @@ fn the_hook_of_the_program_is_called_once_and_errors_tell_the_place_unless_a_lat
         assert!(panic_has_a_line(py)?);
         assert_eq!(first.load(SeqCst), 1);
 
-        // Tokio answers by a panic that there is no LocalSet, which is no report.
+        // Tokio panics because there is no LocalSet. The hook is not called for it.
         refuse_a_local_future(py)?;
         assert_eq!(first.load(SeqCst), 1);
 
-        // A later hook that calls the one before.
+        // A later hook may call the one before it.
         let before = take_hook();
         let second = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&second);
@@ -68,7 +68,7 @@ fn the_hook_of_the_program_is_called_once_and_errors_tell_the_place_unless_a_lat
         assert!(panic_has_a_line(py)?);
         assert_eq!((first.load(SeqCst), second.load(SeqCst)), (2, 1));
 
-        // A later hook that does not call the one before: the error has no place meanwhile.
+        // If a later hook does not call the one before it, errors have no line.
         let kept = take_hook();
         let third = counting_hook();
         assert!(!panic_has_a_line(py)?);
@@ -77,7 +77,7 @@ fn the_hook_of_the_program_is_called_once_and_errors_tell_the_place_unless_a_lat
         assert!(panic_has_a_line(py)?);
         assert_eq!((second.load(SeqCst), third.load(SeqCst)), (2, 1));
 
-        // Panics of other threads are reported as before.
+        // Panics of other threads still reach the hooks.
         let elsewhere = std::thread::spawn(|| panic!("on purpose"));
         assert!(py.detach(|| elsewhere.join()).is_err());
         assert_eq!(second.load(SeqCst), 3);

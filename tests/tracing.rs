@@ -1,4 +1,4 @@
-//! The spans of the feature `tracing`, as a subscriber sees them.
+//! The feature `tracing`: a subscriber sees a span for each crossing.
 
 #![cfg(all(feature = "tracing", feature = "tokio-runtime", feature = "attributes"))]
 
@@ -20,7 +20,7 @@ use tracing::{Event, Metadata, Subscriber};
 
 type Fields = BTreeMap<&'static str, String>;
 
-/// Keeps the fields of every span of ours, and the spans that events come from.
+/// Records the fields of the bridge's spans, and the spans of events.
 #[derive(Clone, Default)]
 struct Spans(Arc<Mutex<Seen>>);
 
@@ -28,7 +28,7 @@ struct Spans(Arc<Mutex<Seen>>);
 struct Seen {
     spans: Vec<Fields>,
     entered: Vec<(ThreadId, u64)>,
-    /// The spans that the user's own events came from, by what these said.
+    /// The span of each user event, by the message of the event.
     of_events: BTreeMap<String, Option<u64>>,
 }
 
@@ -79,7 +79,7 @@ impl Subscriber for Spans {
             let entered = seen.entered.iter().rfind(|(thread, _)| *thread == here);
             let entered = entered.map(|(_, span)| *span);
             let told = seen.of_events.insert(fields["message"].clone(), entered);
-            assert_eq!(told, None, "each event comes once");
+            assert_eq!(told, None, "each event occurs once");
         }
     }
 
@@ -94,14 +94,14 @@ impl Subscriber for Spans {
     }
 }
 
-/// Says once where it is. Not in the first poll, which is that of the caller's thread where the start is eager.
+/// Emits one event. It yields first, because an eager start makes the first poll on the caller's thread.
 async fn says(name: &str) -> PyResult<()> {
     tokio::task::yield_now().await;
     tracing::info!(target: "of the user", "{name}");
     Ok(())
 }
 
-/// The name of a future is in the name of its type.
+/// Defines futures whose type names contain their names.
 macro_rules! named {
     ($($name:ident)*) => {$(
         async fn $name() -> PyResult<()> {
@@ -148,7 +148,7 @@ async def with_locals():
     pass
 ";
 
-/// What Python awaits, made on the loop's thread.
+/// Makes the awaitables for Python, on the loop's thread.
 fn make(py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
     let made = [
         future_into_py(py, a_future())?,
@@ -162,7 +162,7 @@ fn make(py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
     Ok(made.into_iter().map(Bound::unbind).collect())
 }
 
-/// Crosses in each way, and gives the event loop as its spans have it.
+/// Crosses in each way, and returns the event loop as the spans record it.
 async fn the_main_future() -> PyResult<String> {
     says("the_main_future").await?;
     let (tasks, event_loop) = Python::attach(|py| {
@@ -209,13 +209,13 @@ fn each_crossing_is_a_span_with_its_direction_name_loop_and_wait() -> PyResult<(
         assert_eq!(
             seen.of_events.get(name),
             Some(&Some(span)),
-            "the user's events are inside of the span of {name}"
+            "the event of {name} is inside its span"
         );
     }
     for name in FROM_PYTHON {
         find("python_to_rust", name);
     }
-    // What is ready at once crosses nothing.
+    // A future that is ready at once has no span.
     assert_eq!(seen.spans.len(), FROM_RUST.len() + FROM_PYTHON.len());
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! What the attributes accept, and what they say to what they do not accept.
+//! The functions that the attributes accept, and the errors for those that they do not.
 //!
-//! After a change of wording, `TRYBUILD=overwrite cargo test --all-features --test ui` writes the `.stderr` files anew.
+//! After a change of wording, `TRYBUILD=overwrite cargo test --all-features --test ui` updates the `.stderr` files.
 
 #![cfg(all(
     feature = "testing",
@@ -9,7 +9,7 @@
     feature = "tokio-runtime"
 ))]
 
-/// Compiled here, as a part of the test, so that nothing has to be linked or run for it.
+/// These programs are compiled as a part of the test, so none has to be linked or run.
 #[path = "ui/pass"]
 mod pass {
     pub(crate) mod attributes;
@@ -21,7 +21,7 @@ mod pass {
 }
 
 #[test]
-fn an_accepted_main_gives_the_exit_code() {
+fn every_accepted_main_returns_an_exit_code() {
     use std::process::ExitCode;
     let _: [fn() -> ExitCode; 8] = [
         pass::attributes::main,
@@ -36,12 +36,12 @@ fn an_accepted_main_gives_the_exit_code() {
 }
 
 #[test]
-fn a_refused_function_is_told_why_where_it_is_wrong() {
+fn errors_of_the_attributes_point_at_their_cause() {
     trybuild::TestCases::new().compile_fail("tests/ui/fail/*.rs");
 }
 
-/// What is accepted is in the tests from Python.
+/// The Python tests cover the accepted exports.
 #[test]
-fn a_refused_export_is_told_why_where_it_is_wrong() {
+fn errors_of_the_exports_point_at_their_cause() {
     trybuild::TestCases::new().compile_fail("tests/ui/export/*.rs");
 }

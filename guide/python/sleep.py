@@ -1,4 +1,4 @@
-# What the guide leaves to its reader: my_mod's functions are awaited, as many as the module has, on the loop that is asked for.
+# The guide leaves this program to its reader: it awaits every function of my_mod on the chosen loop.
 import asyncio
 import sys
 

@@ -1,15 +1,15 @@
-//! The guide's applications and its modules of tests, each in a process of its own.
+//! Runs the guide's applications and its test modules, each in its own process.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long each of them sleeps.
+/// The time that each program sleeps.
 const SLEEP: Duration = Duration::from_secs(1);
 
-/// Runs a program, and asserts that it sleeps, ends well and says nothing.
+/// Runs a program, and asserts that it sleeps, succeeds and prints nothing.
 #[track_caller]
-fn assert_sleeps_in_silence(program: &str) {
+fn assert_sleeps_silently(program: &str) {
     let begin = Instant::now();
     let output = Command::new(program)
         .env(
@@ -29,30 +29,30 @@ fn assert_sleeps_in_silence(program: &str) {
 
 #[test]
 fn an_application_awaits_python() {
-    assert_sleeps_in_silence(env!("CARGO_BIN_EXE_quickstart_async_std"));
-    assert_sleeps_in_silence(env!("CARGO_BIN_EXE_quickstart_tokio"));
-    assert_sleeps_in_silence(env!("CARGO_BIN_EXE_initialization"));
+    assert_sleeps_silently(env!("CARGO_BIN_EXE_quickstart_async_std"));
+    assert_sleeps_silently(env!("CARGO_BIN_EXE_quickstart_tokio"));
+    assert_sleeps_silently(env!("CARGO_BIN_EXE_initialization"));
 }
 
 #[test]
-fn an_async_function_of_pythons_is_awaited() {
-    assert_sleeps_in_silence(env!("CARGO_BIN_EXE_awaiting_python"));
-}
-
-#[cfg(unix)]
-#[test]
-fn an_application_runs_on_uvloop_when_it_installs_it() {
-    assert_sleeps_in_silence(env!("CARGO_BIN_EXE_uvloop_application"));
+fn an_application_awaits_a_python_function() {
+    assert_sleeps_silently(env!("CARGO_BIN_EXE_awaiting_python"));
 }
 
 #[cfg(unix)]
 #[test]
-fn an_application_runs_on_uvloop_when_its_attribute_says_so() {
-    assert_sleeps_in_silence(env!("CARGO_BIN_EXE_uvloop_by_attribute"));
+fn an_application_runs_on_the_uvloop_that_it_installs() {
+    assert_sleeps_silently(env!("CARGO_BIN_EXE_uvloop_application"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_application_runs_on_the_uvloop_of_its_attribute() {
+    assert_sleeps_silently(env!("CARGO_BIN_EXE_uvloop_by_attribute"));
 }
 
 #[test]
-fn both_tests_of_a_module_run_and_pass() {
+fn both_tests_of_each_module_run_and_pass() {
     for program in [
         env!("CARGO_BIN_EXE_tests_async_std"),
         env!("CARGO_BIN_EXE_tests_tokio"),

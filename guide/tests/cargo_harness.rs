@@ -1,4 +1,4 @@
-//! "PyO3 Asyncio in Cargo Tests" says that cargo's own harness cannot run these.
+//! "PyO3 Asyncio in Cargo Tests" says that cargo's own harness cannot run these tests. Here it does.
 
 use std::{thread, time::Duration};
 

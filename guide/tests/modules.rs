@@ -1,4 +1,4 @@
-//! The guide's native modules, imported by the guide's Python programs. `cargo test --package guide` builds them.
+//! Runs the guide's Python programs, which import its native modules. `cargo test --package guide` builds the modules.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
@@ -6,16 +6,16 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-/// A native module of `examples`, under the name that it is imported by, in a directory of its test's own.
+/// A native module of `examples`, with the name of its import. Each test copies it to its own directory.
 struct Module {
     example: &'static str,
     name: &'static str,
 }
 
 impl Module {
-    /// "Build your module and rename `libmy_async_module.so` to `my_async_module.so`". Gives the directory.
+    /// "Build your module and rename `libmy_async_module.so` to `my_async_module.so`". Returns the directory.
     fn rename_for(&self, test: &str) -> PathBuf {
-        let tests = env::current_exe().expect("a test knows where it is");
+        let tests = env::current_exe().expect("the path of the test is known");
         let profile = tests
             .ancestors()
             .nth(2)
@@ -26,7 +26,7 @@ impl Module {
         fs::create_dir_all(&directory).expect("a directory can be made in target");
         let suffix = if cfg!(windows) { "pyd" } else { "so" };
         let renamed = directory.join(self.name).with_extension(suffix);
-        // Written anew, and not over what a process may still have loaded.
+        // Write a new file: a process may still have the old one loaded.
         let _ = fs::remove_file(&renamed);
         fs::copy(&built, &renamed).unwrap_or_else(|error| {
             panic!(
@@ -56,16 +56,16 @@ impl Module {
     }
 }
 
-/// How long each program sleeps.
+/// The time that each program sleeps.
 const SLEEP: Duration = Duration::from_secs(1);
 
-/// Runs a program of `python` with each of the modules, and asserts that it sleeps, ends well and says nothing.
+/// Runs a program of `python` with each of the modules, and asserts that it sleeps, succeeds and prints nothing.
 #[track_caller]
-fn assert_sleeps_in_silence(modules: &[Module], program: &str, arguments: &[&str]) {
+fn assert_sleeps_silently(modules: &[Module], program: &str, arguments: &[&str]) {
     let started = modules
         .iter()
         .map(|module| (Instant::now(), module.start(program, arguments)));
-    // All of them sleep at once.
+    // The programs sleep at the same time.
     let started: Vec<_> = started.collect();
     for (module, (begin, child)) in modules.iter().zip(started) {
         let output = child.wait_with_output().expect("the program ends");
@@ -98,7 +98,7 @@ const SLEEPING: [Module; 3] = [
     },
 ];
 
-/// The module that calls an `async fn`.
+/// The module that awaits an `async fn`.
 const AWAITING_RUST: [Module; 1] = [Module {
     example: "awaiting_rust",
     name: "example",
@@ -122,33 +122,33 @@ const MY_MODS: [Module; 3] = [
 
 #[test]
 fn a_coroutine_awaits_a_native_module() {
-    assert_sleeps_in_silence(&SLEEPING, "native_module.py", &[]);
+    assert_sleeps_silently(&SLEEPING, "native_module.py", &[]);
 }
 
 #[test]
 fn a_coroutine_awaits_a_rust_future() {
-    assert_sleeps_in_silence(&AWAITING_RUST, "awaiting_rust.py", &[]);
+    assert_sleeps_silently(&AWAITING_RUST, "awaiting_rust.py", &[]);
 }
 
 /// The guide: "You might be surprised to find out that this throws an error".
 #[test]
-fn asyncio_run_takes_what_a_native_function_gives() {
-    assert_sleeps_in_silence(&SLEEPING, "asyncio_run.py", &[]);
+fn asyncio_run_accepts_the_result_of_a_native_function() {
+    assert_sleeps_silently(&SLEEPING, "asyncio_run.py", &[]);
 }
 
 #[test]
 fn a_rust_future_awaits_python_and_other_rust_futures() {
-    assert_sleeps_in_silence(&MY_MODS, "sleep.py", &[]);
+    assert_sleeps_silently(&MY_MODS, "sleep.py", &[]);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_native_module_is_awaited_on_uvloop() {
-    assert_sleeps_in_silence(&SLEEPING, "uvloop_extension.py", &[]);
+fn a_coroutine_awaits_a_native_module_on_uvloop() {
+    assert_sleeps_silently(&SLEEPING, "uvloop_extension.py", &[]);
 }
 
 #[cfg(unix)]
 #[test]
 fn a_rust_future_awaits_python_on_uvloop() {
-    assert_sleeps_in_silence(&MY_MODS, "sleep.py", &["uvloop"]);
+    assert_sleeps_silently(&MY_MODS, "sleep.py", &["uvloop"]);
 }

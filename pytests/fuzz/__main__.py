@@ -1,7 +1,7 @@
-"""Looks for sequences of operations that a future or a coroutine of Rust answers otherwise than asyncio's own.
+"""Searches for operations that a Rust future or coroutine answers differently from its counterpart in asyncio.
 
-An input is a byte string, and a byte an operation: `Machine.play` is a target for any fuzzer. Inputs that once failed are in
-`corpus/`, and stay right.
+An input is a byte string, and each byte is an operation: `Machine.play` is a target for any fuzzer. `corpus/` holds the inputs
+that once failed.
 """
 
 import argparse
@@ -14,20 +14,20 @@ from pathlib import Path
 
 sys.path.insert(1, str(Path(__file__).parents[1] / "tests"))
 
-import kinds  # noqa: E402 (what it imports is found where the path says)
+import kinds  # noqa: E402 (its imports are on the path above)
 import pyo3_asyncio_pytests as rust  # noqa: E402
 from driver import Fuzzer  # noqa: E402
 from machine import Difference, Machine  # noqa: E402
 
 def main():
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=1, help="how long, for each kind")
-    parser.add_argument("--seed", default=str(random.randrange(1 << 32)), help="a seed that was printed before")
+    parser.add_argument("--minutes", type=float, default=1, help="how long to search, for each kind")
+    parser.add_argument("--seed", default=str(random.randrange(1 << 32)), help="the seed of an earlier run")
     parser.add_argument("--only", choices=kinds.FILES, help="one kind")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     rust.count_panics()
-    # What is there already need not be looked through at each collection.
+    # Exclude the existing objects from each collection.
     gc.collect()
     gc.freeze()
     for name in [options.only] if options.only else kinds.FILES:
@@ -42,7 +42,7 @@ def fuzz(name, options):
         while time.monotonic() < start + options.minutes * 60:
             fuzzer.step()
     except Difference as difference:
-        print(f"{name}: {difference}\nfor the corpus, when it is right: {difference.data.hex()}")
+        print(f"{name}: {difference}\nline for the corpus, after the fix: {difference.data.hex()}")
         for operation in machine.decode(difference.data):
             print(f"    {operation}")
         raise SystemExit(1) from None

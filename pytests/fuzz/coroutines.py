@@ -1,4 +1,4 @@
-"""A coroutine of Rust beside an `async def`, under the operations of the model's own test."""
+"""A Rust coroutine beside an `async def`, with the operations of `test_coroutine_model.py`."""
 
 import test_coroutine_model as model
 

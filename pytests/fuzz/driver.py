@@ -1,10 +1,10 @@
-"""A fuzzer: inputs are changed at random, and those that show something new are kept and changed further."""
+"""A fuzzer: it mutates inputs at random, and keeps and mutates those that show something new."""
 
 from machine import LONGEST, Difference
 
 
 class Fuzzer:
-    """Feeds a machine. What is new is what the machine says, since no coverage of Rust is to be had from Python."""
+    """Feeds a machine, whose states tell what is new. Python cannot measure the coverage of Rust."""
 
     def __init__(self, machine, corpus, choose):
         self.machine, self.choose = machine, choose
@@ -13,7 +13,7 @@ class Fuzzer:
             self.play(data)
 
     def step(self):
-        """One more input. Raises `Difference`, with the shortest input that the failing one comes to."""
+        """Plays one more input. Raises `Difference` with the failing input, minimized."""
         data = self._changed(self.choose.choice(self.inputs))
         try:
             self.play(data)
@@ -42,10 +42,10 @@ class Fuzzer:
         return bytes(data[:LONGEST])
 
     def _shortest(self, data):
-        """Takes out operation after operation for as long as it still fails."""
+        """Removes operations one by one while the input still fails."""
         shortest = self._difference(data)
         if shortest is None:
-            return Difference("it fails only now and then, or only after what was played before", data)
+            return Difference("the failure does not repeat: it is random, or it depends on earlier inputs", data)
         at = 0
         while at < len(shortest.data):
             shorter = self._difference(shortest.data[:at] + shortest.data[at + 1 :])

@@ -1,7 +1,7 @@
-"""A future of Rust beside one of asyncio, under the same operations.
+"""A Rust future beside an asyncio future, with the same operations.
 
-Operations do not let the loop turn, except `turns`, which waits for what is on its way first: so it does not matter when that
-arrives.
+Only the operation `turns` lets the loop turn, and it first waits for an outcome that is on its way. So the time of its arrival
+does not matter.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ SET = {"error": lambda: LookupError("set"), "class": lambda: KeyError, "stop": S
 
 
 class Asyncio:
-    """A future of asyncio, completed the way another thread would."""
+    """An asyncio future, completed as another thread would complete it."""
 
     def __init__(self, rust):
         self.future = asyncio.get_running_loop().create_future()
@@ -37,7 +37,7 @@ class Asyncio:
 
 
 class Rust:
-    """A future of Rust, completed by Rust."""
+    """A Rust future, completed by Rust."""
 
     def __init__(self, rust):
         self.gate = rust.Gate()
@@ -53,19 +53,19 @@ class Rust:
         }[end]()
 
     def settled(self):
-        """The Rust future is gone when the Python one is done."""
+        """Waits for the drop of the Rust future, which ends with the Python future."""
         self.gate.wait_until_dropped()
 
 
 class Driver:
-    """Does operations to a future and writes down what they come to."""
+    """Applies operations to a future and records their results."""
 
     def __init__(self, subject):
         self.subject, self.future = subject, subject.future
         self.finished, self.iterator, self.tasks = False, None, []
-        # Which of the two comes first where both can go on is a matter of when the outcome arrives.
+        # The order between these two depends on the time when the outcome arrives.
         self.log, self.awaited = [], []
-        # The same objects each time, so that one can be removed.
+        # Each callback is one object, so that it can be removed.
         self.callbacks = {kind: partial(self.called, kind) for kind in CALLBACKS}
 
     async def do(self, operation, argument):
@@ -79,7 +79,7 @@ class Driver:
         except BaseException as error:
             came = described(error)
             if isinstance(error, asyncio.CancelledError):
-                # Its text is that of its one argument, but not the other way round.
+                # The text does not determine the arguments.
                 came += error.args
         return came, list(self.log), list(self.awaited), self.state()
 
@@ -130,7 +130,7 @@ class Driver:
     def step(self, method):
         if self.iterator is None:
             return "no iterator"
-        # One that has ended is not asked again: asyncio's own, in C, raises SystemError then.
+        # Do not step an ended iterator again: that of asyncio's C future raises SystemError.
         iterator, self.iterator = self.iterator, None
         if method == "throw":
             return iterator.throw(ValueError("thrown"))
@@ -166,7 +166,7 @@ class Driver:
         await settle()
 
     async def end(self):
-        """Nobody is left to wait, and the last reference goes."""
+        """Cancels the future and its awaiters."""
         self.future.cancel()
         await settle()
         for task in self.tasks:

@@ -1,4 +1,4 @@
-"""From bytes to operations, and from operations to a verdict."""
+"""Decodes bytes into operations and compares the results of both subjects."""
 
 import asyncio
 import gc
@@ -10,7 +10,7 @@ LONGEST = 40
 
 
 class Difference(AssertionError):
-    """The model and its counterpart do not answer the same to an input."""
+    """The model and its counterpart give different answers to an input."""
 
     def __init__(self, text, data):
         super().__init__(text)
@@ -18,9 +18,9 @@ class Difference(AssertionError):
 
 
 class Machine:
-    """Plays to a model and to its counterpart what a byte string says, on one loop.
+    """Applies the operations of a byte string to a model and to its counterpart, on one loop.
 
-    `module` has the operations, the two subjects, and what plays the former to one of the latter.
+    `module` has the operations, the two subjects, and the function `play`.
     """
 
     def __init__(self, module, rust, loop):
@@ -28,11 +28,11 @@ class Machine:
         loop.set_exception_handler(self._hear)
 
     def decode(self, data):
-        """A byte is an operation: whatever there is in it, it is one."""
+        """Decodes each byte into an operation. Every byte is valid."""
         return [self.module.OPERATIONS[byte % len(self.module.OPERATIONS)] for byte in data[:LONGEST]]
 
     def play(self, data):
-        """What the input has shown: each operation with where it was done and what came of it.
+        """Plays an input. Returns each operation with the state before and after it.
 
         Raises `Difference`.
         """
@@ -41,9 +41,9 @@ class Machine:
         ours, heard_of_ours = self._play(self.module.SUBJECTS[1], operations)
         for expected, came in zip(model, ours):
             if expected != came:
-                raise Difference(f"{expected[:2]} came to\n    {came[2]}, and not to\n    {expected[2]}", data)
+                raise Difference(f"{expected[:2]} gave\n    {came[2]}, expected\n    {expected[2]}", data)
         if heard_of_model != heard_of_ours:
-            raise Difference(f"the loop was told\n    {heard_of_ours}, and not\n    {heard_of_model}", data)
+            raise Difference(f"the exception handler got\n    {heard_of_ours}, expected\n    {heard_of_model}", data)
         states = ["", *(str(step[2]) for step in model)]
         return {(before, step[:2], after) for before, step, after in zip(states, model, states[1:])}
 
@@ -53,12 +53,12 @@ class Machine:
 
         self.told.clear()
         record = self.loop.run_until_complete(main())
-        # What nobody asked about is told when it is dropped, and that to a loop that runs.
+        # The drop of an unretrieved error reports it, and the loop runs the report.
         gc.collect(0)
         self.loop.run_until_complete(asyncio.sleep(0))
         return record, sorted(self.told)
 
     def _hear(self, loop, context):
-        # How a callback is printed is up to who ran it: a handle of the loop, or the mailbox.
+        # A handle of the loop and the mailbox print a callback differently.
         message = plain(context["message"]).partition(" callback ")[0]
         self.told.append((message, type(context.get("exception")).__name__))

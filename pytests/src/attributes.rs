@@ -1,6 +1,6 @@
 //! Every shape of an `async fn` that the attributes export, on every runtime.
 
-/// Stamps what is exported on a runtime, a Python module of its name. A type may come from elsewhere.
+/// Makes a Python module with the exports on one runtime. The parameter `$nothing` tests a return type from outside.
 macro_rules! exported {
     ($runtime:ident, $name:literal, $nothing:ty) => {
         pub(crate) mod $runtime {
@@ -16,7 +16,7 @@ macro_rules! exported {
             use crate::bridge;
             use crate::gate::{Answer, Gate};
 
-            /// Adds, which it need not be asynchronous for.
+            /// Adds three numbers.
             #[pyo3_asyncio::$runtime::pyfunction(signature = (a, /, b=2, *, c=3))]
             pub(crate) async fn add(a: i64, b: i64, c: i64) -> i64 {
                 a + b + c
@@ -33,13 +33,13 @@ macro_rules! exported {
                 }
             }
 
-            /// Rust calls an exported function as any other.
+            /// Calls another exported function from Rust.
             #[pyo3_asyncio::$runtime::pyfunction]
             pub(crate) async fn add_twice(a: i64) -> i64 {
                 add(add(a, 0, 1).await, 0, 1).await
             }
 
-            /// An error of a library.
+            /// An error type of a library.
             pub(crate) struct Rejected(String);
 
             impl From<Rejected> for PyErr {
@@ -56,7 +56,7 @@ macro_rules! exported {
                 }
             }
 
-            /// A type that does not look like a result.
+            /// A type alias that hides `Result`.
             type Reply = PyResult<String>;
 
             #[pyo3_asyncio::$runtime::pyfunction]
@@ -80,7 +80,7 @@ macro_rules! exported {
                 (module, args, kwargs)
             }
 
-            /// How many of its arguments are objects.
+            /// Counts the arguments that are objects.
             #[pyo3_asyncio::$runtime::pyfunction]
             pub(crate) async fn count_given(
                 number: usize,
@@ -101,7 +101,7 @@ macro_rules! exported {
                 object
             }
 
-            /// The loop and the value of a context variable, as the Rust future sees them, where the runtime's timers are.
+            /// Returns the loop and the value of a context variable, as the Rust future sees them. Uses a timer of the runtime.
             #[pyo3_asyncio::$runtime::pyfunction]
             pub(crate) async fn surroundings(
                 variable: Py<PyAny>,
@@ -121,7 +121,7 @@ macro_rules! exported {
                 gate.get().future()?.await
             }
 
-            /// Passes the gate, unless it is cancelled: then it says so in `log`, and ends once `clean` is opened.
+            /// Awaits `gate`. If it is cancelled, appends the cancellation to `log`, awaits `clean` and ends.
             #[pyo3_asyncio::$runtime::pyfunction]
             pub(crate) async fn pass_or_clean_up(
                 #[pyo3(cancel_handle)] mut cancel: CancelHandle,
@@ -165,7 +165,7 @@ macro_rules! exported {
                 format!("{:?}", thread::current().id())
             }
 
-            /// The thread that calls.
+            /// The name of the calling thread.
             #[pyfunction]
             pub(crate) fn this_thread() -> String {
                 thread_name()
@@ -181,7 +181,7 @@ macro_rules! exported {
                 thread_name()
             }
 
-            /// A class whose methods run side by side.
+            /// A class whose methods run concurrently.
             #[pyclass(frozen, subclass, weakref)]
             pub(crate) struct Shared {
                 name: String,
@@ -233,7 +233,7 @@ macro_rules! exported {
                     slf
                 }
 
-                /// The one that is called by its name.
+                /// Makes an object with the given name, or with that of the class.
                 #[classmethod]
                 async fn connect(cls: Py<PyType>, name: Option<String>) -> PyResult<Self> {
                     let class = Python::attach(|py| cls.bind(py).name()?.extract::<String>())?;
@@ -254,7 +254,7 @@ macro_rules! exported {
                     slf
                 }
 
-                /// Counts as a call, and swallows a ValueError.
+                /// Counts as a call, and suppresses a `ValueError`.
                 async fn __aexit__(
                     &self,
                     r#type: Option<Py<PyType>>,
@@ -269,7 +269,7 @@ macro_rules! exported {
                 }
             }
 
-            /// Counts up to a number. Ends as it is made to.
+            /// Counts up to a number, and ends by returning `None`.
             #[pyclass]
             pub(crate) struct UpTo {
                 next: u32,
@@ -303,7 +303,7 @@ macro_rules! exported {
                 }
             }
 
-            /// An iterator that ends by the exception.
+            /// An iterator that ends by raising `StopAsyncIteration`.
             #[pyclass(frozen)]
             pub(crate) struct Empty;
 
@@ -337,7 +337,7 @@ macro_rules! exported {
                     Self { count: 0 }
                 }
 
-                /// Counts once the gate is open.
+                /// Increments the count after the gate opens.
                 async fn add(&mut self, gate: Py<Gate>) -> PyResult<usize> {
                     gate.get().future()?.await?;
                     self.count += 1;
@@ -360,13 +360,13 @@ macro_rules! exported {
                     self.count
                 }
 
-                /// As `add`, but for where it begins.
+                /// Like `add`, with an eager start.
                 #[pyo3(eager_start)]
                 async fn add_soon(&mut self, gate: Py<Gate>) -> PyResult<usize> {
                     self.add(gate).await
                 }
 
-                /// Counts once the gate is open, and calls the function in its last poll.
+                /// Increments the count after the gate opens, and calls the function in its last poll.
                 async fn add_and_call(
                     &mut self,
                     gate: Py<Gate>,
@@ -377,7 +377,7 @@ macro_rules! exported {
                     Python::attach(|py| function.call0(py))
                 }
 
-                /// Counts the cancellations, until the gate is open.
+                /// Counts the cancellations until the gate opens.
                 async fn count_cancellations(
                     &mut self,
                     gate: Py<Gate>,
@@ -387,7 +387,7 @@ macro_rules! exported {
                     ::tokio::pin!(opened);
                     loop {
                         ::tokio::select! {
-                            // A cancellation that came first counts, also if nobody has looked since.
+                            // Count a cancellation that came before the gate opened and was not yet seen.
                             biased;
                             _ = cancel.cancelled() => self.count += 1,
                             outcome = &mut opened => return outcome.map(|_| self.count),
@@ -396,7 +396,7 @@ macro_rules! exported {
                 }
             }
 
-            /// Functions that an inline module declares itself.
+            /// An inline module that declares its own functions.
             #[pymodule(submodule)]
             pub(crate) mod inline {
                 use pyo3::{IntoPyObjectExt as _, Py, PyAny, PyResult, Python};

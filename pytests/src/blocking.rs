@@ -1,4 +1,4 @@
-//! Calls that wait for a Rust future, and so for signals.
+//! Calls that block on a Rust future and react to signals.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::ledger::recorded;
 
 /// Calls a Python function, and never ends.
 async fn never_after(function: Py<PyAny>) -> PyResult<()> {
-    // The caller is not on the stack any more when the function is called.
+    // Yield first, so that the caller is no longer on the stack.
     tokio::task::yield_now().await;
     Python::attach(|py| function.call0(py))?;
     pending().await
@@ -42,7 +42,7 @@ pub(crate) fn block_on_call(py: Python<'_>, function: Py<PyAny>) -> PyResult<Py<
     bridge::block_on(py, recorded(Arc::default(), future))
 }
 
-/// `block_on` a Rust future that gives way to the runtime so many times, and then returns the value.
+/// `block_on` a Rust future that yields to the runtime `count` times, and then returns the value.
 #[pyfunction]
 pub(crate) fn block_on_turns(
     py: Python<'_>,
@@ -65,7 +65,7 @@ pub(crate) fn block_on_python(py: Python<'_>, awaitable: Bound<'_, PyAny>) -> Py
     bridge::block_on(py, recorded(Arc::default(), task))
 }
 
-/// `block_on` a task of the runtime that awaits what a Python function returns, on the loop of this thread.
+/// `block_on` a task of the runtime that awaits the result of a Python function on the loop of this thread.
 #[pyfunction]
 pub(crate) fn block_on_task(py: Python<'_>, function: Py<PyAny>) -> PyResult<Py<PyAny>> {
     let locals = bridge::get_current_locals(py)?;
@@ -80,13 +80,13 @@ pub(crate) fn block_on_task(py: Python<'_>, function: Py<PyAny>) -> PyResult<Py<
     bridge::block_on(py, recorded(Arc::default(), future))
 }
 
-/// `run` of the same as for `block_on`.
+/// Like `block_on`, with `run`.
 #[pyfunction]
 pub(crate) fn run(py: Python<'_>, function: Py<PyAny>) -> PyResult<()> {
     bridge::run(py, recorded(Arc::default(), never_after(function)))
 }
 
-/// `run_until_complete` of the same as for `block_on`.
+/// Like `block_on`, with `run_until_complete`.
 #[pyfunction]
 pub(crate) fn run_until_complete(
     event_loop: Bound<'_, PyAny>,
@@ -95,7 +95,7 @@ pub(crate) fn run_until_complete(
     bridge::run_until_complete(event_loop, recorded(Arc::default(), never_after(function)))
 }
 
-/// `run` of a Rust future that awaits what a Python function returns.
+/// `run` with a Rust future that awaits the result of a Python function.
 #[pyfunction]
 pub(crate) fn run_python(py: Python<'_>, function: Py<PyAny>) -> PyResult<Py<PyAny>> {
     let future = async move {

@@ -14,7 +14,7 @@ use crate::gate::Gate;
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// From now on, a panic is counted and not printed.
+/// Installs a panic hook that counts panics and does not print them.
 #[pyfunction]
 pub(crate) fn count_panics() {
     panic::set_hook(Box::new(|_| {
@@ -22,13 +22,13 @@ pub(crate) fn count_panics() {
     }));
 }
 
-/// How many panics there were since [`count_panics`].
+/// The number of panics since [`count_panics`].
 #[pyfunction]
 pub(crate) fn panics() -> usize {
     PANICS.load(Ordering::SeqCst)
 }
 
-/// A future that panics when it is dropped, whatever became of it before.
+/// A future that panics when it is dropped, finished or not.
 struct Bomb<F>(Pin<Box<F>>);
 
 impl<F: Future> Future for Bomb<F> {
@@ -41,7 +41,7 @@ impl<F: Future> Future for Bomb<F> {
 
 impl<F> Drop for Bomb<F> {
     fn drop(&mut self) {
-        // A second panic while one unwinds would end the process: no library can help that.
+        // A second panic during unwinding would abort the process.
         if !thread::panicking() {
             panic!("dropped");
         }
@@ -54,7 +54,7 @@ pub(crate) fn bomb<'py>(py: Python<'py>, gate: &Bound<'py, Gate>) -> PyResult<Bo
     bridge::future_into_py(py, Bomb(Box::pin(gate.get().future()?)))
 }
 
-/// The same as a coroutine.
+/// Like [`bomb`], as a coroutine.
 #[pyfunction]
 pub(crate) fn bomb_coroutine<'py>(
     py: Python<'py>,

@@ -1,4 +1,4 @@
-//! The crate's functions on the runtime that `PYTESTS_RUNTIME` names, which is one for the life of the process.
+//! The crate's functions on the runtime that `PYTESTS_RUNTIME` names. A process uses one runtime.
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3_asyncio::custom::Runtime as _;
 use pyo3_asyncio::{CancelHandle, async_std, smol, tokio};
 
-// The same in every runtime's module.
+// These do not depend on the runtime.
 pub(crate) use pyo3_asyncio::custom::{get_current_locals, get_current_loop, into_future, scope};
 
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ enum Runtime {
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
-/// Chooses the runtime, and gives the number of its threads.
+/// Chooses the runtime, and returns the number of its threads.
 pub(crate) fn start() -> PyResult<usize> {
     let name = std::env::var("PYTESTS_RUNTIME");
     let (runtime, threads) = match name.as_deref() {
@@ -32,7 +32,7 @@ pub(crate) fn start() -> PyResult<usize> {
             (tokio_of(builder)?, 2)
         }
         Ok("tokio_current_thread") => (tokio_of(Builder::new_current_thread())?, 1),
-        // conftest.py sees to the number of their threads.
+        // conftest.py sets the number of their threads.
         Ok("async_std") => (Runtime::AsyncStd, 2),
         Ok("smol") => (Runtime::Smol, 2),
         Ok(other) => {
@@ -128,7 +128,7 @@ where
     on_runtime!(eager_future_into_py(py, future))
 }
 
-/// Starts a task that nobody gives locals.
+/// Starts a task without locals.
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     match RUNTIME.get().expect("the module is imported") {
         Runtime::AsyncStd => async_std::AsyncStd::spawn(future),
@@ -137,7 +137,7 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     }
 }
 
-/// Waits on this thread.
+/// Blocks this thread on a future.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     match RUNTIME.get().expect("the module is imported") {
         Runtime::AsyncStd => ::async_std::task::block_on(future),

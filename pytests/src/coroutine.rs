@@ -17,7 +17,7 @@ use crate::bridge;
 use crate::gate::Gate;
 use crate::ledger::recorded;
 
-/// A coroutine that gives way to the runtime so many times, and then returns the value. It has a name of its own.
+/// A coroutine that yields to the runtime `count` times, and then returns the value. It has its own name.
 #[pyfunction]
 pub(crate) fn lazy_turns(
     py: Python<'_>,
@@ -31,7 +31,7 @@ pub(crate) fn lazy_turns(
     })
 }
 
-/// The same with its first poll on this thread.
+/// Like [`lazy_turns`], with the first poll on this thread.
 #[pyfunction]
 pub(crate) fn eager_turns(
     py: Python<'_>,
@@ -52,14 +52,14 @@ async fn turns(count: usize, value: Py<PyAny>) -> PyResult<Py<PyAny>> {
     Ok(value)
 }
 
-/// A coroutine that calls a Python function in its first poll and returns what that returned, not awaited.
+/// A coroutine that calls a Python function in its first poll and returns its result, without awaiting it.
 #[pyfunction]
 pub(crate) fn lazy_call(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move { Python::attach(|py| function.call0(py)) };
     bridge::into_coroutine(py, recorded(Arc::default(), future))
 }
 
-/// The same with its first poll on this thread.
+/// Like [`lazy_call`], with the first poll on this thread.
 #[pyfunction]
 pub(crate) fn eager_call(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move { Python::attach(|py| function.call0(py)) };
@@ -68,9 +68,9 @@ pub(crate) fn eager_call(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<
 
 static LET_GO: AtomicBool = AtomicBool::new(false);
 
-/// Sits in its first poll, on this thread and without Python, until another thread calls `let_go`. Whether one did.
+/// Blocks in its first poll, on this thread and detached, until another thread calls `let_go`. Returns whether one did.
 #[pyfunction]
-pub(crate) fn eager_sit(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+pub(crate) fn eager_block(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let future = async {
         LET_GO.store(false, Ordering::Relaxed);
         for _ in 0..10_000 {
@@ -84,13 +84,13 @@ pub(crate) fn eager_sit(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     bridge::eager_future_into_py(py, recorded(Arc::default(), future))
 }
 
-/// Ends `eager_sit`.
+/// Ends [`eager_block`].
 #[pyfunction]
 pub(crate) fn let_go() {
     LET_GO.store(true, Ordering::Relaxed);
 }
 
-/// Calls a Python function in the first poll, on this thread, and awaits what it returned.
+/// Calls a Python function in the first poll, on this thread, and awaits its result.
 #[pyfunction]
 pub(crate) fn eager_await(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
@@ -100,8 +100,8 @@ pub(crate) fn eager_await(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound
     bridge::eager_future_into_py(py, recorded(Arc::default(), future))
 }
 
-/// A future that wakes itself so many times within one of its polls, on this thread or on another, and is ready in the next
-/// one. It returns the number of its polls.
+/// A future that wakes itself `wakes` times during one of its polls, from this thread or another, and is ready in the next
+/// poll. It returns the number of its polls.
 #[pyfunction]
 pub(crate) fn eager_wakes(
     py: Python<'_>,
@@ -130,7 +130,7 @@ pub(crate) fn eager_wakes(
     bridge::eager_future_into_py(py, recorded(Arc::default(), future))
 }
 
-/// A coroutine that hears of cancellations and goes on: it appends each to `log` until the gate is opened.
+/// A coroutine that receives cancellations and continues: it appends each to `log` until the gate opens.
 #[pyfunction]
 pub(crate) fn persistent<'py>(
     py: Python<'py>,
@@ -152,9 +152,12 @@ pub(crate) fn persistent<'py>(
     })
 }
 
-/// A coroutine that drops its cancel handle, and then waits for the gate.
+/// A coroutine that drops its cancel handle, and then awaits the gate.
 #[pyfunction]
-pub(crate) fn deaf<'py>(py: Python<'py>, gate: &Bound<'py, Gate>) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn drops_handle_at_once<'py>(
+    py: Python<'py>,
+    gate: &Bound<'py, Gate>,
+) -> PyResult<Bound<'py, PyAny>> {
     let future = gate.get().future()?;
     bridge::into_cancellable_coroutine(py, |cancel| {
         drop(cancel);
@@ -162,7 +165,7 @@ pub(crate) fn deaf<'py>(py: Python<'py>, gate: &Bound<'py, Gate>) -> PyResult<Bo
     })
 }
 
-/// A coroutine that keeps its cancel handle, asks for nothing, and ends as the gate does.
+/// A coroutine that keeps its cancel handle, never asks it, and ends as the gate does.
 #[pyfunction]
 pub(crate) fn never_asks<'py>(
     py: Python<'py>,
@@ -175,9 +178,9 @@ pub(crate) fn never_asks<'py>(
     })
 }
 
-/// A coroutine that drops its cancel handle when the first gate is opened, and then waits for the second.
+/// A coroutine that drops its cancel handle when the first gate opens, and then awaits the second.
 #[pyfunction]
-pub(crate) fn goes_deaf<'py>(
+pub(crate) fn drops_handle_at_gate<'py>(
     py: Python<'py>,
     first: &Bound<'py, Gate>,
     second: &Bound<'py, Gate>,
@@ -190,18 +193,18 @@ pub(crate) fn goes_deaf<'py>(
     })
 }
 
-/// A cancel handle in other hands than its coroutine's.
+/// A cancel handle outside of its coroutine.
 #[pyclass(frozen)]
 struct Handle(Mutex<Option<CancelHandle>>);
 
 #[pymethods]
 impl Handle {
     fn drop(&self) {
-        self.0.lock().expect("nobody panics with it").take();
+        self.0.lock().expect("it is never poisoned").take();
     }
 }
 
-/// A coroutine that waits for the gate, and its cancel handle.
+/// A coroutine that awaits the gate, and its cancel handle.
 #[pyfunction]
 pub(crate) fn gives_its_handle_away<'py>(
     py: Python<'py>,
@@ -217,7 +220,7 @@ pub(crate) fn gives_its_handle_away<'py>(
     Ok((coroutine, handle.into_any()))
 }
 
-/// A coroutine that waits for the gate, and says then whether it was cancelled meanwhile, without having waited for that.
+/// A coroutine that awaits the gate, and asks only then whether it was cancelled.
 #[pyfunction]
 pub(crate) fn asks_afterwards<'py>(
     py: Python<'py>,
@@ -227,7 +230,7 @@ pub(crate) fn asks_afterwards<'py>(
     bridge::into_cancellable_coroutine(py, |mut cancel| async move {
         future.await?;
         if cancel.is_cancelled() {
-            // It waits already: nobody has to cancel again.
+            // A cancellation from before is ready in this poll.
             return Err(cancel.cancelled().await);
         }
         Ok("not cancelled")
@@ -242,7 +245,7 @@ impl Drop for PanicsWhenDropped {
     }
 }
 
-/// A coroutine whose future is never ready, and panics when it is dropped.
+/// A coroutine whose future is never ready and panics when it is dropped.
 #[pyfunction]
 pub(crate) fn panics_when_dropped(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let bomb = PanicsWhenDropped;
@@ -253,7 +256,7 @@ pub(crate) fn panics_when_dropped(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> 
     bridge::into_coroutine(py, recorded(Arc::default(), future))
 }
 
-/// A runtime that takes no tasks.
+/// A runtime that panics instead of spawning a task.
 struct Refuses;
 
 impl Runtime for Refuses {
@@ -265,7 +268,7 @@ impl Runtime for Refuses {
     }
 }
 
-/// A coroutine for a runtime that panics when it is given a task.
+/// A coroutine on a runtime that cannot spawn its task.
 #[pyfunction]
 pub(crate) fn refused(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let future = recorded(Arc::default(), pending::<PyResult<()>>());

@@ -1,4 +1,4 @@
-//! Rust futures whose end a test chooses.
+//! Rust futures that a test completes.
 
 use std::future::{Future, pending};
 use std::rc::Rc;
@@ -15,14 +15,14 @@ use tokio::sync::oneshot;
 use crate::bridge;
 use crate::ledger::{Life, recorded};
 
-/// What a gate lets through.
+/// The outcome that a test sends to a gate's future.
 enum Outcome {
     Value(Answer),
     Error(PyErr),
     Panic(String),
 }
 
-/// A value that Rust hands over, and what its conversion to Python does.
+/// A value that Rust returns to Python, and the effect of its conversion.
 pub(crate) enum Answer {
     Nothing,
     Converts(Py<PyAny>),
@@ -45,7 +45,7 @@ impl<'py> IntoPyObject<'py> for Answer {
     }
 }
 
-/// A Rust future that is pending until Python says how it ends, or drops the gate.
+/// A Rust future that is pending until Python chooses its outcome, or drops the gate.
 #[pyclass(frozen, weakref)]
 pub(crate) struct Gate {
     key: Mutex<Option<oneshot::Sender<Outcome>>>,
@@ -54,27 +54,23 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// The one future.
+    /// Returns the future. A gate has only one.
     pub(crate) fn future(&self) -> PyResult<impl Future<Output = PyResult<Answer>> + Send + use<>> {
-        let lock = self
-            .lock
-            .lock()
-            .expect("nobody panics with the lock")
-            .take();
+        let lock = self.lock.lock().expect("it is never poisoned").take();
         let lock = lock.ok_or_else(|| PyRuntimeError::new_err("the gate has a future already"))?;
         Ok(recorded(Arc::clone(&self.life), async move {
             match lock.await {
                 Ok(Outcome::Value(answer)) => Ok(answer),
                 Ok(Outcome::Error(error)) => Err(error),
                 Ok(Outcome::Panic(text)) => panic!("{text}"),
-                // The gate is gone, nobody can open it any more: an end that a test need not ask for.
+                // The gate is dropped: the future returns `None`.
                 Err(_) => Ok(Answer::Nothing),
             }
         }))
     }
 
     fn end(&self, outcome: Outcome) -> PyResult<bool> {
-        let key = self.key.lock().expect("nobody panics with the key").take();
+        let key = self.key.lock().expect("it is never poisoned").take();
         let key = key.ok_or_else(|| PyRuntimeError::new_err("the gate has been opened before"))?;
         Ok(key.send(outcome).is_ok())
     }
@@ -92,7 +88,7 @@ impl Gate {
         }
     }
 
-    /// The future, on the current loop or on the one that is named. A gate has one.
+    /// Returns the future, on the current loop or on the given one. A gate has only one future.
     #[pyo3(signature = (event_loop=None))]
     fn wait<'py>(
         &self,
@@ -106,13 +102,13 @@ impl Gate {
         }
     }
 
-    /// The future as a coroutine.
+    /// Returns the future as a coroutine.
     fn coroutine<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         bridge::into_coroutine(py, self.future()?)
     }
 
-    /// The future as a coroutine that cleans up when it is cancelled: it appends the cancellation to `log`, waits until
-    /// `clean` is opened, and then ends with the cancellation, or with what it is cancelled to.
+    /// Returns the future as a coroutine that cleans up when it is cancelled: it appends the cancellation to `log`, awaits
+    /// `clean`, and then ends with the cancellation, or with the given value.
     #[pyo3(signature = (log, clean, returns=None))]
     fn cancellable_coroutine<'py>(
         &self,
@@ -135,12 +131,12 @@ impl Gate {
         })
     }
 
-    /// The future with its first poll on this thread.
+    /// Returns the future with the first poll on this thread.
     fn eager<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         bridge::eager_future_into_py(py, self.future()?)
     }
 
-    /// The future as one that is not `Send`: with the object, which it holds, it stays on this thread.
+    /// Returns the future as a local one, which is not `Send` and stays on this thread. It holds the object.
     #[pyo3(signature = (held=None, event_loop=None))]
     fn wait_here<'py>(
         &self,
@@ -159,44 +155,44 @@ impl Gate {
         }
     }
 
-    /// The future returns the value. This and the next four tell whether there still was a future to hear it.
+    /// Makes the future return the value. This and the next four return whether the future still existed.
     fn open(&self, value: Py<PyAny>) -> PyResult<bool> {
         self.end(Outcome::Value(Answer::Converts(value)))
     }
 
-    /// The future returns the exception as its error.
+    /// Makes the future return the exception as its error.
     fn fail(&self, exception: Bound<'_, PyAny>) -> PyResult<bool> {
         self.end(Outcome::Error(PyErr::from_value(exception)))
     }
 
-    /// The future panics while it is polled.
+    /// Makes the future panic in its poll.
     fn panic(&self, text: String) -> PyResult<bool> {
         self.end(Outcome::Panic(text))
     }
 
-    /// The future returns a value whose conversion to Python raises.
+    /// Makes the future return a value whose conversion to Python raises.
     fn fail_conversion(&self, exception: Bound<'_, PyAny>) -> PyResult<bool> {
         self.end(Outcome::Value(Answer::Fails(PyErr::from_value(exception))))
     }
 
-    /// The future returns a value whose conversion to Python panics.
+    /// Makes the future return a value whose conversion to Python panics.
     fn panic_in_conversion(&self, text: String) -> PyResult<bool> {
         self.end(Outcome::Value(Answer::Panics(text)))
     }
 
-    /// How often the future has been polled.
+    /// The number of polls of the future.
     #[getter]
     fn polls(&self) -> usize {
         self.life.polls()
     }
 
-    /// Waits, detached, until the future has been dropped.
+    /// Waits, detached, until the future is dropped.
     fn wait_until_dropped(&self, py: Python<'_>) -> PyResult<()> {
         self.life.wait_until_dropped(py)
     }
 }
 
-/// A Rust future that sits in its first poll, and so keeps its runtime thread busy, until it is let go.
+/// A Rust future that blocks its runtime thread in its first poll until `let_go` is called.
 #[pyclass(frozen)]
 pub(crate) struct Hold {
     let_go: Mutex<Option<mpsc::Sender<()>>>,
@@ -206,7 +202,7 @@ pub(crate) struct Hold {
 
 #[pymethods]
 impl Hold {
-    /// Comes back when the thread is held.
+    /// Returns once the thread is blocked.
     #[new]
     fn new(py: Python<'_>) -> PyResult<Self> {
         let (let_go, hold) = mpsc::channel();
@@ -214,7 +210,7 @@ impl Hold {
         let life = Arc::<Life>::default();
         let future = recorded(Arc::clone(&life), async move {
             held.send(()).expect("the constructor listens");
-            // An error is as good as a message: whoever drops the sender lets go too.
+            // Dropping the sender ends the poll too.
             let _ = hold.recv();
             pending::<PyResult<()>>().await
         });
@@ -228,30 +224,30 @@ impl Hold {
         })
     }
 
-    /// What Python can await, and cancel.
+    /// The Python future.
     #[getter]
     fn future(&self, py: Python<'_>) -> Py<PyAny> {
         self.future.clone_ref(py)
     }
 
-    /// The poll ends; the future is pending from then on.
+    /// Ends the poll. The future stays pending.
     fn let_go(&self) {
-        self.let_go.lock().expect("nobody panics with it").take();
+        self.let_go.lock().expect("it is never poisoned").take();
     }
 
-    /// How often the future has been polled.
+    /// The number of polls of the future.
     #[getter]
     fn polls(&self) -> usize {
         self.life.polls()
     }
 
-    /// Waits, detached, until the future has been dropped.
+    /// Waits, detached, until the future is dropped.
     fn wait_until_dropped(&self, py: Python<'_>) -> PyResult<()> {
         self.life.wait_until_dropped(py)
     }
 }
 
-/// A Rust future that gives way to the runtime so many times, and then returns the value. With 0 it is ready at once.
+/// A Rust future that yields to the runtime `count` times, and then returns the value. With 0 it is ready at once.
 #[pyfunction]
 pub(crate) fn turns(py: Python<'_>, count: usize, value: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
@@ -276,7 +272,7 @@ pub(crate) fn nap(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
     bridge::future_into_py(py, napping(seconds))
 }
 
-/// The same, with its first poll, which makes the timer, on this thread.
+/// Like [`nap`], with the first poll on this thread, which creates the timer.
 #[pyfunction]
 pub(crate) fn eager_nap(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
     bridge::eager_future_into_py(py, napping(seconds))
@@ -290,7 +286,7 @@ fn napping(seconds: f64) -> impl Future<Output = PyResult<()>> + Send + use<> {
     })
 }
 
-/// The same on the loop's thread. It calls a Python function before and after the timer, and returns what that returned.
+/// Like [`nap`], on the loop's thread. Calls a Python function before and after the timer, and returns both results.
 #[pyfunction]
 pub(crate) fn local_nap(
     py: Python<'_>,

@@ -1,6 +1,6 @@
-//! Who was made, who was polled, who was dropped.
+//! Counts the Rust futures that were made, polled and dropped.
 //!
-//! A test never sleeps until something "should have" happened: it waits here for the drop itself.
+//! A test never sleeps until something "should have" happened. It waits here for the drop itself.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,17 +13,17 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyTimeoutError;
 use pyo3::prelude::*;
 
-/// A drop that has not come after this long does not come: the test fails instead of hanging.
+/// The limit of a wait for a drop. After it the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-// No lock around them, and none to wait with: a fork would leave it locked in the child.
+// There is no lock here, because a fork could leave it locked in the child.
 static MADE: AtomicUsize = AtomicUsize::new(0);
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
-/// Who waits for a drop looks again after this.
+/// The interval of polling for a drop.
 const A_MOMENT: Duration = Duration::from_micros(100);
 
-/// What is known of one Rust future, during its life and after it.
+/// The record of one Rust future, which outlives it.
 #[derive(Default)]
 pub(crate) struct Life {
     polls: AtomicUsize,
@@ -40,9 +40,9 @@ impl Life {
     }
 }
 
-/// A future whose life is on record.
+/// A future with a record.
 pub(crate) struct Recorded<F> {
-    // Dropped first: whoever hears of the drop may rely on it.
+    // Declared first, so that the future is dropped before its drop is counted.
     future: Pin<Box<F>>,
     record: Record,
 }
@@ -73,22 +73,22 @@ impl Drop for Record {
     }
 }
 
-/// How many Rust futures this module has made.
+/// The number of Rust futures that this module has made.
 #[pyfunction]
 pub(crate) fn made() -> usize {
     MADE.load(Ordering::SeqCst)
 }
 
-/// How many of them have been dropped.
+/// The number of them that have been dropped.
 #[pyfunction]
 pub(crate) fn dropped() -> usize {
     DROPPED.load(Ordering::SeqCst)
 }
 
-/// Waits, detached, until at most so many Rust futures live.
+/// Waits, detached, until at most `at_most` Rust futures are alive.
 #[pyfunction]
 pub(crate) fn wait_until_live(py: Python<'_>, at_most: usize) -> PyResult<()> {
-    // In this order: what is made in between is not counted as dropped.
+    // `dropped` is read first. Otherwise a future that is made and dropped in between would count only as dropped.
     wait_until(py, || dropped() + at_most >= made())
 }
 

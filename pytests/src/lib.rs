@@ -1,7 +1,7 @@
-//! The extension module that the tests in `tests/` import: Rust futures that a test completes by hand, Python awaitables
-//! that Rust awaits, and the counters that tell what became of them.
+//! The extension module that the tests in `tests/` import: Rust futures that a test completes, Python awaitables that Rust
+//! awaits, and counters of both.
 //!
-//! Whatever a test can say in Python is left to Python: here is only what has to happen in Rust.
+//! It contains only what cannot be written in Python.
 
 mod attributes;
 mod blocking;
@@ -34,9 +34,9 @@ mod pyo3_asyncio_pytests {
     use crate::bomb::{bomb, bomb_coroutine, count_panics, panics};
     #[pymodule_export]
     use crate::coroutine::{
-        asks_afterwards, deaf, eager_await, eager_call, eager_sit, eager_turns, eager_wakes,
-        gives_its_handle_away, goes_deaf, lazy_call, lazy_turns, let_go, never_asks,
-        panics_when_dropped, persistent, refused,
+        asks_afterwards, drops_handle_at_gate, drops_handle_at_once, eager_await, eager_block,
+        eager_call, eager_turns, eager_wakes, gives_its_handle_away, lazy_call, lazy_turns, let_go,
+        never_asks, panics_when_dropped, persistent, refused,
     };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, eager_nap, local_nap, nap, never, turns};
@@ -50,14 +50,11 @@ mod pyo3_asyncio_pytests {
     #[pymodule_export]
     use crate::on_the_loop::{around, run_ready};
     #[pymodule_export]
-    use crate::process::{
-        call_for_ever, call_in_blocking_thread, init_runtime, init_runtime_named_by, lend_runtime,
-        shutdown, workers,
-    };
+    use crate::process::{call_for_ever, init_runtime, init_runtime_named_by, shutdown, workers};
     #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};
 
-    /// What crosses.
+    /// The counters of the bridge.
     #[pyfunction]
     fn metrics() -> pyo3_asyncio::Metrics {
         pyo3_asyncio::metrics()

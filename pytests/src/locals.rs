@@ -1,4 +1,4 @@
-//! What a Rust task knows of Python, and exported functions that call each other.
+//! The locals of Rust tasks, and exported functions that call each other.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use tokio::sync::oneshot;
 use crate::bridge;
 use crate::ledger::recorded;
 
-/// The loop of whoever calls: `get_current_loop`.
+/// `get_current_loop` of the caller.
 #[pyfunction]
 pub(crate) fn current_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     bridge::get_current_loop(py)
 }
 
-/// The context of whoever calls: `get_current_locals`.
+/// The context of `get_current_locals` of the caller.
 #[pyfunction]
 pub(crate) fn current_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     Ok(bridge::get_current_locals(py)?.context(py))
@@ -29,24 +29,24 @@ pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     pyo3_asyncio::get_running_loop(py)
 }
 
-/// A Rust future that calls a Python function on a thread of the runtime and returns what that returned, not awaited.
+/// A Rust future that calls a Python function on a thread of the runtime and returns its result, without awaiting it.
 #[pyfunction]
 pub(crate) fn call_inside(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
-        // The caller is not on the stack any more when the function is called.
+        // Yield first, so that the caller is no longer on the stack.
         yield_now().await;
         Python::attach(|py| function.call0(py))
     };
     bridge::future_into_py(py, recorded(Arc::default(), future))
 }
 
-/// The same in a Rust task that nobody gave locals.
+/// Like [`call_inside`], in a Rust task without locals.
 #[pyfunction]
 pub(crate) fn call_in_bare_task(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
         let (returned, result) = oneshot::channel();
         bridge::spawn(async move {
-            // A receiver that is gone wants no result.
+            // The receiver may be dropped.
             let _ = returned.send(Python::attach(|py| function.call0(py)));
         });
         result
@@ -56,7 +56,7 @@ pub(crate) fn call_in_bare_task(py: Python<'_>, function: Py<PyAny>) -> PyResult
     bridge::future_into_py(py, recorded(Arc::default(), future))
 }
 
-/// Calls a Python function inside of `scope` on this thread, detached until then, and awaits what it returned.
+/// Calls a Python function inside `scope` on this thread, detached until then, and awaits its result.
 #[pyfunction]
 #[pyo3(signature = (event_loop, function, context=None))]
 pub(crate) fn run_in_scope(

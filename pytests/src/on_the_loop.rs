@@ -1,4 +1,4 @@
-//! A runtime that the event loop turns: after `run_ready` nothing of it has anything to do, so that a test can count turns.
+//! A runtime that a test drives on the loop's thread: after `run_ready` it is idle, so that a test can count turns.
 
 use std::future::Future;
 use std::pin::pin;
@@ -27,14 +27,14 @@ impl Runtime for OnTheLoop {
     }
 }
 
-/// Polls what is ready until nothing is.
+/// Polls the ready tasks until none is ready.
 #[pyfunction]
 pub(crate) fn run_ready(py: Python<'_>) {
     py.detach(|| while EXECUTOR.try_tick() {});
 }
 
-/// A coroutine on that runtime. It awaits what the function returns, and gives `cancel` what it is cancelled with meanwhile, which
-/// says whether there is anything left to cancel. Where there is not, the coroutine is what ends with it.
+/// A coroutine on that runtime, which awaits the result of `function`. It passes a cancellation to `cancel`, which returns
+/// whether it can still be delivered. If not, the coroutine itself ends with the cancellation.
 #[pyfunction]
 #[pyo3(signature = (function, cancel, *, eager_start))]
 pub(crate) fn around(
@@ -43,8 +43,8 @@ pub(crate) fn around(
     cancel: Py<PyAny>,
     eager_start: bool,
 ) -> PyResult<Coroutine<'_, Py<PyAny>>> {
-    // What the attributes expand to: they know the runtimes with a feature only, and are the one way to an eager start that
-    // can be cancelled.
+    // The attributes expand to this. They support only the runtimes with a feature, and no function combines an eager start
+    // with a cancel handle.
     let options = CoroutineOptions {
         names: || ("rust_future", None),
         eager_start,
@@ -62,7 +62,7 @@ pub(crate) fn around(
                             cancel.bind(py).call1((cancelled.value(py),))?.extract::<bool>()
                         })?;
                         if !taken {
-                            // It is over: an error of its own goes before.
+                            // The task has ended. Its own error takes precedence.
                             return task.await.and(Err(cancelled));
                         }
                     }

@@ -13,20 +13,20 @@ use smol::future::yield_now;
 use crate::bridge;
 use crate::ledger::recorded;
 
-/// A Python awaitable in Rust's hands.
+/// A Python awaitable that Rust has started.
 #[pyclass(frozen)]
 pub(crate) struct Task(Mutex<Option<PyTask>>);
 
 impl Task {
     fn take(&self) -> PyResult<PyTask> {
-        let task = self.0.lock().expect("nobody panics with the task").take();
+        let task = self.0.lock().expect("it is never poisoned").take();
         task.ok_or_else(|| PyRuntimeError::new_err("the task has been used before"))
     }
 }
 
 #[pymethods]
 impl Task {
-    /// A Rust future that awaits it.
+    /// Returns a Rust future that awaits it.
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         bridge::future_into_py(py, recorded(Arc::default(), self.take()?))
     }
@@ -43,14 +43,14 @@ impl Task {
         Ok(())
     }
 
-    /// Lets it run on without anybody waiting for it.
+    /// Detaches it.
     fn detach(&self) -> PyResult<()> {
         self.take()?.detach();
         Ok(())
     }
 }
 
-/// Hands an awaitable to Rust: on the current loop, on the one that is named, or on that with a context.
+/// Starts an awaitable from Rust: on the current loop, on the given loop, or on the given loop in a context.
 #[pyfunction]
 #[pyo3(signature = (awaitable, event_loop=None, context=None))]
 pub(crate) fn into_future(
@@ -73,11 +73,11 @@ pub(crate) fn into_future(
     Ok(Task(Mutex::new(Some(task))))
 }
 
-/// A Rust future that calls a Python function, on a thread of the runtime, and awaits what it returned.
+/// A Rust future that calls a Python function on a thread of the runtime and awaits its result.
 #[pyfunction]
 pub(crate) fn await_inside(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let future = async move {
-        // The caller is not on the stack any more when the function is called.
+        // Yield first, so that the caller is no longer on the stack.
         yield_now().await;
         let task = Python::attach(|py| bridge::into_future(function.bind(py).call0()?))?;
         task.await
@@ -85,8 +85,8 @@ pub(crate) fn await_inside(py: Python<'_>, function: Py<PyAny>) -> PyResult<Boun
     bridge::future_into_py(py, recorded(Arc::default(), future))
 }
 
-/// A Rust future that awaits a Python awaitable, but gives up and drops it after so many turns of the runtime. It returns
-/// the result, or `None` if it gave up.
+/// A Rust future that awaits a Python awaitable, but drops it after so many turns of the runtime. It returns the result, or
+/// `None` if it dropped the awaitable.
 #[pyfunction]
 pub(crate) fn await_for_turns<'py>(
     py: Python<'py>,

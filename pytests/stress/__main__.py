@@ -1,8 +1,8 @@
-"""Mixes everything that the bridge does, at random, for some minutes, and checks that nothing is ever lost or left.
+"""Mixes all operations of the bridge at random for some minutes, and checks that nothing is lost and nothing leaks.
 
-A round is eight threads with a few loops each, asyncio's and uvloop's. What is done is a matter of the seed alone, while
-the order in which threads come to it is the system's. So a seed brings back what was done, and with it, after some rounds or
-many, what happened. The runtime and the doorbell are those that the tests' environment variables name.
+A round is eight threads with a few loops each, of asyncio and uvloop. The seed alone determines the operations; the system
+determines the order between threads. So a seed repeats the operations, and after some rounds usually the failure. The
+environment variables of the tests choose the runtime and the doorbell.
 """
 
 import argparse
@@ -18,18 +18,18 @@ import time
 import warnings
 from pathlib import Path
 
-# The tables that a backtrace of a panic needs take more memory than all the rest, and would hide a leak.
+# The symbol tables of a backtrace need more memory than all the rest, and would hide a leak.
 os.environ["RUST_BACKTRACE"] = "0"
 sys.path.insert(1, str(Path(__file__).parents[1] / "tests"))
 
-import pyo3_asyncio_pytests as rust  # noqa: E402 (found where the path says)
+import pyo3_asyncio_pytests as rust  # noqa: E402 (it is on the path above)
 from leftovers import resident_bytes  # noqa: E402
 from round import Hangs, Round  # noqa: E402
 
-# Rounds in which caches fill, and rounds that show how much is held from then on.
+# Rounds that fill the caches, and rounds whose memory is the baseline.
 WARM_UP, MEASURED = 5, 10
-# How much more of Python's blocks, and of bytes, may be held later: at any time, and for each round. asyncio's `wait_for`
-# alone keeps up to eight blocks a round, without us. One block lost by each loop is 24 a round.
+# How many more blocks of Python, and bytes, later rounds may hold: in all, and for each round. asyncio's `wait_for` alone
+# keeps up to eight blocks a round, without Rust. A leak of one block by each loop is 24 a round.
 MORE_BLOCKS, MORE_BYTES = (2000, 10), (32 << 20, 4096)
 
 
@@ -43,7 +43,7 @@ def loops():
 
 
 class Terminal:
-    """The real standard error. What others write to descriptor 2 meanwhile is kept, since nobody ought to."""
+    """The real standard error. Keeps what is written to descriptor 2 meanwhile, which should be nothing."""
 
     def __init__(self):
         self._real = os.fdopen(os.dup(2), "w", buffering=1)
@@ -69,14 +69,14 @@ class Terminal:
             self._line = True
 
     def kept(self):
-        """What was written to standard error."""
+        """The text that was written to standard error."""
         sys.stderr.flush()
         self._kept.seek(0)
         return self._kept.read()
 
 
 class Memory:
-    """What the process holds after each round."""
+    """The memory of the process after each round."""
 
     def __init__(self):
         self.blocks, self.bytes = [], []
@@ -89,10 +89,10 @@ class Memory:
         for name, held, (more, more_a_round) in (("blocks", self.blocks, MORE_BLOCKS), ("bytes", self.bytes, MORE_BYTES)):
             first, last = held[WARM_UP:][:MEASURED], held[WARM_UP:][MEASURED:][-MEASURED:]
             if len(last) == MEASURED and min(last) > max(first) + more + more_a_round * len(held):
-                yield f"memory grows: it was {max(first)} {name} at most, and is now {min(last)} at least"
+                yield f"memory grows: at most {max(first)} {name} at first, at least {min(last)} now"
 
     def course(self):
-        """What was held in the course of the rounds, at five points."""
+        """The memory at five points of the run."""
         for name, held in (("blocks", self.blocks), ("bytes", self.bytes)):
             held = held[WARM_UP:] or held
             yield name, [held[(len(held) - 1) * quarter // 4] for quarter in range(5)]
@@ -100,12 +100,12 @@ class Memory:
 
 def main():
     parser = argparse.ArgumentParser(prog="stress", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=1, help="how long new rounds begin")
-    parser.add_argument("--seed", default=str(random.randrange(1 << 32)), help="a seed that was printed before")
+    parser.add_argument("--minutes", type=float, default=1, help="how long to start new rounds")
+    parser.add_argument("--seed", default=str(random.randrange(1 << 32)), help="the seed of an earlier run")
     parser.add_argument("--first-round", type=int, default=0, help="the number of the first round")
-    parser.add_argument("--no-forks", action="store_true", help="fork no children in the middle of it")
+    parser.add_argument("--no-forks", action="store_true", help="do not fork children during a round")
     options = parser.parse_args()
-    # Only of tokio can a child have another than its parent's.
+    # Only tokio can start again in a child.
     tokio = os.environ.get("PYTESTS_RUNTIME", "tokio").startswith("tokio")
     options.forks = tokio and hasattr(os, "fork") and not options.no_forks
     raise SystemExit(stress(options, Terminal()))
@@ -114,9 +114,9 @@ def main():
 def stress(options, terminal):
     terminal.say(f"seed {options.seed}, loops {', '.join(loops())}, Python {sys.version.split()[0]}")
     rust.count_panics()
-    # Python warns of forks in a process with threads, which is the point here.
+    # Python warns about forks in a process with threads, which happen here on purpose.
     warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork")
-    # Neither the modules nor the caches of a first round are looked through at each collection.
+    # Exclude the modules and the caches of a first round from each collection.
     Round(rust, loops(), "warm-up").run()
     gc.freeze()
     start, totals, memory, number = time.monotonic(), collections.Counter(), Memory(), options.first_round
@@ -127,9 +127,9 @@ def stress(options, terminal):
         except Hangs as hang:
             terminal.say(f"round {number} hangs; again: --seed {options.seed} --first-round {number}")
             for waiting in hang.args:
-                terminal.say(f"- somebody waits on {waiting}")
+                terminal.say(f"- waiting: {waiting}")
             faulthandler.dump_traceback(terminal.fileno())
-            # Whatever waits cannot be ended.
+            # The waiting threads cannot be ended.
             os._exit(1)
         memory.measure()
         findings = [*one.findings, *memory.findings()]
@@ -155,7 +155,7 @@ def summarize(terminal, totals, memory, rounds, seconds):
     for kind, counts in outcomes.items():
         terminal.say(f"{kind:<24} " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     terminal.say(
-        f"{rounds} rounds in {seconds:.0f} s: {sum(totals.values())} waited and got one outcome each; "
+        f"{rounds} rounds in {seconds:.0f} s: {sum(totals.values())} awaits with one outcome each; "
         f"{rust.made()} Rust futures were made and dropped; {rust.panics()} panics"
     )
     for name, held in memory.course():

@@ -1,38 +1,38 @@
-"""Who waits for an outcome, and which one came."""
+"""Records the awaits and their outcomes."""
 
 from collections import Counter
 
 
 class Account:
-    """The tickets of one loop: each is closed exactly once, by whatever thread, with an outcome that it may have.
+    """The tickets of one loop. Some thread closes each ticket exactly once, with an allowed outcome.
 
-    Threads only ever append here: the collector can end a coroutine in any thread, also in the middle of this code.
+    Threads only append here: the collector can end a coroutine in any thread, even in the middle of this code.
     """
 
     def __init__(self):
         self._opened, self._closed = [], []
 
     def open(self, kind):
-        """A ticket, for somebody who waits from now on."""
+        """Opens a ticket for an await that starts now."""
         ticket = [kind]
         self._opened.append(ticket)
         return ticket
 
     def close(self, ticket, outcome, allowed):
-        """The ticket's outcome has come. `allowed` holds those that it may have."""
+        """Closes a ticket with its outcome, which should be one of `allowed`."""
         self._closed.append((ticket, outcome, outcome in allowed))
 
     def waiting(self):
-        """What those wait for who have no outcome yet."""
+        """The kinds of the awaits that have no outcome yet."""
         closed = {id(ticket) for ticket, _, _ in self._closed}
         return [ticket[0] for ticket in self._opened if id(ticket) not in closed]
 
     def totals(self):
-        """How often each kind came to each outcome."""
+        """How often each kind had each outcome."""
         return Counter((ticket[0], outcome) for ticket, outcome, _ in self._closed)
 
     def findings(self):
-        """What must not be, in sentences."""
+        """The violations, as sentences."""
         closings = Counter(id(ticket) for ticket, _, _ in self._closed)
         for ticket in self._opened:
             if closings[id(ticket)] != 1:

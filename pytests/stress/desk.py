@@ -1,4 +1,4 @@
-"""One event loop in its thread, with what goes on on it."""
+"""One event loop in its thread, and its operations."""
 
 import asyncio
 import random
@@ -6,22 +6,22 @@ import random
 from accounts import Account
 from operations import choose_operation
 
-# How many operations are under way on a loop.
+# How many operations run at once on a loop.
 AT_ONCE = 24
 
 
 class Provoked(Exception):
-    """An error that was asked for."""
+    """An error that an operation provokes."""
 
 
 class Parcel:
-    """A value that crosses, of a class of its own, so that one that is left can be told."""
+    """A value that crosses. It has its own class, so that the round recognizes a leaked one."""
 
 
 class Desk:
     """A loop that performs a number of operations, and ends in one of three ways.
 
-    `served` lets everyone finish. `cancelled` ends as `asyncio.run` does. `abandoned` closes the loop with everything in
+    `served` lets every operation finish. `cancelled` ends as `asyncio.run` does. `abandoned` closes the loop with everything in
     flight.
     """
 
@@ -30,17 +30,17 @@ class Desk:
         choose = random.Random(seed)
         self.ending = choose.choice(["served", "served", "cancelled", "abandoned"])
         self.account, self.complaints = Account(), []
-        # From when on somebody may hear of the end of the loop, and not of what was waited for.
+        # From then on, an await may end with the end of the loop instead of its own outcome.
         self.ends = False
         self.loop = new_loop()
-        # In debug mode, what Rust hands over begins a turn later: Python would warn of what is abandoned in between.
+        # In debug mode, a coroutine from Rust starts a turn later. Python would warn about one that is abandoned in between.
         self.loop.set_debug(self.ending != "abandoned" and choose.random() < 0.1)
         # Debug mode would log every step that a busy machine makes slow.
         self.loop.slow_callback_duration = float("inf")
         self.loop.set_exception_handler(self._complain)
 
     def run(self):
-        """Is called once, in the thread of the loop."""
+        """Runs the loop. It is called once, in the thread of the loop."""
         try:
             self.loop.run_until_complete(self._serve())
             if self.ending == "cancelled":
@@ -48,7 +48,7 @@ class Desk:
         finally:
             self.ends = True
             for task in asyncio.all_tasks(self.loop):
-                # That it never ends is the point, and asyncio need not say so.
+                # The task never ends on purpose, so asyncio should not report it.
                 task._log_destroy_pending = False
             self.loop.close()
 
@@ -63,10 +63,10 @@ class Desk:
         if self.ending == "served":
             if tasks:
                 await asyncio.wait(tasks)
-            # The callbacks of a future that was cancelled come with the next turn.
+            # The callbacks of a cancelled future run in the next turn.
             await asyncio.sleep(0)
             return
-        # By then every coroutine has begun: Python warns of one that never does.
+        # Let every coroutine start: Python warns about one that never does.
         for _ in range(3):
             await asyncio.sleep(0)
         self.ends = True
@@ -87,7 +87,7 @@ class Desk:
             self.loop.run_until_complete(asyncio.wait(tasks))
 
     def _complain(self, loop, context):
-        """An error that was provoked and that nobody is left to take is no complaint."""
+        """Records a call of the exception handler, except that for an unretrieved error that an operation provoked."""
         error = context.get("exception")
         kinds = (Provoked, StopIteration, asyncio.CancelledError, self.rust.RustPanic, self.rust.LoopClosed)
         provoked = isinstance(error, kinds) or isinstance(error.__cause__, kinds)
@@ -95,7 +95,7 @@ class Desk:
             self.complaints.append(context)
 
     async def wait(self, kind, awaitable, outcomes, values=(None,)):
-        """Awaits as somebody who gets one outcome, of these, and one of the values."""
+        """Awaits with a ticket, which expects one of these outcomes and one of the values."""
         ticket = self.account.open(kind)
         try:
             value = await awaitable
@@ -108,9 +108,9 @@ class Desk:
             self.close(ticket, outcome, outcomes)
 
     def close(self, ticket, outcome, outcomes):
-        """A ticket's outcome has come."""
+        """Closes a ticket with its outcome."""
         if self.ends:
-            # A value, where a coroutine cleans up instead of being cancelled.
+            # A cancellable coroutine may clean up and return a value instead.
             outcomes = {*outcomes, "cancelled", "destroyed", "loop closed", "value"}
         self.account.close(ticket, outcome, outcomes)
 
@@ -125,19 +125,19 @@ class Desk:
             self.rust.RustPanic: "panic",
         }
         if self.ends and isinstance(error, ValueError) and str(error) == "coroutine already executing":
-            # The collector ends a coroutine, and while that unwinds the one that awaits it: so it is with Python's own.
+            # The collector ends a coroutine, and during its unwinding the one that awaits it. Python coroutines do the same.
             return "destroyed"
         return names.get(type(error)) or f"{type(error).__name__}: {error}"
 
     def call_in_turns(self, turns, function):
-        """Calls a function on the loop's thread, so many turns from now."""
+        """Calls a function on the loop's thread after so many turns."""
         if turns == 0:
             function()
         else:
             self.loop.call_soon(self.call_in_turns, turns - 1, function)
 
     def call_from_thread(self, function):
-        """Has another thread tell the loop to call."""
+        """Schedules a call on the loop from another thread."""
 
         def tell():
             try:

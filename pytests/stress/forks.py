@@ -1,4 +1,4 @@
-"""Children that use the bridge afresh, forked in the middle of everything."""
+"""Forks children during a round. Each uses the bridge anew."""
 
 import asyncio
 import os
@@ -7,17 +7,17 @@ import traceback
 
 from operations import operation
 
-# Seconds after which a child that hangs is ended by the system.
+# Seconds after which the system ends a hanging child.
 CHILD_HANGS_AFTER = 60
 
 if hasattr(os, "register_at_fork"):
-    # Before the hooks of the bridge, which may be what hangs.
+    # Register this before the hooks of the bridge, which may hang.
     os.register_at_fork(after_in_child=lambda: signal.alarm(CHILD_HANGS_AFTER))
 
 
 @operation(0.1)
 async def fork(desk, choose):
-    """Inside of a running loop, with the other threads at work, while a helping thread waits for the child."""
+    """Forks inside a running loop while other threads work. A helper thread waits for the child."""
     if not desk.workshop.forks:
         return
     ticket, count = desk.account.open("fork"), choose.randrange(1, 50)
@@ -33,7 +33,7 @@ async def fork(desk, choose):
 
 
 def be_child(rust, new_loop, count):
-    """Never returns: what it would return to is the parent's."""
+    """Runs the child and exits. It never returns to the code of the parent."""
     status = 1
     try:
         loop = new_loop()
@@ -41,7 +41,7 @@ def be_child(rust, new_loop, count):
         loop.close()
         status = 0
     except BaseException:
-        # The parent sees to it that nothing is written here.
+        # The parent reports any output on standard error.
         traceback.print_exc()
     finally:
         os._exit(status)

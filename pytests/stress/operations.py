@@ -1,13 +1,13 @@
-"""What can be done with the bridge.
+"""The register of operations.
 
-An operation is a coroutine function of a desk and of random numbers of its own. It opens a ticket for everyone who waits.
+An operation is a coroutine function that takes a desk and a random generator. It opens a ticket for each await.
 """
 
 _OPERATIONS = {}
 
 
 def operation(weight):
-    """Has a function among the operations, so often compared with the others."""
+    """Registers a function as an operation, with its relative frequency."""
 
     def register(function):
         _OPERATIONS[function] = weight

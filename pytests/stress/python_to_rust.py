@@ -1,4 +1,4 @@
-"""Operations of Rust that awaits Python."""
+"""Operations in which Rust awaits Python."""
 
 import asyncio
 import contextvars
@@ -13,7 +13,7 @@ TOKEN = contextvars.ContextVar("TOKEN")
 
 
 async def python(desk, end, turns, parcel, token=None, outcomes=()):
-    """What Rust awaits. It opens its ticket when it begins."""
+    """A coroutine for Rust to await. It opens its ticket when it starts."""
     ticket, outcome = desk.account.open("coroutine of Python"), "value"
     try:
         if token is not None and TOKEN.get(None) is not token:
@@ -35,7 +35,7 @@ async def python(desk, end, turns, parcel, token=None, outcomes=()):
 
 
 def some_python(desk, choose, parcel, token=None, outcomes=()):
-    """What makes such a coroutine, and what it comes to."""
+    """A function that makes such a coroutine, and its outcome."""
     end = choose.choice(["value", "value", "nested", "error", "cancelled"])
     make = partial(python, desk, end, choose.randrange(5), parcel, token, outcomes)
     return make, "value" if end == "nested" else end
@@ -63,7 +63,7 @@ async def await_python_for_a_while(desk, choose):
 
 @operation(5)
 async def await_from_inside(desk, choose):
-    """A worker calls Python and awaits what it returned."""
+    """A worker calls a Python function and awaits its result."""
     parcel, token = Parcel(), object()
     TOKEN.set(token)
     if choose.random() < 0.5:
@@ -77,14 +77,14 @@ async def await_from_inside(desk, choose):
 
 @operation(3)
 async def let_go(desk, choose):
-    """Rust takes an awaitable and drops it, or lets it run on its own."""
+    """Rust starts an awaitable and drops or detaches it."""
     task = desk.rust.into_future(python(desk, "value", choose.randrange(5), Parcel(), outcomes=("cancelled",)))
     task.drop() if choose.random() < 0.5 else task.detach()
 
 
 @operation(3)
 async def block(desk, choose):
-    """A thread without a loop waits."""
+    """A thread without a loop blocks on Python."""
     parcel = Parcel()
     coroutine, outcome = some_python(desk, choose, parcel)
     task, ticket = desk.rust.into_future(coroutine()), desk.account.open("blocked thread")
@@ -101,7 +101,7 @@ async def block(desk, choose):
 
 @operation(5)
 async def await_on_another_loop(desk, choose):
-    """The loop of another thread, which may be closed at any moment, runs what this one waits for."""
+    """Awaits a coroutine on the loop of another thread, which may close at any moment."""
     parcel, other = Parcel(), desk.workshop.desk(choose.random())
     coroutine = python(other, "value", choose.randrange(5), parcel, outcomes=("cancelled",))
     try:
@@ -114,7 +114,7 @@ async def await_on_another_loop(desk, choose):
 
 @operation(3)
 async def call_python(desk, choose):
-    """A worker attaches and calls."""
+    """A worker attaches and calls a Python function."""
     parcel, collects = Parcel(), choose.random() < 0.05
 
     def function():
@@ -132,11 +132,11 @@ async def collect(desk, choose):
 
 @operation(1)
 async def short_loop(desk, choose):
-    """A loop that begins and ends in a thread."""
+    """Runs a new loop to its end in a helper thread."""
     parcel, ticket, count = Parcel(), desk.account.open("short loop"), choose.randrange(3)
 
     async def main():
-        # The one nobody waits for is in flight when the loop closes.
+        # This future is not awaited, and is in flight when the loop closes.
         desk.rust.turns(count, None)
         return await desk.rust.turns(count, parcel)
 

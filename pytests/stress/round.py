@@ -1,4 +1,4 @@
-"""One round: threads with their loops, threads that help them, and what must hold when all have ended."""
+"""One round: threads with their loops, helper threads, and the checks at the end."""
 
 import gc
 import queue
@@ -15,7 +15,7 @@ from leftovers import descriptors, eventually, threads
 
 THREADS, LOOPS_PER_THREAD, OPERATIONS_PER_LOOP = 8, 3, 60
 HELPERS = 3
-# What a round makes, and what none must leave.
+# The classes of objects that a round makes and must not leak.
 OURS = {"RustFuture", "RustCoroutine", "Gate", "Parcel", "Provoked", "Desk", "Callback", "Task"}
 
 
@@ -24,11 +24,11 @@ HANGS_AFTER = 120
 
 
 class Hangs(Exception):
-    """A round does not end. The arguments say who waits on which loop."""
+    """A round does not end. The arguments name the waiting awaits of each loop."""
 
 
 class Workshop:
-    """Threads that do what the desks ask for."""
+    """Helper threads that run jobs for the desks."""
 
     def __init__(self, findings, forks):
         self.findings, self.forks = findings, forks
@@ -41,7 +41,7 @@ class Workshop:
         self._jobs.put(job)
 
     def desk(self, fraction):
-        """One of the desks that have begun."""
+        """One of the desks that have started."""
         return self.desks[int(fraction * len(self.desks))]
 
     def close(self):
@@ -58,13 +58,13 @@ class Workshop:
             try:
                 job()
             except BaseException as error:
-                self.findings.append(f"a helping thread ended a job with {error!r}")
-            # With what it holds: it may be what somebody waits to see dropped.
+                self.findings.append(f"a helper thread ended a job with {error!r}")
+            # Drop the job with its objects: another thread may wait for their drop.
             del job
 
 
 class Round:
-    """Everything at once, under a seed."""
+    """One run of all threads, determined by a seed."""
 
     def __init__(self, rust, loops, seed, forks=False):
         self.rust, self.loops, self.seed, self.forks = rust, loops, seed, forks
@@ -72,7 +72,7 @@ class Round:
 
     def run(self):
         self._live = self.rust.made() - self.rust.dropped()
-        # What somebody holds from before is not this round's.
+        # Older objects do not belong to this round.
         self._known = {id(it) for it in gc.get_objects() if type(it).__name__ in OURS}
         before = descriptors(), threads()
         unraisable, hook = [], sys.unraisablehook
@@ -112,13 +112,13 @@ class Round:
                 self.findings.append(f"the loop {seed} ended with {error!r}")
 
     def _settle(self):
-        """Lets go of what is in flight, then asks everyone for their accounts."""
+        """Waits for the futures in flight, then collects the accounts."""
         gc.collect()
         try:
             self.rust.wait_until_live(self._live)
         except TimeoutError as error:
             self.findings.append(str(error))
-        # A drop on the runtime can leave something for a thread that holds the interpreter: once more.
+        # A drop on the runtime can leave a reference for a thread that holds the interpreter. Collect once more.
         gc.collect()
         for desk in self._desks:
             self.totals += desk.account.totals()
@@ -135,7 +135,7 @@ class Round:
             self.findings.append(f"descriptors are left: {descriptors()}, before: {descriptors_before}")
         if not eventually(lambda: threads() <= threads_before):
             self.findings.append(f"{threads()} threads are left of {threads_before}")
-        # A worker may be about to let go of what its future came to, and leaves that to the next thread that attaches.
+        # A worker may be about to drop the outcome of its future. The next thread that attaches frees it.
         if not eventually(lambda: self.rust.made() and gc.collect() >= 0 and not self._left()):
             left = self._left()
             counts = dict(Counter(type(it).__name__ for it in left))
@@ -146,11 +146,11 @@ class Round:
 
 
 def holders(objects):
-    """What holds the first of the objects, what holds that, and so on, as far as Python knows."""
+    """The chain of referrers of the first object, as far as Python knows it."""
     held = objects[:1]
     while len(held) < 8:
         referrers = gc.get_referrers(held[-1])
-        # Lists, and the frame of this function, are those of this search.
+        # Exclude the lists and the frame of this search.
         more = [it for it in referrers if not isinstance(it, list) and it is not sys._getframe() and it not in held]
         if not more:
             break

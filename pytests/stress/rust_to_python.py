@@ -1,4 +1,4 @@
-"""Operations of Python that awaits Rust."""
+"""Operations in which Python awaits Rust."""
 
 import asyncio
 import os
@@ -8,10 +8,10 @@ from functools import partial
 from desk import Parcel, Provoked
 from operations import operation
 
-# What the attributes have exported has the name of their runtime.
+# The module of the exports is named after their runtime.
 RUNTIME = os.environ.get("PYTESTS_RUNTIME", "tokio").replace("_current_thread", "")
 
-# How a gate's future ends, and what of it reaches the one who waits.
+# The ends of a gate's future, and the outcomes for its awaiter.
 ENDS = {
     "open": (lambda gate, parcel: gate.open(parcel), "value"),
     "fail": (lambda gate, parcel: gate.fail(Provoked()), "error"),
@@ -34,12 +34,12 @@ WAYS = {
 
 
 def cancellable(rust, gate, parcel):
-    # The cleaning is done when the gate is dropped, here.
+    # The clean-up ends when its gate is dropped, which is here.
     return gate.cancellable_coroutine([], rust.Gate(), parcel)
 
 
 def end_somehow(desk, choose, finish):
-    """Calls, now or later, in this thread or in another."""
+    """Calls a function now or later, in this thread or another."""
     how = choose.choice(["now", "turns", "timer", "thread", "thread"])
     if how == "turns":
         desk.call_in_turns(choose.randrange(1, 4), finish)
@@ -52,7 +52,7 @@ def end_somehow(desk, choose, finish):
 
 
 def cancel_somehow(desk, choose, cancel):
-    """Calls after some turns, or when another thread has asked for it."""
+    """Calls a function after some turns, or at the request of another thread."""
     if choose.random() < 0.3:
         desk.call_from_thread(cancel)
     else:
@@ -61,7 +61,7 @@ def cancel_somehow(desk, choose, cancel):
 
 @operation(20)
 async def gate(desk, choose):
-    """One future, one end, some who wait, and perhaps somebody who cancels."""
+    """One future with one end, several awaiters, and perhaps a cancellation."""
     gate, parcel = desk.rust.Gate(), Parcel()
     way, (end, outcome) = choose.choice(list(WAYS)), choose.choice(list(ENDS.values()))
     outcomes, finish = {"panic" if "bomb" in way else outcome}, partial(end, gate, parcel)
@@ -72,7 +72,7 @@ async def gate(desk, choose):
     del gate
     cancels = choose.random()
     if cancels < 0.1:
-        # A task that may not have begun.
+        # The task may not have started.
         awaitable = asyncio.ensure_future(awaitable)
         awaitable.cancel()
         outcomes |= {"cancelled", "value"}
@@ -110,7 +110,7 @@ async def timers(desk, choose):
 
 @operation(3)
 async def blocks(desk, choose):
-    """A synchronous call into Rust, on the loop's thread or beside it."""
+    """A blocking call into Rust, on the loop's thread or another."""
     parcel, ticket = Parcel(), desk.account.open("block_on")
     block = partial(desk.rust.block_on_turns, choose.randrange(5), parcel)
 
@@ -125,7 +125,7 @@ async def blocks(desk, choose):
 
 @operation(4)
 async def borrows(desk, choose):
-    """Two methods that have one object for themselves: the first is done, or cancelled, before the second may begin."""
+    """Two methods that borrow one object mutably: the second is refused until the first ends or is cancelled."""
     counter, gates = getattr(desk.rust, RUNTIME).Counter(), [desk.rust.Gate() for _ in range(2)]
     first = desk.loop.create_task(desk.wait("borrowing method", counter.add(gates[0]), {"value", "cancelled"}, (1,)))
     try:
@@ -133,7 +133,7 @@ async def borrows(desk, choose):
     except RuntimeError:
         pass
     else:
-        desk.complaints.append("an object that one method has for itself was given to another")
+        desk.complaints.append("an object was borrowed by two methods at once")
     if choose.random() < 0.3:
         cancel_somehow(desk, choose, first.cancel)
     end_somehow(desk, choose, partial(gates[0].open, None))
@@ -143,7 +143,7 @@ async def borrows(desk, choose):
 
 
 class Callback:
-    """Is called once, or dropped with a loop that is closed."""
+    """A callback that is called once, or dropped with a closed loop."""
 
     def __init__(self, desk):
         self.desk, self.ticket = desk, desk.account.open("callback")
@@ -180,7 +180,7 @@ async def callbacks(desk, choose):
 
 @operation(4)
 async def abandon(desk, choose):
-    """Nobody waits. The Rust future goes on without Python, and without the loop, which stands still meanwhile."""
+    """Drops a future. The Rust future continues without Python and without the loop, which does not turn meanwhile."""
     gate = desk.rust.Gate()
     future = gate.wait()
     end, _ = choose.choice([it for name, it in ENDS.items() if name != "drop"])
@@ -193,12 +193,12 @@ async def abandon(desk, choose):
 
 @operation(4)
 async def many(desk, choose):
-    """asyncio's functions over several at once."""
+    """asyncio's functions for several awaitables."""
     parcels = [Parcel() for _ in range(choose.randrange(2, 12))]
     awaitables = [desk.rust.turns(choose.randrange(4), parcel) for parcel in parcels]
     ways = ["gather", "cancelled gather", "first"]
     if desk.ending != "abandoned":
-        # These two cannot be destroyed in silence.
+        # Python warns when these two are destroyed.
         ways += ["as completed", "group"] if sys.version_info >= (3, 11) else ["as completed"]
     way = choose.choice(ways)
     if way in ("gather", "cancelled gather"):
@@ -225,7 +225,7 @@ async def many(desk, choose):
 
 @operation(5)
 async def by_hand(desk, choose):
-    """A coroutine that is driven without a task."""
+    """Drives a coroutine without a task."""
     gate, parcel = desk.rust.Gate(), Parcel()
     finish = partial(ENDS["open"][0], gate, parcel)
     coroutine, future, finished = gate.coroutine(), None, False

@@ -1,4 +1,4 @@
-"""What a type checker makes of the stubs of the functions that the attributes export. It is checked, and never run."""
+"""Checks the generated stubs of the exported functions. A type checker reads this file; it never runs."""
 
 from collections.abc import Coroutine
 from typing import Any
@@ -16,7 +16,7 @@ async def functions() -> None:
     assert_type(await inline.declared(), str)
     assert_type((await everything(1, two=2))[2], "dict[Any, Any] | None")
     await nothing()
-    # A line with nothing to ignore is an error itself.
+    # An unused `ignore` is itself an error.
     add(1)  # type: ignore[unused-coroutine]
     await add("one")  # type: ignore[arg-type]
     await add(a=1)  # type: ignore[call-arg]

@@ -1,6 +1,6 @@
 """Every test runs on each event loop; a process covers one doorbell and one runtime.
 
-The doorbell and the runtime are chosen once in the life of a process. To cover one way of eight:
+A process chooses its doorbell and its runtime once. This covers one combination of eight:
 
     pytest --doorbell call_soon_threadsafe --runtime async_std
 """
@@ -23,7 +23,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop}
 if sys.platform != "win32":
     try:
         import uvloop
-    except ImportError:  # There is no build of it for this Python; the header of the run says which loops there are.
+    except ImportError:  # uvloop has no build for this Python. The header of the run lists the loops.
         pass
     else:
         LOOPS["uvloop"] = uvloop.new_event_loop
@@ -31,11 +31,11 @@ if sys.platform != "win32":
 DOORBELL = "PYO3_ASYNCIO_DOORBELL"
 RUNTIME = "PYTESTS_RUNTIME"
 RUNTIMES = ["tokio", "tokio_current_thread", "async_std", "smol"]
-# How many threads the runtimes have that ask the environment. rust.WORKERS knows it.
+# The number of threads of the runtimes that read it from the environment. rust.WORKERS has the same number.
 THREADS = {"ASYNC_STD_THREAD_COUNT": "2", "SMOL_THREADS": "2"}
 
-# Seconds after which a loop, or a test, hangs. A loop is then stopped. If that does not help, the stacks of all threads are
-# printed and the run ends.
+# Seconds after which a loop or a test counts as hanging. The loop is stopped first. If the test still hangs, the run prints the
+# stacks of all threads and ends.
 LOOP_HANGS_AFTER, TEST_HANGS_AFTER = 240, 300
 STDERR = pytest.StashKey()
 THREADS_AT_ONCE = 8
@@ -43,7 +43,7 @@ THREADS_AT_ONCE = 8
 # Some distributions package the test suite of Python on its own. The header says if it is missing, and `cargo xtask test` wants it.
 HAS_CPYTHONS_TESTS = all(map(importlib.util.find_spec, ["test", "test.test_asyncio"]))
 
-# The tests that also run with a collection of garbage between any two steps: those of one coroutine at a time.
+# These tests run one coroutine at a time. They also run with a garbage collection between any two steps.
 COLLECTED = {
     "test_anyio",
     "test_attributes",
@@ -82,8 +82,8 @@ def pytest_addoption(parser):
         "tokio's of many threads, all tests in which a runtime has no hand",
     )
     parser.addoption("--doorbell", choices=["add_reader", "call_soon_threadsafe"], help="how Rust wakes a loop")
-    parser.addoption("--exits", type=int, default=100, help="how many programs end, in all; each way at least once")
-    parser.addoption("--loops", type=int, default=300, help="how many loops close with everything in flight")
+    parser.addoption("--exits", type=int, default=100, help="how many programs to run to their end, in all; each way at least once")
+    parser.addoption("--loops", type=int, default=300, help="how many loops to close with everything in flight")
     parser.addoption("--runtime", choices=RUNTIMES, help="the Rust runtime, and tokio's flavor")
 
 
@@ -96,7 +96,7 @@ def pytest_ignore_collect(collection_path, config):
         return True
     if collection_path.name.startswith("test_cpython_") and not HAS_CPYTHONS_TESTS:
         return True
-    # Its cases count turns of the loop, and the helper thread that rings comes in one or the other.
+    # Its cases count turns of the loop. With a helper thread that rings, the count varies.
     if collection_path.name == "test_cpython_coroutines.py" and os.environ.get(DOORBELL) == "call_soon_threadsafe":
         return True
     if collection_path.name in ("test_closed_loops.py", "test_fork.py", "test_shutdown.py"):
@@ -105,11 +105,11 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_configure(config):
-    # A backtrace would be a part of what panics say, and be printed with it.
+    # With a backtrace, the text of every panic would contain it.
     os.environ.pop("RUST_BACKTRACE", None)
-    # The real one: later, descriptor 2 is pytest's.
+    # Keep the real standard error: pytest replaces descriptor 2 later.
     config.stash[STDERR] = os.dup(2)
-    # Both variables are read when the module is imported or later, and are handed down to the processes of the tests.
+    # The module reads both variables when it is imported or later. The processes of the tests inherit them.
     doorbell, runtime = config.getoption("doorbell"), config.getoption("runtime")
     if doorbell == "call_soon_threadsafe":
         os.environ[DOORBELL] = doorbell
@@ -132,7 +132,7 @@ def pytest_report_header():
 
 @pytest.fixture
 def rust():
-    """The extension module. Imported late: by then the environment says which doorbell and runtime it is about."""
+    """The extension module. It is imported late, after the environment names the doorbell and the runtime."""
     import pyo3_asyncio_pytests
 
     return pyo3_asyncio_pytests
@@ -140,26 +140,26 @@ def rust():
 
 @pytest.fixture
 def exported(rust):
-    """What the attributes have exported, on the runtime that this process is about."""
+    """The exports of the attributes, on the runtime of this process."""
     runtime = os.environ.get(RUNTIME, RUNTIMES[0])
     return getattr(rust, runtime.replace("_current_thread", ""))
 
 
 @pytest.fixture
 def complaints():
-    """What the loops' exception handlers were told. Who expects a complaint takes it out; what is left is a failure."""
+    """The calls of the loops' exception handlers. A test removes the calls that it expects; any other fails it."""
     return []
 
 
 @pytest.fixture
 def load(pytestconfig):
-    """How many there are of what is there by the thousand, where so many are the full load."""
+    """Scales the size of a load down in a brief run."""
     return lambda full: full // 5 if pytestconfig.getoption("brief") else full
 
 
 @pytest.fixture(params=LOOPS)
 def new_loop(request, complaints):
-    """Makes an event loop, of each kind."""
+    """Makes event loops. The test runs once with each kind."""
 
     def new_loop():
         loop = LOOPS[request.param]()
@@ -187,11 +187,11 @@ def collected(request):
 
 
 def collect_before_each_call(loop):
-    """Collects garbage before whatever this thread calls. A step of a coroutine is a call too, to who profiles.
+    """Collects garbage before every call of this thread. A profiler sees a step of a coroutine as a call.
 
-    So it is collected also between the steps that one turn of our drain makes, and between those that a test makes itself.
+    So a collection also runs between the steps of one drain, and between the steps that a test makes itself.
     """
-    # uvloop calls from C, where nobody profiles: what it is given has to call something in Python.
+    # uvloop calls from C, which the profiler does not see. So wrap each callback in a Python function.
     for name, position in [("add_reader", 1), ("call_soon", 0), ("call_soon_threadsafe", 0)]:
 
         def schedule(*args, original=getattr(loop, name), position=position, **kwargs):
@@ -205,9 +205,9 @@ def collect_before_each_call(loop):
 
 @pytest.fixture
 def loop(new_loop, collected):
-    """An event loop, ended as `asyncio.run` ends its own. If it hangs, that is the failure of its test and of no other."""
+    """An event loop, ended as `asyncio.run` ends its own. A loop that hangs fails its own test and no other."""
     loop = new_loop()
-    # In debug mode the loop logs what takes long, pytest keeps the log, and a busy machine makes a leak of it.
+    # In debug mode the loop logs slow callbacks, and pytest keeps the log. On a busy machine that looks like a leak.
     loop.slow_callback_duration = float("inf")
     if collected:
         collect_before_each_call(loop)
@@ -219,7 +219,7 @@ def loop(new_loop, collected):
 
 
 def end(loop):
-    """Ends a loop: whatever still runs is cancelled, generators are shut down, the loop is closed."""
+    """Ends a loop: cancels the remaining tasks, shuts down generators and the executor, and closes the loop."""
     if loop.is_closed():
         return
     tasks = asyncio.all_tasks(loop)
@@ -239,7 +239,7 @@ def run(loop):
 
 @pytest.fixture
 def haste():
-    """The threads change at every opportunity, and the collector comes often."""
+    """Makes the interpreter switch threads at every opportunity and collect garbage often."""
     interval, threshold = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(1e-6)
     gc.set_threshold(200, 5, 5)
@@ -250,29 +250,29 @@ def haste():
 
 @pytest.fixture
 def at_once(loop, haste, rust, monkeypatch):
-    """Does a piece of work in eight threads that begin together, while the loop goes on.
+    """Runs a function in eight threads that start together, while the loop runs.
 
-    Each is given a randomness of its own. The order in which they come to what they do is the system's.
+    Each thread gets a random generator of its own. The system decides the order between the threads.
     """
 
     async def at_once(work):
         def pretend(number):
-            # What starts a Rust future asks for the loop that runs here.
+            # A call that starts a Rust future needs a running loop in its thread.
             asyncio._set_running_loop(loop)
             work(random.Random(number))
 
-        # A thread that only pretends to run the loop must not be the one that hangs the doorbell.
+        # Install the doorbell first: a thread that only pretends to run the loop must not do it.
         await rust.turns(1, None)
         with ThreadPoolExecutor(THREADS_AT_ONCE) as pool:
             await asyncio.gather(*map(asyncio.wrap_future, begin_together(pool, pretend)))
 
-    # asyncio's own is for the loop's thread. What becomes of asyncio's objects in others is not the question here.
+    # `call_soon` is not thread-safe. These tests do not check asyncio's own objects in other threads.
     monkeypatch.setattr(loop, "call_soon", loop.call_soon_threadsafe)
     return at_once
 
 
-def looked_at_twice(look):
-    """What Python's own code finds, which asks an object twice for what another thread may end in between, of asyncio's own too."""
+def tolerating_none(look):
+    """Calls a function of the standard library that reads an attribute twice. Another thread may set it to None in between."""
     try:
         return look()
     except (AttributeError, TypeError) as error:
@@ -293,7 +293,7 @@ def begin_together(pool, work):
 
 @pytest.fixture(scope="session", autouse=True)
 def warm():
-    """The runtime's threads and the doorbell's helper are started once in a process and stay."""
+    """Starts the threads of the runtime and of the doorbell, which live as long as the process."""
     import pyo3_asyncio_pytests as rust
 
     async def main():
@@ -304,7 +304,7 @@ def warm():
         loop = new_loop()
         loop.run_until_complete(main())
         loop.close()
-    # Some tests need tokio on whichever runtime the others run.
+    # Some tests need tokio, whatever runtime the others use.
     rust.workers()
 
 
@@ -317,9 +317,9 @@ def no_hang(pytestconfig):
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(warm, no_hang, rust, complaints, capfd, caplog, monkeypatch):
-    """Every test leaves the process as it found it, and nobody had anything to complain about."""
+    """Fails a test that leaks something, or that leaves an error or a warning unnoticed."""
     gc.collect()
-    # What was there before, all of pytest among it, is none of the test's business, and would take most of the time of each collection.
+    # Exclude the older objects, all of pytest among them, from collections: they would take most of the time.
     gc.freeze()
     unraisable = []
     monkeypatch.setattr(sys, "unraisablehook", lambda it: unraisable.append((it.err_msg, repr(it.object), it.exc_value)))
@@ -329,7 +329,7 @@ def nothing_is_left(warm, no_hang, rust, complaints, capfd, caplog, monkeypatch)
 
     gc.collect()
     rust.wait_until_live(live)
-    # A drop on the runtime can leave something for a thread that holds the interpreter: once more.
+    # A drop on the runtime can leave a reference for a thread that holds the interpreter. Collect once more.
     gc.collect()
     assert rust.made() - rust.dropped() == live
     assert complaints == []

@@ -1,11 +1,11 @@
-"""What a process holds, where the system tells."""
+"""Measures what a process holds, on systems that report it."""
 
 import os
 import time
 
 
 def descriptors():
-    """The open file descriptors of this process and what they are."""
+    """The open file descriptors of this process, with their targets."""
     try:
         numbers = os.listdir("/proc/self/fd")
     except FileNotFoundError:
@@ -15,12 +15,12 @@ def descriptors():
         try:
             found[number] = os.readlink(f"/proc/self/fd/{number}")
         except FileNotFoundError:
-            pass  # It was the one that the listing itself used.
+            pass  # This descriptor belonged to the listing itself.
     return found
 
 
 def threads():
-    """The threads of this process, Rust's too."""
+    """The number of threads of this process, including those of Rust."""
     try:
         return len(os.listdir("/proc/self/task"))
     except FileNotFoundError:
@@ -28,7 +28,7 @@ def threads():
 
 
 def resident_bytes():
-    """The memory of this process, Rust's too."""
+    """The resident memory of this process, including that of Rust."""
     try:
         with open("/proc/self/statm") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -37,7 +37,7 @@ def resident_bytes():
 
 
 def eventually(is_true):
-    """Whether something becomes true that the system, not we, brings about: a thread that ended leaves its table late."""
+    """Waits for a condition that the system makes true, such as the removal of an ended thread. Returns whether it became true."""
     deadline = time.monotonic() + 10
     while not is_true():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""A coroutine of Rust goes wherever anyio takes an `async def`."""
+"""anyio accepts a Rust coroutine wherever it accepts an `async def`."""
 
 import asyncio
 import inspect
@@ -12,7 +12,7 @@ from conftest import LOOPS
 
 @pytest.fixture(params=LOOPS)
 def anyio_backend(request):
-    """What anyio's plugin for pytest, and its functions that start a loop, are told."""
+    """The backend and its options, for anyio's pytest plugin and for its functions that start a loop."""
     return "asyncio", {"use_uvloop": request.param == "uvloop"}
 
 
@@ -24,12 +24,12 @@ def anyio_run(anyio_backend):
 
 @pytest.fixture
 def portal(anyio_backend):
-    """A loop of anyio's in a thread of its own."""
+    """A portal to a loop that anyio runs in another thread."""
     with anyio.from_thread.start_blocking_portal(*anyio_backend) as portal:
         yield portal
 
 
-def test_anyio_runs_a_function_of_rust(anyio_run, rust):
+def test_anyio_runs_a_rust_function(anyio_run, rust):
     assert anyio_run(rust.lazy_turns, 3, "value") == "value"
     assert anyio_run(rust.tokio.add, 1) == 6
     gate = rust.Gate()
@@ -38,7 +38,7 @@ def test_anyio_runs_a_function_of_rust(anyio_run, rust):
         anyio_run(gate.coroutine)
 
 
-def test_a_task_group_takes_a_function_of_rust_and_cancels_it(run, rust):
+def test_a_task_group_runs_and_cancels_a_rust_function(run, rust):
     async def main():
         gate, never = rust.Gate(), rust.Gate()
         async with anyio.create_task_group() as group:
@@ -66,7 +66,7 @@ def test_an_error_from_rust_ends_a_task_group(run, rust):
     run(main())
 
 
-def test_a_cancel_scope_that_is_over_drops_the_rust_future(run, rust):
+def test_an_expired_cancel_scope_drops_the_rust_future(run, rust):
     async def main():
         gate = rust.Gate()
         with anyio.move_on_after(0) as scope:
@@ -78,13 +78,13 @@ def test_a_cancel_scope_that_is_over_drops_the_rust_future(run, rust):
             with anyio.fail_after(0):
                 await gate.coroutine()
         gate.wait_until_dropped()
-        # The loop's task itself is not cancelled.
+        # The task of `main` is not cancelled.
         assert await rust.lazy_turns(3, "value") == "value"
 
     run(main())
 
 
-def test_a_shielded_scope_keeps_the_cancellation_from_the_rust_future(loop, run, rust):
+def test_a_shielded_scope_protects_the_rust_future_from_cancellation(loop, run, rust):
     async def main():
         gate, values = rust.Gate(), []
         with anyio.CancelScope() as outer:
@@ -100,7 +100,7 @@ def test_a_shielded_scope_keeps_the_cancellation_from_the_rust_future(loop, run,
     run(main())
 
 
-def test_a_thread_of_anyio_has_the_loop_run_a_function_of_rust(run, rust):
+def test_an_anyio_worker_thread_runs_a_rust_function_on_the_loop(run, rust):
     async def main():
         gate = rust.Gate()
         gate.fail(LookupError("from Rust"))
@@ -115,7 +115,7 @@ def test_a_thread_of_anyio_has_the_loop_run_a_function_of_rust(run, rust):
     run(main())
 
 
-def test_a_portal_runs_a_function_of_rust_and_cancels_it(portal, rust):
+def test_a_portal_runs_and_cancels_a_rust_function(portal, rust):
     assert portal.call(rust.lazy_turns, 3, "value") == "value"
     gate, made = rust.Gate(), []
 
@@ -135,11 +135,11 @@ def test_a_portal_runs_a_function_of_rust_and_cancels_it(portal, rust):
 
 
 @pytest.fixture
-async def value_of_rust(anyio_backend, rust):
+async def rust_value(anyio_backend, rust):
     return await rust.lazy_turns(3, "value")
 
 
 @pytest.mark.anyio
-async def test_anyios_plugin_for_pytest_runs_what_awaits_rust(rust, value_of_rust):
-    assert value_of_rust == "value"
+async def test_the_anyio_pytest_plugin_runs_tests_that_await_rust(rust, rust_value):
+    assert rust_value == "value"
     assert await rust.lazy_turns(3, "another") == "another"

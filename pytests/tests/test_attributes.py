@@ -1,4 +1,4 @@
-"""What `#[pyfunction]` and `#[pymethods]` make of an `async fn`: in Python it is an `async def`."""
+"""`#[pyfunction]` and `#[pymethods]` turn an `async fn` into the counterpart of an `async def`."""
 
 import asyncio
 import collections.abc
@@ -33,17 +33,17 @@ def test_a_signature_has_positional_and_keyword_parameters_and_defaults(exported
 
 
 def test_the_documentation_is_the_docstring(exported):
-    assert exported.add.__doc__ == "Adds, which it need not be asynchronous for."
+    assert exported.add.__doc__ == "Adds three numbers."
     assert exported.Shared.pass_through.__doc__ == "Waits for the gate."
 
 
 @pytest.mark.parametrize("call", ["add()", "add('one')", "add(1, 2, 3)", "add(1, d=4)", "Shared.double([])", "Shared('x').pass_through(1)"])
-def test_an_argument_that_does_not_fit_is_a_type_error_at_the_call(exported, call):
+def test_a_bad_argument_raises_type_error_at_the_call(exported, call):
     with pytest.raises(TypeError):
         eval(call, vars(exported))
 
 
-def test_the_error_of_an_argument_names_the_function_by_its_python_name(exported):
+def test_argument_errors_use_the_python_name_of_the_function(exported):
     with pytest.raises(TypeError, match=r"^add\(\) got an unexpected keyword argument 'd'$"):
         exported.add(1, d=4)
     with pytest.raises(TypeError, match=r"^Shared\.connect\(\) missing 1 required positional argument: 'name'$"):
@@ -64,17 +64,17 @@ def test_a_coroutine_has_the_name_of_its_function(exported):
         coroutine.close()
 
 
-def test_a_function_has_the_name_and_the_text_signature_that_it_was_given(exported, rust):
+def test_a_function_has_its_given_name_and_text_signature(exported, rust):
     assert exported.public_name.__name__ == "public_name"
     assert exported.public_name.__text_signature__ == "(whatever)"
     assert not hasattr(rust, "private_name")
 
 
-def test_a_method_has_the_text_signature_that_it_was_given(exported):
+def test_a_method_has_its_given_text_signature(exported):
     assert str(inspect.signature(exported.Shared.outdated)) == "(self, /, whatever)"
 
 
-def test_a_warning_is_given_at_the_call(exported):
+def test_a_function_with_a_warning_warns_at_the_call(exported):
     with pytest.warns(UserWarning, match="^a function of old$"):
         coroutine = exported.outdated()
     coroutine.close()
@@ -83,53 +83,53 @@ def test_a_warning_is_given_at_the_call(exported):
     coroutine.close()
 
 
-def test_it_is_not_said_to_be_a_coroutine_function(exported, run):
-    """Where it differs from an `async def`: a built-in function has no attribute that could say so."""
+def test_iscoroutinefunction_is_false_for_exported_functions(exported, run):
+    """This differs from an `async def`: a built-in function cannot carry the marker attribute."""
     for function in (exported.add, exported.Shared.double, exported.Shared("x").greet):
         assert not inspect.iscoroutinefunction(function)
         with pytest.raises(AttributeError):
             function._is_coroutine_marker = object()
 
 
-def test_nothing_is_none(exported, run):
+def test_the_unit_result_is_none(exported, run):
     assert run(exported.nothing()) is None
     assert run(exported.nothing_or_error(False)) is None
     with pytest.raises(ValueError, match="^an error$"):
         run(exported.nothing_or_error(True))
 
 
-def test_the_error_of_a_library_is_what_it_converts_to(exported, run):
+def test_a_library_error_is_converted_to_its_python_exception(exported, run):
     assert run(exported.reject("")) == 0
     with pytest.raises(ValueError, match="^nonsense$"):
         run(exported.reject("nonsense"))
 
 
-def test_a_result_by_another_name_is_a_result(exported, run):
+def test_a_type_alias_of_result_works_as_a_result(exported, run):
     assert run(exported.reply(type="text")) == "text"
 
 
-def test_rust_calls_an_exported_function_as_any_other(exported, run):
+def test_rust_can_call_an_exported_function(exported, run):
     assert run(exported.add_twice(5)) == 7
 
 
-def test_a_function_is_passed_its_module_and_all_other_arguments(exported, run):
+def test_a_function_receives_its_module_and_all_arguments(exported, run):
     module, *arguments = run(exported.everything(1, 2, three=3))
     assert module.everything is exported.everything
     assert arguments == [(1, 2), {"three": 3}]
     assert run(exported.everything())[1:] == ((), None)
 
 
-def test_an_argument_is_converted_by_the_function_it_names(exported, run):
+def test_from_py_with_converts_the_argument(exported, run):
     assert run(exported.length_of("four")) == 4
     with pytest.raises(TypeError):
         exported.length_of(4)
 
 
-def test_a_module_that_declares_its_functions_has_those_of_the_attribute(exported, run):
+def test_a_declarative_module_contains_functions_of_the_attribute(exported, run):
     assert run(exported.inline.declared()) == "inline"
 
 
-def test_the_future_sees_the_runtime_and_the_context_of_the_task_that_awaits(exported, run):
+def test_the_future_sees_the_runtime_and_the_context_of_the_awaiting_task(exported, run):
     variable = contextvars.ContextVar("variable", default="outside")
 
     async def main():
@@ -140,7 +140,7 @@ def test_the_future_sees_the_runtime_and_the_context_of_the_task_that_awaits(exp
     run(main())
 
 
-def test_nothing_runs_before_it_is_awaited(exported, rust, run):
+def test_a_method_does_not_run_before_it_is_awaited(exported, rust, run):
     shared, gate = exported.Shared("x"), rust.Gate()
     coroutine = shared.pass_through(gate)
     assert shared.calls == 0
@@ -169,7 +169,7 @@ def test_a_cancelled_task_drops_the_future(exported, rust, run):
     run(main())
 
 
-def test_a_cancel_handle_is_no_parameter_of_pythons(exported):
+def test_the_cancel_handle_is_not_a_python_parameter(exported):
     assert str(inspect.signature(exported.pass_or_clean_up)) == "(gate, clean, log)"
     assert str(inspect.signature(exported.Counter.count_cancellations)) == "(self, /, gate)"
 
@@ -188,7 +188,7 @@ def test_a_future_with_a_cancel_handle_cleans_up_before_it_ends(exported, rust, 
     run(main())
 
 
-def test_an_eager_function_is_first_polled_by_the_thread_that_awaits(exported, run):
+def test_an_eager_function_is_first_polled_on_the_awaiting_thread(exported, run):
     async def main():
         assert await exported.eager_polling_thread() == exported.this_thread()
         assert await exported.polling_thread() != exported.this_thread()
@@ -198,7 +198,7 @@ def test_an_eager_function_is_first_polled_by_the_thread_that_awaits(exported, r
 
 
 def eager(exported, rust, cancellable):
-    """A coroutine whose first poll is its task's, and the gate that it waits for."""
+    """A coroutine with an eager start, and the gate that it awaits."""
     gate, clean = rust.Gate(), rust.Gate()
     clean.open(None)
     if cancellable:
@@ -210,7 +210,7 @@ both_ways = pytest.mark.parametrize("cancellable", [False, True])
 
 
 @both_ways
-def test_an_eager_function_that_is_not_ready_goes_on_on_the_runtime(exported, rust, run, cancellable):
+def test_a_pending_eager_function_continues_on_the_runtime(exported, rust, run, cancellable):
     async def main():
         coroutine, gate = eager(exported, rust, cancellable)
         assert gate.polls == 0
@@ -224,7 +224,7 @@ def test_an_eager_function_that_is_not_ready_goes_on_on_the_runtime(exported, ru
 
 
 @both_ways
-def test_cancelling_an_eager_function_that_is_not_ready_drops_it(exported, rust, run, cancellable):
+def test_cancelling_a_pending_eager_function_drops_its_future(exported, rust, run, cancellable):
     async def main():
         coroutine, gate = eager(exported, rust, cancellable)
         task = asyncio.ensure_future(coroutine)
@@ -239,7 +239,7 @@ def test_cancelling_an_eager_function_that_is_not_ready_drops_it(exported, rust,
 
 @both_ways
 @pytest.mark.parametrize("end", ENDS)
-def test_ending_an_eager_function_that_is_not_ready_drops_it(exported, rust, run, end, cancellable):
+def test_ending_a_pending_eager_function_drops_its_future(exported, rust, run, end, cancellable):
     async def main():
         coroutine, gate = eager(exported, rust, cancellable)
         coroutine.send(None)
@@ -251,7 +251,7 @@ def test_ending_an_eager_function_that_is_not_ready_drops_it(exported, rust, run
 
 
 @both_ways
-def test_a_panic_after_the_first_poll_is_the_eager_functions(exported, rust, run, capfd, cancellable):
+def test_a_panic_in_a_later_poll_of_an_eager_function_is_raised(exported, rust, run, capfd, cancellable):
     async def main():
         coroutine, gate = eager(exported, rust, cancellable)
         task = asyncio.ensure_future(coroutine)
@@ -265,7 +265,7 @@ def test_a_panic_after_the_first_poll_is_the_eager_functions(exported, rust, run
     assert "panicked at" in capfd.readouterr().err
 
 
-def test_a_panic_of_the_second_poll_is_the_eager_functions(exported, rust, run, capfd):
+def test_a_panic_in_the_second_poll_of_an_eager_function_is_raised(exported, rust, run, capfd):
     with pytest.raises(rust.RustPanic, match="in the second poll"):
         run(exported.eager_panic())
     assert "panicked at" in capfd.readouterr().err
@@ -285,12 +285,12 @@ def test_an_eager_function_cleans_up_when_it_is_cancelled(exported, rust, run):
     run(main())
 
 
-def test_plain_methods_constructors_getters_and_constants_are_as_pyo3_makes_them(exported):
+def test_plain_methods_constructors_getters_and_constants_are_unchanged(exported):
     shared = exported.Shared("name")
     assert (shared.plain(), shared.calls, exported.Shared.ANSWER) == ("name", 0, 42)
 
 
-def test_methods_of_a_frozen_class_run_side_by_side(exported, rust, run):
+def test_methods_of_a_frozen_class_run_concurrently(exported, rust, run):
     async def main():
         shared, gates = exported.Shared("x"), [rust.Gate() for _ in range(3)]
         tasks = [asyncio.ensure_future(shared.pass_through(gate)) for gate in gates]
@@ -302,7 +302,7 @@ def test_methods_of_a_frozen_class_run_side_by_side(exported, rust, run):
     run(main())
 
 
-def test_a_coroutine_keeps_its_object_alive_and_lets_go_of_it(exported, rust, run):
+def test_a_coroutine_keeps_its_object_alive_until_it_ends(exported, rust, run):
     async def main():
         shared, gate = exported.Shared("x"), rust.Gate()
         gone = weakref.ref(shared)
@@ -321,7 +321,7 @@ def test_a_coroutine_keeps_its_object_alive_and_lets_go_of_it(exported, rust, ru
 
 
 class Holder:
-    """What holds a coroutine that holds it."""
+    """One half of a reference cycle with a coroutine."""
 
 
 CYCLES = {
@@ -364,7 +364,7 @@ def test_a_coroutine_in_a_cycle_with_its_object_is_collected(exported):
 
 
 @pytest.mark.parametrize("made", CYCLES)
-def test_the_arguments_of_a_coroutine_that_somebody_has_are_no_garbage(exported, rust, made):
+def test_the_arguments_of_a_referenced_coroutine_are_not_collected(exported, rust, made):
     holder = Holder()
     holder.gate = rust.Gate()
     holder.itself = holder
@@ -429,7 +429,7 @@ def test_an_iterator_ends_where_it_raises_stop_async_iteration(exported, run):
     run(main())
 
 
-def test_a_method_that_changes_the_object_has_it_for_itself(exported, rust, run):
+def test_a_method_with_mutable_self_borrows_the_object_exclusively(exported, rust, run):
     async def main():
         counter, gate = exported.Counter(), rust.Gate()
         task = asyncio.ensure_future(counter.add(gate))
@@ -449,7 +449,7 @@ def test_a_method_that_changes_the_object_has_it_for_itself(exported, rust, run)
     run(main())
 
 
-def test_an_eager_start_that_has_to_wait_has_the_object_until_it_ends(exported, rust, run):
+def test_a_pending_eager_method_borrows_the_object_until_it_ends(exported, rust, run):
     async def main():
         counter, gate = exported.Counter(), rust.Gate()
 
@@ -473,7 +473,7 @@ def test_an_eager_start_that_has_to_wait_has_the_object_until_it_ends(exported, 
     run(main())
 
 
-def test_methods_that_read_the_object_share_it_and_keep_it_from_changing(exported, rust, run):
+def test_methods_with_shared_self_run_together_and_prevent_mutation(exported, rust, run):
     async def main():
         counter, gates = exported.Counter(), [rust.Gate() for _ in range(2)]
         tasks = [asyncio.ensure_future(counter.read(gate)) for gate in gates]
@@ -490,7 +490,7 @@ def test_methods_that_read_the_object_share_it_and_keep_it_from_changing(exporte
     run(main())
 
 
-def test_a_coroutine_that_is_closed_or_dropped_gives_the_object_back(exported, rust):
+def test_closing_or_dropping_a_coroutine_releases_the_object(exported, rust):
     counter, gate = exported.Counter(), rust.Gate()
     counter.add(gate).close()
     counter.count = 1
@@ -501,7 +501,7 @@ def test_a_coroutine_that_is_closed_or_dropped_gives_the_object_back(exported, r
     counter.count = 2
 
 
-def test_a_cancelled_task_has_given_the_object_back_when_python_goes_on(exported, rust, run):
+def test_a_cancelled_task_releases_the_object_before_its_awaiter_resumes(exported, rust, run):
     async def main():
         counter = exported.Counter()
         for expected in range(1, 301):
@@ -541,13 +541,13 @@ def test_a_cancellation_in_the_last_poll_of_a_borrowing_method_is_not_lost(expor
 
 @pytest.mark.parametrize("method", ["add", "read", "count_cancellations"])
 @pytest.mark.parametrize("end", ENDS)
-def test_a_suspended_coroutine_that_is_ended_has_given_the_object_back(exported, rust, run, end, method):
+def test_ending_a_suspended_coroutine_releases_the_object(exported, rust, run, end, method):
     async def main():
         counter = exported.Counter()
         for expected in range(1, 201):
             coroutine = getattr(counter, method)(rust.Gate())
             coroutine.send(None)
-            # At once, it is about to be polled or in its poll; later on, it is at rest.
+            # After no turns the future is about to be polled or in a poll. After some it is idle.
             for _ in range(expected % 4):
                 await asyncio.sleep(0)
             ENDS[end](coroutine)
@@ -557,7 +557,7 @@ def test_a_suspended_coroutine_that_is_ended_has_given_the_object_back(exported,
     run(main())
 
 
-def test_a_poll_that_ends_its_own_coroutine_gives_the_object_back_at_its_end(exported, rust, run):
+def test_a_poll_that_closes_its_own_coroutine_releases_the_object_when_it_returns(exported, rust, run):
     async def main():
         counter, gate, closed = exported.Counter(), rust.Gate(), asyncio.Event()
         coroutine = counter.add_and_call(gate, lambda: (coroutine.close(), closed.set()))
@@ -570,7 +570,7 @@ def test_a_poll_that_ends_its_own_coroutine_gives_the_object_back_at_its_end(exp
     run(main())
 
 
-def test_a_generator_that_is_ended_in_a_borrowing_method_has_the_object_back(exported, rust, run):
+def test_a_generator_ended_inside_a_borrowing_method_can_use_the_object(exported, rust, run):
     async def main():
         counter = exported.Counter()
 
@@ -598,7 +598,7 @@ def test_a_generator_that_is_ended_in_a_borrowing_method_has_the_object_back(exp
     run(main())
 
 
-def test_a_time_limit_gives_the_object_back(exported, rust, run):
+def test_a_timeout_releases_the_object(exported, rust, run):
     async def main():
         counter = exported.Counter()
         with pytest.raises(asyncio.TimeoutError):
@@ -608,7 +608,7 @@ def test_a_time_limit_gives_the_object_back(exported, rust, run):
     run(main())
 
 
-def test_a_method_with_a_cancel_handle_goes_on_with_the_object(exported, rust, run):
+def test_a_method_with_a_cancel_handle_keeps_the_object_after_a_cancellation(exported, rust, run):
     async def main():
         counter, gate = exported.Counter(), rust.Gate()
         task = asyncio.ensure_future(counter.count_cancellations(gate))

@@ -1,4 +1,4 @@
-"""`block_on`: synchronous functions that wait for Rust. What signals do to them is in `test_signals.py`."""
+"""`block_on`: synchronous functions that wait for Rust. `test_signals.py` covers signals."""
 
 import asyncio
 import threading
@@ -6,7 +6,7 @@ import threading
 import pytest
 
 
-def test_awaiting_the_loop_that_stands_still_is_an_error_and_the_loop_goes_on(run, rust):
+def test_block_on_refuses_to_await_the_loop_that_it_blocks(run, rust):
     async def main():
         for awaitable in [asyncio.sleep(0, "for ever"), rust.never(), asyncio.ensure_future(asyncio.sleep(0))]:
             with pytest.raises(RuntimeError, match="future_into_py"):
@@ -16,14 +16,14 @@ def test_awaiting_the_loop_that_stands_still_is_an_error_and_the_loop_goes_on(ru
     assert run(main()) == "goes on"
 
 
-def test_what_a_task_awaits_on_the_loop_that_stands_still_comes_when_the_loop_goes_on(run, rust):
+def test_a_task_started_inside_block_on_finishes_after_the_loop_resumes(run, rust):
     async def main():
         for number in range(20):
             tasks = []
 
             def start():
                 tasks.append(rust.into_future(asyncio.sleep(0, number)).wait())
-                # Time for the runtime to poll it.
+                # Give the runtime time to poll it.
                 rust.block_on_turns(1000, None)
 
             rust.block_on_call(start)
@@ -32,7 +32,7 @@ def test_what_a_task_awaits_on_the_loop_that_stands_still_comes_when_the_loop_go
     run(main())
 
 
-def test_many_threads_wait_at_once_while_the_loop_runs(run, rust):
+def test_many_threads_block_at_once_while_the_loop_runs(run, rust):
     async def main():
         loop = asyncio.get_running_loop()
         results = await asyncio.gather(*(loop.run_in_executor(None, rust.block_on_turns, 50, number) for number in range(20)))
@@ -41,7 +41,7 @@ def test_many_threads_wait_at_once_while_the_loop_runs(run, rust):
     run(main())
 
 
-def test_a_wait_in_a_coroutine_lets_other_threads_work(run, rust):
+def test_block_on_in_a_coroutine_lets_other_python_threads_run(run, rust):
     async def main():
         thread = threading.Thread(target=seen.append, args=("seen",))
         rust.block_on_call(lambda: (thread.start(), thread.join()))

@@ -1,4 +1,4 @@
-"""Cancelling in Python ends the Rust future: promptly, once, and it is never polled again."""
+"""Cancelling in Python drops the Rust future promptly and once, and the future is never polled again."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ def test_cancelling_the_future_drops_the_rust_future(run, rust):
         gate = rust.Gate()
         future = gate.wait()
         assert future.cancel()
-        # The loop does not turn meanwhile: the drop needs nothing from it.
+        # The loop does not turn here, and the drop does not need it.
         gate.wait_until_dropped()
         assert not gate.open("too late")
         assert future.cancelled()
@@ -23,7 +23,7 @@ def test_cancelling_the_future_drops_the_rust_future(run, rust):
     run(main())
 
 
-def test_cancelling_the_task_that_waits_drops_the_rust_future(run, rust):
+def test_cancelling_the_awaiting_task_drops_the_rust_future(run, rust):
     """https://github.com/awestlake87/pyo3-asyncio/issues/47"""
 
     async def main():
@@ -52,12 +52,12 @@ def test_a_timeout_drops_the_rust_future(run, rust):
     run(main())
 
 
-def test_a_future_that_was_woken_but_not_polled_is_not_polled_after_the_cancel(run, rust):
+def test_a_woken_future_is_not_polled_after_a_cancel(run, rust):
     async def main():
         gate = rust.Gate()
         future = gate.wait()
-        # Every thread of the runtime is busy, so that nothing of it is polled until they are let go. A future is
-        # pending already when a later one is: its first poll is over, or will never be.
+        # Occupy every thread of the runtime, so that it polls no other future until they are released. The future
+        # was spawned before the holds: its first poll is over by now, or does not come before the release.
         holds = [rust.Hold() for _ in range(rust.WORKERS)]
         polls = gate.polls
         gate.open("the future is woken")
@@ -73,7 +73,7 @@ def test_a_future_that_was_woken_but_not_polled_is_not_polled_after_the_cancel(r
     run(main())
 
 
-def test_a_future_that_was_never_polled_is_dropped_unpolled(run, rust):
+def test_cancelling_an_unpolled_future_drops_it_unpolled(run, rust):
     async def main():
         holds = [rust.Hold() for _ in range(rust.WORKERS)]
         gate = rust.Gate()
@@ -89,7 +89,7 @@ def test_a_future_that_was_never_polled_is_dropped_unpolled(run, rust):
     run(main())
 
 
-def test_cancelling_does_not_wait_for_a_poll_that_is_under_way(run, rust):
+def test_cancelling_does_not_wait_for_a_running_poll(run, rust):
     async def main():
         hold = rust.Hold()
         assert hold.future.cancel()
@@ -103,7 +103,7 @@ def test_cancelling_does_not_wait_for_a_poll_that_is_under_way(run, rust):
     run(main())
 
 
-def test_a_future_that_always_gives_way_is_dropped(run, rust):
+def test_cancelling_drops_a_future_that_always_yields(run, rust):
     async def main():
         futures = [rust.turns(2**62, None) for _ in range(10)]
         await rust.turns(3, None)
@@ -146,7 +146,7 @@ def test_cancel_and_completion_race_to_exactly_one_outcome(run, rust):
     assert run(main()) == {True, False}
 
 
-def test_a_cancelled_task_gets_its_message(run, rust):
+def test_the_cancel_message_reaches_the_awaiter(run, rust):
     async def main():
         gate = rust.Gate()
         future = gate.wait()
@@ -158,7 +158,7 @@ def test_a_cancelled_task_gets_its_message(run, rust):
     run(main())
 
 
-def test_cancelling_from_the_callback_of_another_future(run, rust):
+def test_a_callback_of_one_future_can_cancel_another(run, rust):
     async def main():
         first, second = rust.Gate(), rust.Gate()
         one, two = first.wait(), second.wait()
@@ -171,7 +171,7 @@ def test_cancelling_from_the_callback_of_another_future(run, rust):
     run(main())
 
 
-def test_a_future_that_is_cancelled_while_a_callback_is_removed_calls_the_others(run, rust):
+def test_cancelling_during_remove_done_callback_calls_the_other_callbacks(run, rust):
     async def main():
         future, calls = rust.never(), []
 
@@ -180,7 +180,7 @@ def test_a_future_that_is_cancelled_while_a_callback_is_removed_calls_the_others
                 return future.cancel()
 
         future.add_done_callback(calls.append)
-        # The method of the list leaves the comparison to the other side.
+        # `list.remove` calls this `__eq__`.
         future.remove_done_callback(Cancels())
         await asyncio.sleep(0)
         assert calls == [future]
@@ -188,7 +188,7 @@ def test_a_future_that_is_cancelled_while_a_callback_is_removed_calls_the_others
     run(main())
 
 
-def test_the_end_of_asyncio_run_drops_what_tasks_wait_for(rust, new_loop):
+def test_the_end_of_asyncio_run_drops_the_awaited_rust_futures(rust, new_loop):
     from conftest import end
 
     gates = [rust.Gate() for _ in range(20)]

@@ -1,4 +1,4 @@
-"""A loop closes with everything in flight: nobody prints anything, nobody waits for ever, and nothing is left.
+"""A loop closes with everything in flight: nothing is printed, nothing waits for ever, and nothing leaks.
 
     pytest --loops 10000
 
@@ -15,7 +15,7 @@ from conftest import descriptors, eventually, threads
 
 
 def resident():
-    """The memory of this process in bytes, where the system tells."""
+    """The memory of this process in bytes, on systems that report it."""
     try:
         with open("/proc/self/statm") as sizes:
             return int(sizes.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -27,8 +27,8 @@ def objects():
     return collections.Counter(type(it).__name__ for it in gc.get_objects())
 
 
-def in_every_way(rust, gates):
-    """What waits for a gate, in each way in which Python awaits Rust. The gates are appended to `gates`."""
+def futures_of_every_kind(rust, gates):
+    """A pending future for each way in which Python awaits Rust. Appends their gates to `gates`."""
 
     def gate():
         gates.append(rust.Gate())
@@ -50,20 +50,20 @@ def in_every_way(rust, gates):
     futures = [asyncio.ensure_future(it) for it in awaitables]
     for future in futures:
         if isinstance(future, asyncio.Task):
-            # Of a task that is not done when nobody has it any more asyncio says so itself.
+            # asyncio would report a pending task that is collected.
             future._log_destroy_pending = False
     return futures
 
 
 def leave_in_flight(rust, loop):
-    """Runs the loop until all that can be under way is under way, and closes it then."""
+    """Starts everything that can be in flight, and closes the loop then."""
 
     async def fail():
         raise ValueError("nobody hears of this")
 
     async def main():
         gates = {"pending": [], "failed": [], "done": [], "cancelled": []}
-        futures = {end: in_every_way(rust, gates[end]) for end in gates}
+        futures = {end: futures_of_every_kind(rust, gates[end]) for end in gates}
         waiter = asyncio.ensure_future(asyncio.wait([*futures["pending"], *futures["failed"]]))
         await rust.turns(1, None)
         for future in futures["cancelled"]:
@@ -75,7 +75,7 @@ def leave_in_flight(rust, loop):
         rust.into_future(asyncio.sleep(3600)).drop()
         await rust.turns(1, None)
         waiter.cancel()
-        # These come when the loop has made its last turn.
+        # These outcomes arrive after the last turn of the loop.
         for gate in gates["failed"]:
             gate.fail(ValueError("the loop is closed by then"))
         for gate in gates["done"]:
@@ -88,8 +88,8 @@ def leave_in_flight(rust, loop):
     return kept, gates
 
 
-def learn_of_the_end(rust, kept):
-    """Rust code that waits for Python hears at once that nothing comes any more."""
+def assert_waiting_rust_sees_the_end(rust, kept):
+    """Asserts that Rust code that awaits Python ends at once with `LoopClosed`."""
     for task in kept[-2:]:
         with pytest.raises(rust.LoopClosed):
             task.block()
@@ -99,23 +99,23 @@ def close_many(rust, new_loop, count):
     reports = set()
     for number in range(count):
         loop = new_loop()
-        # Of an error that came before the end, and that nobody asked for, asyncio says so itself.
+        # asyncio reports an unretrieved error that came before the end.
         loop.set_exception_handler(lambda loop, context: reports.add(context["message"]))
         kept, gates = leave_in_flight(rust, loop)
-        learn_of_the_end(rust, kept)
+        assert_waiting_rust_sees_the_end(rust, kept)
         if number % 2:
-            # Completions that come long after the end of the loop.
+            # These completions come long after the end of the loop.
             for gate in gates["pending"]:
                 gate.open("nobody listens")
         del kept, gates, loop
         if number % 10 == 9:
-            # Futures that are never done go on in the background, and hold the locals that they were started with.
+            # Futures that never end keep running and hold their locals.
             assert rust.shutdown(30)
             gc.collect()
     assert reports <= {f"{kind} exception was never retrieved" for kind in ("RustFuture", "Task")}
 
 
-def test_nothing_is_left_of_a_loop_that_closes_with_everything_in_flight(rust, new_loop, pytestconfig):
+def test_closing_a_loop_with_everything_in_flight_leaks_nothing(rust, new_loop, pytestconfig):
     """https://github.com/PyO3/pyo3-async-runtimes/issues/90"""
     live = rust.made() - rust.dropped()
     close_many(rust, new_loop, 20)
@@ -130,5 +130,5 @@ def test_nothing_is_left_of_a_loop_that_closes_with_everything_in_flight(rust, n
     assert eventually(lambda: threads() <= before[1])
     more = objects() - before[2]
     assert not [name for name, count in more.items() if count >= loops], more
-    # What grows with the number of loops would grow by more than this.
+    # A leak for each loop would exceed this.
     assert resident() - before[3] < 8 * 2**20 + 2**10 * loops, (before[3], resident())

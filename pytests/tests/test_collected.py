@@ -1,4 +1,4 @@
-"""That the tests which are said to run with a collection of garbage between any two steps do."""
+"""Checks the fixture `collected`: garbage is collected between any two steps."""
 
 import asyncio
 import weakref
@@ -13,8 +13,8 @@ class Cycle:
 
 
 @pytest.mark.parametrize("collected", [True], indirect=True)
-def test_garbage_is_collected_between_two_steps_that_one_turn_of_the_drain_makes(run, rust, collected):
-    """Each step leaves garbage, and the next one calls nothing: whatever collected it was not a part of either."""
+def test_garbage_is_collected_between_two_steps_of_one_drain(run, rust, collected):
+    """Each step leaves garbage, and no step calls anything that collects it. So the collection ran in between."""
     log = []
 
     async def step(number, gate):
@@ -37,7 +37,7 @@ def test_garbage_is_collected_between_two_steps_that_one_turn_of_the_drain_makes
         await asyncio.sleep(0)
         return rust.metrics()["wake_ups"] - before
 
-    # The last result may come after the drop that was waited for.
+    # The last result may come after the drop that the test waits for.
     assert run(main()) <= 2
     steps = [number for what, number in log if what == "step"]
     assert sorted(steps) == list(range(10))

@@ -1,4 +1,4 @@
-"""A coroutine of Rust is asked what an `async def` is asked, and answers as that does."""
+"""A Rust coroutine answers every question as an `async def` does."""
 
 import asyncio
 import collections.abc
@@ -13,12 +13,12 @@ import warnings
 import pytest
 
 
-def test_nothing_runs_before_it_is_awaited(run, rust):
+def test_a_coroutine_does_not_run_before_it_is_awaited(run, rust):
     async def main():
         calls = []
         gate, calling = rust.Gate(), rust.lazy_call(lambda: calls.append("called"))
         coroutine = gate.coroutine()
-        # What is started later has been through the runtime by now.
+        # A future that was started later has finished by now.
         await rust.turns(10, None)
         assert gate.polls == 0 and calls == []
         await calling
@@ -30,18 +30,18 @@ def test_nothing_runs_before_it_is_awaited(run, rust):
     run(main())
 
 
-def test_without_a_running_loop_a_step_says_so_and_ends_it(rust):
+def test_a_step_without_a_running_loop_raises_and_closes_the_coroutine(rust):
     coroutine = rust.lazy_turns(0, None)
     with pytest.raises(RuntimeError, match="no running event loop"):
         coroutine.send(None)
     assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
 
 
-def test_it_is_a_coroutine_and_nothing_else(rust):
+def test_a_coroutine_has_only_the_interface_of_a_coroutine(rust):
     coroutine = rust.lazy_turns(0, None)
     assert isinstance(coroutine, collections.abc.Coroutine) and inspect.isawaitable(coroutine)
     assert asyncio.iscoroutine(coroutine) and not asyncio.isfuture(coroutine)
-    # That one asks for Python's own type, which it only says to have.
+    # `inspect.iscoroutine` asks for `__class__`, which the coroutine claims. Its type is another.
     assert inspect.iscoroutine(coroutine) and type(coroutine) is not types.CoroutineType
     assert types.coroutine(lambda: coroutine)() is coroutine
     for kind in (collections.abc.Iterable, collections.abc.Iterator, collections.abc.Generator):
@@ -54,8 +54,8 @@ def test_it_is_a_coroutine_and_nothing_else(rust):
     coroutine.close()
 
 
-def test_next_makes_a_step(run, rust):
-    """Where it differs: an `async def` has no `__next__`, by which tasks make the steps of this one."""
+def test_next_steps_the_coroutine(run, rust):
+    """This differs from an `async def`, which has no `__next__`. Tasks step a Rust coroutine with it."""
 
     done = rust.eager_turns(0, "value")
 
@@ -72,13 +72,13 @@ def test_next_makes_a_step(run, rust):
     assert run(step()) == "value"
 
 
-def test_it_has_the_name_of_its_function_or_another(rust):
+def test_a_coroutine_has_the_name_of_its_function_and_can_be_renamed(rust):
     coroutine = rust.lazy_turns(0, None)
     assert (coroutine.__name__, coroutine.__qualname__) == ("lazy_turns", "lazy_turns")
 
     class Name(str):
         def __str__(self):
-            # Whoever reads the name may ask the coroutine.
+            # `repr` calls this, and this reads the coroutine again.
             return coroutine.__qualname__.upper()
 
     name = Name("Client.fetch")
@@ -97,7 +97,7 @@ def test_it_has_the_name_of_its_function_or_another(rust):
     coroutine.close()
 
 
-def test_its_repr_and_its_frame_follow_its_state(run, rust):
+def test_repr_and_frame_follow_the_state(run, rust):
     async def main():
         gate = rust.Gate()
         coroutine = gate.coroutine()
@@ -118,7 +118,7 @@ def test_its_repr_and_its_frame_follow_its_state(run, rust):
     run(main())
 
 
-def test_its_task_shows_where_it_is(run, rust):
+def test_the_task_shows_the_rust_source_location(run, rust):
     async def main():
         gate = rust.Gate()
         task = asyncio.ensure_future(gate.coroutine())
@@ -137,7 +137,7 @@ def test_its_task_shows_where_it_is(run, rust):
     run(main())
 
 
-def test_one_that_is_never_awaited_is_warned_of(rust):
+def test_a_coroutine_that_is_never_awaited_warns(rust):
     gate = rust.Gate()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -151,7 +151,7 @@ def test_one_that_is_never_awaited_is_warned_of(rust):
     assert gate.polls == 0
 
 
-def test_where_warnings_are_errors_the_one_of_a_coroutine_cannot_be_raised(rust, monkeypatch):
+def test_the_never_awaited_warning_is_unraisable_when_warnings_are_errors(rust, monkeypatch):
     unraisable = []
     monkeypatch.setattr(sys, "unraisablehook", lambda it: unraisable.append(it.exc_value))
     gate = rust.Gate()
@@ -167,7 +167,7 @@ def test_where_warnings_are_errors_the_one_of_a_coroutine_cannot_be_raised(rust,
 
 
 @pytest.mark.parametrize("end", ["close", "throw"])
-def test_one_that_is_ended_before_it_began_is_not_warned_of(rust, end):
+def test_ending_an_unstarted_coroutine_does_not_warn(rust, end):
     gate = rust.Gate()
     coroutine = gate.coroutine()
     if end == "close":
@@ -180,7 +180,7 @@ def test_one_that_is_ended_before_it_began_is_not_warned_of(rust, end):
     gc.collect()
 
 
-def test_rust_that_gives_one_up_unstarted_closes_it(run, rust):
+def test_rust_closes_an_unstarted_coroutine_that_it_drops(run, rust):
     async def main():
         gate = rust.Gate()
         rust.into_future(gate.coroutine()).drop()
@@ -191,7 +191,7 @@ def test_rust_that_gives_one_up_unstarted_closes_it(run, rust):
     run(main())
 
 
-def test_it_is_awaited_once(run, rust):
+def test_a_coroutine_can_be_awaited_only_once(run, rust):
     async def main():
         coroutine = rust.lazy_turns(1, "value")
         assert await coroutine == "value"
@@ -214,7 +214,7 @@ def test_it_is_awaited_once(run, rust):
     run(main())
 
 
-def test_what_its_first_poll_calls_cannot_run_it(loop, rust):
+def test_the_first_poll_cannot_step_its_own_coroutine(loop, rust):
     refused = []
 
     def call_back():
@@ -233,7 +233,7 @@ def test_what_its_first_poll_calls_cannot_run_it(loop, rust):
     assert len(refused) == 3
 
 
-def test_of_eight_threads_one_makes_the_step(new_loop, rust):
+def test_only_one_of_eight_threads_steps_the_coroutine(new_loop, rust):
     refused, let_go = threading.Semaphore(0), threading.Event()
     outcomes = []
 
@@ -268,7 +268,7 @@ def test_of_eight_threads_one_makes_the_step(new_loop, rust):
     assert sorted(outcomes) == ["coroutine already executing"] * 7 + ["value"]
 
 
-def test_a_step_that_panics_ends_it_and_is_told_to_its_awaiter_alone(run, rust, capfd):
+def test_a_panic_in_a_step_closes_the_coroutine_and_reaches_only_its_awaiter(run, rust, capfd):
     async def main():
         coroutine = rust.refused()
         with pytest.raises(BaseException, match="no more tasks"):
@@ -276,7 +276,7 @@ def test_a_step_that_panics_ends_it_and_is_told_to_its_awaiter_alone(run, rust, 
         assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
         with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
             await coroutine
-        # The drain hears of the task that the runtime dropped.
+        # The drain learns of the dropped task.
         await rust.turns(1, None)
 
     run(main())
@@ -284,7 +284,7 @@ def test_a_step_that_panics_ends_it_and_is_told_to_its_awaiter_alone(run, rust, 
 
 
 @pytest.mark.parametrize("end", ["close", "drop"])
-def test_a_panic_in_the_drop_of_its_future_hits_nobody(rust, capfd, end):
+def test_a_panic_in_the_drop_of_the_future_is_only_printed(rust, capfd, end):
     live = rust.made() - rust.dropped()
     coroutine = rust.panics_when_dropped()
     if end == "close":

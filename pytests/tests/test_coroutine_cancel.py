@@ -1,4 +1,4 @@
-"""Cancelling a coroutine drops its Rust future, or hands the cancellation to it."""
+"""Cancelling a coroutine drops its Rust future, or delivers the cancellation to its handle."""
 
 import asyncio
 import inspect
@@ -9,7 +9,7 @@ import pytest
 
 
 async def suspended(coroutine):
-    """A task that waits for the Rust future."""
+    """A task that is suspended on the Rust future."""
     task = asyncio.ensure_future(coroutine)
     await asyncio.sleep(0)
     assert inspect.getcoroutinestate(coroutine) == inspect.CORO_SUSPENDED
@@ -25,13 +25,13 @@ async def cancelled(task):
 
 
 async def until(is_true):
-    """Lets the loop turn until something is so that the runtime brings about."""
+    """Lets the loop turn until the runtime makes a condition true."""
     while not is_true():
         await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("cancellable", [False, True])
-def test_a_task_that_is_cancelled_before_it_began_never_starts_it(run, rust, cancellable):
+def test_a_task_cancelled_before_its_first_step_never_starts_the_coroutine(run, rust, cancellable):
     async def main():
         gate, log = rust.Gate(), []
         task = asyncio.ensure_future(rust.persistent(gate, log) if cancellable else gate.coroutine())
@@ -43,7 +43,7 @@ def test_a_task_that_is_cancelled_before_it_began_never_starts_it(run, rust, can
     run(main())
 
 
-def test_cancelling_drops_the_rust_future_at_once_and_unpolled(run, rust):
+def test_cancelling_drops_the_rust_future_at_once_without_another_poll(run, rust):
     async def main():
         gate = rust.Gate()
         task = await suspended(gate.coroutine())
@@ -53,10 +53,10 @@ def test_cancelling_drops_the_rust_future_at_once_and_unpolled(run, rust):
         task.cancel("enough")
         for hold in holds:
             hold.let_go()
-        # The loop does not turn meanwhile.
+        # The loop does not turn here.
         gate.wait_until_dropped()
         assert gate.polls == polls
-        # The message comes through where asyncio hands it on: Python 3.9 and 3.10 may make a new error for the awaiter.
+        # Python 3.9 and 3.10 may make a new error for the awaiter, without the message.
         assert (await cancelled(task)).args == ("enough",) or sys.version_info < (3, 11)
         for hold in holds:
             hold.future.cancel()
@@ -64,7 +64,7 @@ def test_cancelling_drops_the_rust_future_at_once_and_unpolled(run, rust):
     run(main())
 
 
-def test_a_cancellation_between_the_outcome_and_the_wake_up_wins(run, rust):
+def test_a_cancellation_after_the_outcome_but_before_the_wake_up_wins(run, rust):
     async def main():
         gate = rust.Gate()
         coroutine = gate.coroutine()
@@ -76,7 +76,7 @@ def test_a_cancellation_between_the_outcome_and_the_wake_up_wins(run, rust):
         task = asyncio.ensure_future(waiter())
         await asyncio.sleep(0)
         future = coroutine.cr_await
-        # It is called as soon as the outcome is there; the task hears of that afterwards.
+        # The callback runs as soon as the outcome is set. The task is woken after it.
         accepted = []
         other = rust.Gate()
         first = other.wait()
@@ -89,7 +89,7 @@ def test_a_cancellation_between_the_outcome_and_the_wake_up_wins(run, rust):
     run(main())
 
 
-def test_the_end_of_the_loop_drops_what_runs_and_cleans_up_what_asks_for_it(rust, new_loop):
+def test_the_end_of_the_loop_drops_plain_coroutines_and_cancels_cancellable_ones(rust, new_loop):
     from conftest import end
 
     gates, log = [rust.Gate() for _ in range(20)], []
@@ -111,7 +111,7 @@ def test_the_end_of_the_loop_drops_what_runs_and_cleans_up_what_asks_for_it(rust
 
 if sys.version_info >= (3, 11):
 
-    def test_a_timeout_that_drops_it_leaves_no_cancellation_behind(run, rust):
+    def test_a_timeout_drops_the_coroutine_and_uncancels_the_task(run, rust):
         async def main():
             gate, task = rust.Gate(), asyncio.current_task()
             with pytest.raises(TimeoutError):
@@ -135,8 +135,8 @@ if sys.version_info >= (3, 11):
 
         run(main())
 
-    def test_a_value_after_a_timeout_is_lost_to_the_timeout(run, rust):
-        """As of an `async def` that swallows its cancellation: `asyncio.timeout` raises only for one that came through."""
+    def test_returning_a_value_after_a_timeout_suppresses_the_timeout_error(run, rust):
+        """An `async def` that swallows its cancellation does the same: `asyncio.timeout` raises only if the cancellation reaches it."""
 
         async def main():
             gate, clean, log = rust.Gate(), rust.Gate(), []
@@ -148,7 +148,7 @@ if sys.version_info >= (3, 11):
         run(main())
 
 
-def test_the_clean_up_runs_while_the_loop_does_and_ends_with_the_cancellation(run, rust):
+def test_the_clean_up_does_not_block_the_loop_and_ends_with_the_cancellation(run, rust):
     async def main():
         gate, clean, log = rust.Gate(), rust.Gate(), []
         task = await suspended(gate.cancellable_coroutine(log, clean))
@@ -175,14 +175,14 @@ def test_a_cancelled_coroutine_may_return_a_value(run, rust):
     run(main())
 
 
-def test_each_cancellation_is_handed_over_once(run, rust):
+def test_the_handle_receives_each_cancellation_once(run, rust):
     async def main():
         gate, log = rust.Gate(), []
         task = await suspended(rust.persistent(gate, log))
         for number in range(5):
             task.cancel(number)
             await until(lambda number=number: len(log) > number)
-        # Nobody is told twice.
+        # No cancellation is delivered twice.
         await rust.lazy_turns(5, None)
         gate.open("value")
         assert await task == "value"
@@ -191,7 +191,7 @@ def test_each_cancellation_is_handed_over_once(run, rust):
     run(main())
 
 
-def test_a_second_cancellation_does_not_strike_the_clean_up(run, rust):
+def test_a_second_cancellation_does_not_interrupt_the_clean_up(run, rust):
     async def main():
         gate, clean, log = rust.Gate(), rust.Gate(), []
         task = await suspended(gate.cancellable_coroutine(log, clean))
@@ -207,7 +207,7 @@ def test_a_second_cancellation_does_not_strike_the_clean_up(run, rust):
     run(main())
 
 
-def test_a_cancellation_is_thrown_by_hand(run, rust):
+def test_throwing_cancelled_error_delivers_it_to_the_handle(run, rust):
     async def main():
         gate, log = rust.Gate(), []
         coroutine = rust.persistent(gate, log)
@@ -227,7 +227,7 @@ def test_a_cancellation_is_thrown_by_hand(run, rust):
 
 
 @pytest.mark.parametrize("end", ["close", "drop", "throw"])
-def test_what_is_no_cancellation_drops_a_cancellable_future(run, rust, end):
+def test_ending_a_cancellable_coroutine_without_a_cancellation_drops_it(run, rust, end):
     async def main():
         gate, log = rust.Gate(), []
         coroutine = rust.persistent(gate, log)
@@ -245,16 +245,16 @@ def test_what_is_no_cancellation_drops_a_cancellable_future(run, rust, end):
     run(main())
 
 
-def test_a_cancellation_after_the_handle_is_gone_drops_the_future(run, rust):
+def test_a_cancellation_after_the_handle_is_dropped_drops_the_future(run, rust):
     async def main():
         gate = rust.Gate()
-        task = await suspended(rust.deaf(gate))
+        task = await suspended(rust.drops_handle_at_once(gate))
         task.cancel()
         await cancelled(task)
         gate.wait_until_dropped()
 
         gate = rust.Gate()
-        coroutine = rust.deaf(gate)
+        coroutine = rust.drops_handle_at_once(gate)
         coroutine.send(None)
         with pytest.raises(asyncio.CancelledError):
             coroutine.throw(asyncio.CancelledError())
@@ -263,7 +263,7 @@ def test_a_cancellation_after_the_handle_is_gone_drops_the_future(run, rust):
     run(main())
 
 
-def test_a_cancellation_waits_until_it_is_asked_for(run, rust):
+def test_a_cancellation_waits_until_the_future_asks_for_it(run, rust):
     async def main():
         gate = rust.Gate()
         task = await suspended(rust.asks_afterwards(gate))
@@ -280,10 +280,10 @@ def test_a_cancellation_waits_until_it_is_asked_for(run, rust):
     run(main())
 
 
-def test_a_cancellation_that_the_handle_leaves_behind_drops_the_future(run, rust):
+def test_dropping_the_handle_with_an_unseen_cancellation_drops_the_future(run, rust):
     async def main():
         first, second = rust.Gate(), rust.Gate()
-        task = await suspended(rust.goes_deaf(first, second))
+        task = await suspended(rust.drops_handle_at_gate(first, second))
         assert task.cancel("left behind")
         first.open(None)
         error = await cancelled(task)
@@ -293,7 +293,7 @@ def test_a_cancellation_that_the_handle_leaves_behind_drops_the_future(run, rust
     run(main())
 
 
-def test_a_cancellation_is_not_lost_with_a_handle_that_another_has(run, rust):
+def test_dropping_a_handle_held_elsewhere_does_not_lose_the_cancellation(run, rust):
     async def main():
         gate = rust.Gate()
         coroutine, handle = rust.gives_its_handle_away(gate)
@@ -309,10 +309,10 @@ def test_a_cancellation_is_not_lost_with_a_handle_that_another_has(run, rust):
     run(main())
 
 
-def test_a_future_without_its_handle_goes_on_while_nobody_cancels(run, rust):
+def test_a_future_continues_after_it_drops_its_handle(run, rust):
     async def main():
         first, second = rust.Gate(), rust.Gate()
-        task = await suspended(rust.goes_deaf(first, second))
+        task = await suspended(rust.drops_handle_at_gate(first, second))
         first.open(None)
         await until(lambda: second.polls)
         second.open("value")
@@ -322,8 +322,8 @@ def test_a_future_without_its_handle_goes_on_while_nobody_cancels(run, rust):
 
 
 @pytest.mark.parametrize("raises", [False, True])
-def test_a_cancellation_that_nobody_took_comes_before_a_value_and_after_an_error(run, rust, raises):
-    """As of a task that ends before its cancellation has reached it."""
+def test_an_unseen_cancellation_replaces_a_value_but_not_an_error(run, rust, raises):
+    """A task that ends before its cancellation is thrown into it does the same."""
 
     async def main():
         gate = rust.Gate()
@@ -341,7 +341,7 @@ def test_a_cancellation_that_nobody_took_comes_before_a_value_and_after_an_error
     run(main())
 
 
-def test_a_cancellable_future_that_is_done_is_not_cancelled(run, rust):
+def test_a_finished_cancellable_future_receives_no_cancellation(run, rust):
     async def main():
         gate, log = rust.Gate(), []
         coroutine = rust.persistent(gate, log)
@@ -356,7 +356,7 @@ def test_a_cancellable_future_that_is_done_is_not_cancelled(run, rust):
     run(main())
 
 
-def test_anyio_cancels_again_until_the_clean_up_is_over(run, rust):
+def test_anyio_repeats_the_cancellation_until_the_clean_up_ends(run, rust):
     async def main():
         gate, log = rust.Gate(), []
         async with anyio.create_task_group() as group:

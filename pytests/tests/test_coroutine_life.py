@@ -1,4 +1,4 @@
-"""What a coroutine of Rust runs in, what passes out of it, and when it is gone."""
+"""The context of a Rust coroutine, the interrupts that leave it, and its end."""
 
 import asyncio
 import contextvars
@@ -9,13 +9,13 @@ import weakref
 import pytest
 
 
-def test_the_rust_future_sees_the_context_of_the_task_that_awaits(loop, run, rust):
-    var = contextvars.ContextVar("var", default="nobody's")
+def test_the_rust_future_sees_the_context_of_the_awaiting_task(loop, run, rust):
+    var = contextvars.ContextVar("var", default="default")
 
     async def main():
-        var.set("the maker's")
+        var.set("the creator's")
         coroutines = [rust.lazy_call(lambda: rust.current_context()[var]) for _ in range(3)]
-        assert await coroutines[0] == "the maker's"
+        assert await coroutines[0] == "the creator's"
 
         async def waiter(value, coroutine):
             var.set(value)
@@ -27,7 +27,7 @@ def test_the_rust_future_sees_the_context_of_the_task_that_awaits(loop, run, rus
     run(main())
 
 
-def test_who_awaits_is_the_current_task_in_its_own_context_before_and_after(run, rust):
+def test_awaiting_rust_keeps_the_current_task_and_its_context(run, rust):
     var = contextvars.ContextVar("var")
 
     async def waiter(number):
@@ -43,7 +43,7 @@ def test_who_awaits_is_the_current_task_in_its_own_context_before_and_after(run,
     run(main())
 
 
-def test_no_call_soon_lies_between_the_drain_and_the_next_step(loop, run, rust, monkeypatch):
+def test_the_drain_steps_the_task_without_call_soon(loop, run, rust, monkeypatch):
     calls, call_soon = [], loop.call_soon
 
     def counting(*args, **kwargs):
@@ -57,7 +57,7 @@ def test_no_call_soon_lies_between_the_drain_and_the_next_step(loop, run, rust, 
         assert len(calls) == 1
         for turns in range(100):
             assert await rust.lazy_turns(turns % 3, turns) == turns
-        # In debug mode the loop times the wake-ups.
+        # In debug mode the loop times each wake-up, through `call_soon`.
         assert len(calls) == 1 + (100 if loop.get_debug() else 0)
 
     run(main())
@@ -65,7 +65,7 @@ def test_no_call_soon_lies_between_the_drain_and_the_next_step(loop, run, rust, 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("where", ["Rust", "the next step"])
-def test_an_interrupt_passes_out_of_the_loop_which_goes_on_afterwards(loop, run, rust, kind, where):
+def test_an_interrupt_leaves_the_loop_and_the_loop_can_run_again(loop, run, rust, kind, where):
     async def main():
         gate = rust.Gate()
         other = asyncio.ensure_future(other_gate.coroutine())
@@ -85,7 +85,7 @@ def test_an_interrupt_passes_out_of_the_loop_which_goes_on_afterwards(loop, run,
     assert run(others[0]) == "value"
 
 
-def test_it_is_gone_with_the_last_reference(run, rust):
+def test_a_coroutine_is_freed_with_its_last_reference(run, rust):
     class Value:
         pass
 
@@ -106,7 +106,7 @@ def test_it_is_gone_with_the_last_reference(run, rust):
         gone.append(weakref.ref(suspended))
         del suspended
         gate.wait_until_dropped()
-        # asyncio's own last step still refers to the task.
+        # The last step of the task still refers to it.
         await asyncio.sleep(0)
         await rust.lazy_turns(1, None)
         return [reference() for reference in gone]
@@ -119,7 +119,7 @@ def test_it_is_gone_with_the_last_reference(run, rust):
 
 
 @pytest.mark.parametrize("cancellable", [False, True])
-def test_it_is_collected_in_a_cycle_with_the_value_that_it_would_have_returned(run, rust, cancellable):
+def test_a_cycle_through_the_return_value_is_collected(run, rust, cancellable):
     class Holder:
         pass
 
@@ -138,8 +138,8 @@ def test_it_is_collected_in_a_cycle_with_the_value_that_it_would_have_returned(r
     assert run(main()) is None
 
 
-def test_a_cycle_through_what_the_rust_future_holds_lasts_until_the_coroutine_is_closed(rust):
-    """The collector cannot look into a Rust future, as the documentation of `into_coroutine` says."""
+def test_a_cycle_through_the_rust_future_lasts_until_the_coroutine_is_closed(rust):
+    """The collector cannot traverse a Rust future, as the documentation of `into_coroutine` says."""
 
     class Holder:
         pass
@@ -154,7 +154,7 @@ def test_a_cycle_through_what_the_rust_future_holds_lasts_until_the_coroutine_is
     assert gone() is None
 
 
-def test_a_task_that_its_loop_forgot_is_collected_with_it(new_loop, rust, complaints):
+def test_a_pending_task_is_collected_with_its_closed_loop(new_loop, rust, complaints):
     gate = rust.Gate()
 
     async def main():
@@ -167,7 +167,7 @@ def test_a_task_that_its_loop_forgot_is_collected_with_it(new_loop, rust, compla
     loop.close()
     del loop
     gc.collect()
-    # The complaint has the task.
+    # The complaint refers to the task.
     assert [it["message"] for it in complaints] == ["Task was destroyed but it is pending!"]
     complaints.clear()
     gc.collect()
@@ -175,20 +175,20 @@ def test_a_task_that_its_loop_forgot_is_collected_with_it(new_loop, rust, compla
     gate.wait_until_dropped()
 
 
-@pytest.mark.parametrize("somebody_listens", [False, True])
-def test_it_is_dropped_on_another_thread(run, rust, somebody_listens):
+@pytest.mark.parametrize("has_callback", [False, True])
+def test_a_coroutine_can_be_dropped_on_another_thread(run, rust, has_callback):
     async def main():
         gate, heard = rust.Gate(), asyncio.Event()
         coroutines = [gate.coroutine()]
         future = coroutines[0].send(None)
-        if somebody_listens:
+        if has_callback:
             future.add_done_callback(lambda future: heard.set())
         thread = threading.Thread(target=coroutines.clear)
         thread.start()
         thread.join()
         gate.wait_until_dropped()
         assert future.cancelled()
-        if somebody_listens:
+        if has_callback:
             await heard.wait()
 
     run(main())

@@ -1,4 +1,4 @@
-"""Ten thousand coroutines at once, cancelled at random: each awaiter gets one outcome, and nothing stays behind."""
+"""Ten thousand coroutines at once, cancelled at random: each awaiter gets one outcome, and nothing leaks."""
 
 import asyncio
 import random
@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-KINDS = ["lazy", "eager", "called", "gate", "cleans up", "persistent", "deaf", "closed", "awaited twice"]
+KINDS = ["lazy", "eager", "called", "gate", "cleans up", "persistent", "drops_handle_at_once", "closed", "awaited twice"]
 
 
 class Load:
-    """Awaits in random ways and counts what comes out. What is chosen is a matter of the seed alone."""
+    """Awaits in random ways and counts the outcomes. The seed alone determines the choices."""
 
     def __init__(self, rust, seed, at_once):
         self.rust, self.random, self.outcomes = rust, random.Random(seed), Counter()
@@ -33,7 +33,7 @@ class Load:
             clean = self.rust.Gate()
             clean.open(None)
             return kind, gate.cancellable_coroutine([], clean, *self.random.choice([[], [number]]))
-        return kind, (self.rust.persistent(gate, []) if kind == "persistent" else self.rust.deaf(gate))
+        return kind, (self.rust.persistent(gate, []) if kind == "persistent" else self.rust.drops_handle_at_once(gate))
 
     async def one(self, number):
         kind, coroutine = self.coroutine(number)
@@ -76,13 +76,13 @@ class Load:
         ends = Counter("cancelled" if task.cancelled() else task.result() for task in tasks)
         assert set(ends) == {"value", "cancelled"}
         assert sum(ends.values()) == self.at_once
-        # Who was cancelled before it began has not run; each other one has ended once, and as its task did.
+        # A task that was cancelled before its first step has not run. Every other coroutine ended once, as its task did.
         assert self.outcomes["a value"] == ends["value"]
         assert 0 < self.at_once - sum(self.outcomes.values()) <= ends["cancelled"]
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_ten_thousand_at_once_with_random_cancels_have_one_outcome_each(run, rust, load, seed):
+def test_ten_thousand_coroutines_with_random_cancels_have_one_outcome_each(run, rust, load, seed):
     live = rust.made() - rust.dropped()
     run(Load(rust, seed, load(10_000)).run())
     rust.wait_until_live(live)

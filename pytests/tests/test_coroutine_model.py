@@ -1,7 +1,7 @@
-"""A coroutine of Rust and one of Python, driven by hand through the same operations, answer the same.
+"""A Rust coroutine and a Python coroutine give the same answers to the same operations.
 
-The model is an `async def` that awaits one `asyncio.Future`. After each operation both say what came back and in which state
-they are.
+The model is an `async def` that awaits one `asyncio.Future`. After each operation the test compares the results and the states
+of both.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ PANIC = "rust future panicked: the panic's text"
 
 
 class Raise:
-    """What a future cannot be made to raise."""
+    """An error that `Future.set_exception` does not accept."""
 
     def __init__(self, error):
         self.error = error
@@ -68,7 +68,7 @@ class Native:
             self.future.get_loop().call_soon_threadsafe(self.arrive)
 
     def arrive(self):
-        # What was to complete it is dropped with the coroutine.
+        # A closed coroutine drops its completion.
         if self.future.done() or inspect.getcoroutinestate(self.coroutine) == inspect.CORO_CLOSED:
             return
         complete = {
@@ -84,7 +84,7 @@ class Native:
 
 
 class Rust:
-    """A coroutine of Rust."""
+    """A Rust coroutine."""
 
     def __init__(self, rust):
         self.gate = rust.Gate()
@@ -103,12 +103,12 @@ class Rust:
         complete[end]()
 
     def wait_until_dropped(self):
-        """By then, a panic has been printed."""
+        """Waits until a panic is printed, too."""
         self.gate.wait_until_dropped()
 
 
 class Driver:
-    """Does operations to a coroutine and writes down what they come to."""
+    """Applies operations to a coroutine and records their results."""
 
     def __init__(self, subject):
         self.subject, self.coroutine = subject, subject.coroutine
@@ -140,7 +140,7 @@ class Driver:
         return self.yielded(self.coroutine.send(value))
 
     def throw(self, what):
-        """Python 3.13 lets a StopIteration through that is thrown into what has not begun; others wrap it."""
+        """Python 3.13 raises a StopIteration that is thrown into an unstarted coroutine as it is; other versions wrap it."""
         if what == "a StopIteration" and inspect.getcoroutinestate(self.coroutine) == inspect.CORO_CREATED:
             return "not thrown"
         return self.yielded(self.coroutine.throw(*THROWN[what]()))
@@ -149,7 +149,7 @@ class Driver:
         return self.coroutine.close()
 
     def wrapper(self, method):
-        """`__await__` by hand. It refuses nothing of an `async def`, so that it is asked only where it may go on."""
+        """Calls `__await__` by hand. On an `async def` it never refuses, so this skips a suspended coroutine."""
         if inspect.getcoroutinestate(self.coroutine) == inspect.CORO_SUSPENDED:
             return "not asked"
         iterator = self.coroutine.__await__()
@@ -161,7 +161,7 @@ class Driver:
         return self.yielded(next(iterator) if method == "next" else iterator.send(None))
 
     def outer(self, _):
-        """Another coroutine awaits it. It stays, since its end would close this one."""
+        """Awaits it in another coroutine, which is kept: its end would close this one."""
 
         async def outer():
             return await self.coroutine
@@ -178,7 +178,7 @@ class Driver:
         self.outers.clear()
 
     def task(self, _):
-        """`yield from` in a coroutine of the old kind."""
+        """Awaits it with `yield from` in a generator."""
 
         def generator():
             return (yield from self.coroutine.__await__())
@@ -189,7 +189,7 @@ class Driver:
         return self.yielded(next(self.outers[-1]))
 
     def cancel_future(self, message):
-        """Where the coroutine has ended, the Rust future is gone, while a future of asyncio knows nothing of that."""
+        """Skips a coroutine that has ended: its Rust future is gone then, while an asyncio future would still be pending."""
         if inspect.getcoroutinestate(self.coroutine) != inspect.CORO_SUSPENDED:
             return "no future"
         return self.waits_for.cancel(message)
@@ -217,8 +217,8 @@ class Driver:
 
 
 def describe(error):
-    """An error in comparable words. What a StopIteration becomes, and what is refused, is worded in more than one way."""
-    # Where exceptions have no notes, the place of a panic is a part of its text.
+    """An error as comparable text. Python words some of these errors in several ways."""
+    # Before Python 3.11, the text of a panic contains its location.
     text = str(error).split("\npanicked at ")[0]
     if "StopIteration" in text and isinstance(error, RuntimeError):
         text = "a StopIteration"
@@ -252,7 +252,7 @@ def operations():
 
 
 OPERATIONS = list(operations())
-# What brings a coroutine into each of its states.
+# The operations that bring a coroutine into each of its states.
 START, ARRIVE = ("send", None), ("arrive", None)
 PREFIXES = {
     "created": [],
@@ -273,8 +273,8 @@ PREFIXES = {
 
 @pytest.fixture
 def same(run, rust, complaints, capfd):
-    """Plays sequences of operations to both and compares."""
-    # What is there already need not be looked through at each collection.
+    """Applies sequences of operations to both and compares the records."""
+    # Exclude the existing objects from each collection.
     gc.collect()
     gc.freeze()
 
@@ -301,17 +301,17 @@ def same(run, rust, complaints, capfd):
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_in_every_state_every_operation_does_what_it_does_to_an_async_def(same, prefix, collect_between):
+def test_every_operation_in_every_state_matches_an_async_def(same, prefix, collect_between):
     same([[*PREFIXES[prefix], operation, START] for operation in OPERATIONS], collect_between)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_random_operations_do_what_they_do_to_an_async_def(same, seed, collect_between):
-    """What comes out is a matter of the seed alone."""
+def test_random_operations_match_an_async_def(same, seed, collect_between):
+    """The seed alone determines the operations."""
     choose = random.Random(seed)
 
     def sequence():
-        # Half of it is what a task does, so that sequences come far.
+        # Half of the operations are those of a task, so that sequences reach late states.
         likely = [START, ARRIVE, ("finish", choose.choice(ENDS)), ("outer", None), ("step_outer", None)]
         return [choose.choice(choose.choice([likely, OPERATIONS])) for _ in range(choose.randrange(2, 12))]
 

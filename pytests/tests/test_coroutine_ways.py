@@ -1,4 +1,4 @@
-"""A coroutine of Rust goes wherever asyncio takes an `async def`."""
+"""asyncio accepts a Rust coroutine wherever it accepts an `async def`."""
 
 import asyncio
 import contextvars
@@ -13,7 +13,7 @@ WAYS = {}
 
 
 def way(function=None, *, since=(3, 9)):
-    """Registers a way to run a coroutine within a loop, for the Pythons that have it."""
+    """Registers a way to run a coroutine in a loop, on the Python versions that have it."""
     if function is None:
         return lambda function: way(function, since=since)
     if sys.version_info >= since:
@@ -144,7 +144,7 @@ async def timeout(coroutine):
 async def eager_task(coroutine):
     loop = asyncio.get_running_loop()
     task = asyncio.eager_task_factory(loop, coroutine)
-    # It has begun before the loop's next turn.
+    # It starts before the next turn of the loop.
     assert inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED
     return await task
 
@@ -177,7 +177,7 @@ async def anyio_fail_after(coroutine):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
-def test_it_gives_its_value_wherever_a_coroutine_goes(loop, run, rust, way, when):
+def test_each_way_to_run_a_coroutine_returns_its_value(loop, run, rust, way, when):
     gate = rust.Gate()
 
     async def main():
@@ -193,7 +193,7 @@ def test_it_gives_its_value_wherever_a_coroutine_goes(loop, run, rust, way, when
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_it_raises_its_error_wherever_a_coroutine_goes(loop, run, rust, way):
+def test_each_way_to_run_a_coroutine_raises_its_error(loop, run, rust, way):
     gate = rust.Gate()
 
     async def main():
@@ -204,12 +204,12 @@ def test_it_raises_its_error_wherever_a_coroutine_goes(loop, run, rust, way):
         run(main())
 
 
-# Where asyncio itself keeps a cancellation from the coroutine.
-KEEP_A_CANCELLATION = {"as_completed", "run_coroutine_threadsafe", "shield", "wait"}
+# Here asyncio itself does not cancel the coroutine.
+SHIELD_FROM_CANCELLATION = {"as_completed", "run_coroutine_threadsafe", "shield", "wait"}
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way not in KEEP_A_CANCELLATION])
-def test_cancelling_drops_the_rust_future_wherever_a_coroutine_goes(run, rust, way):
+@pytest.mark.parametrize("way", [way for way in WAYS if way not in SHIELD_FROM_CANCELLATION])
+def test_cancelling_each_way_to_run_a_coroutine_drops_the_rust_future(run, rust, way):
     gate = rust.Gate()
 
     async def main():
@@ -242,26 +242,26 @@ def test_cancelling_from_another_thread_drops_the_rust_future(loop, run, rust):
     gate.wait_until_dropped()
 
 
-def test_asyncio_run_takes_one_that_was_made_without_a_loop(rust):
+def test_asyncio_run_runs_a_coroutine_made_without_a_loop(rust):
     """https://github.com/awestlake87/pyo3-asyncio/issues/50"""
     assert asyncio.run(rust.turns(3, "value")) == "value"
     asyncio.run(rust.nap(0))
     assert asyncio.run(rust.lazy_turns(0, "value")) == "value"
 
 
-def test_run_until_complete_takes_one(loop, rust):
+def test_run_until_complete_runs_a_coroutine(loop, rust):
     assert loop.run_until_complete(rust.lazy_turns(3, "value")) == "value"
     assert loop.run_until_complete(rust.turns(3, "value")) == "value"
 
 
 if sys.version_info >= (3, 11):
 
-    def test_a_runner_takes_one(new_loop, rust):
+    def test_a_runner_runs_a_coroutine(new_loop, rust):
         with asyncio.Runner(loop_factory=new_loop) as runner:
             assert runner.run(rust.turns(3, "first")) == "first"
             assert runner.run(rust.lazy_turns(3, "second")) == "second"
 
-    def test_a_task_group_takes_one_and_cancels_it(run, rust):
+    def test_a_task_group_runs_and_cancels_a_coroutine(run, rust):
         async def main():
             gate = rust.Gate()
             with pytest.raises(Exception) as caught:
@@ -276,9 +276,9 @@ if sys.version_info >= (3, 11):
 
 if sys.version_info >= (3, 12):
 
-    def test_a_loop_that_starts_tasks_eagerly_takes_one(loop, run, rust):
+    def test_an_eager_task_factory_runs_a_coroutine(loop, run, rust):
         def eager(loop, coroutine, context=None, **_):
-            # uvloop passes what only a later Python's factory knows.
+            # uvloop passes options of later Pythons.
             return asyncio.eager_task_factory(loop, coroutine, context=context)
 
         async def main():
@@ -294,7 +294,7 @@ if sys.version_info >= (3, 12):
         run(main())
 
 
-def test_a_future_of_a_thread_without_a_loop_is_awaited_on_another(run, rust):
+def test_a_coroutine_made_in_a_thread_without_a_loop_can_be_awaited_on_another(run, rust):
     async def main():
         made = await asyncio.to_thread(rust.turns, 3, "value")
         assert asyncio.iscoroutine(made)
@@ -303,7 +303,7 @@ def test_a_future_of_a_thread_without_a_loop_is_awaited_on_another(run, rust):
     assert run(main()) == "value"
 
 
-def test_a_plain_function_makes_one_for_run_until_complete(loop, rust):
+def test_run_until_complete_runs_a_coroutine_from_a_plain_function(loop, rust):
     def main():
         return rust.turns(3, "value")
 

@@ -1,11 +1,11 @@
-"""CPython's own tests of what takes coroutines, with a coroutine of Rust in each task.
+"""CPython's own tests of the functions that take coroutines, with a Rust coroutine in each task.
 
-Whatever coroutine a case gives to a task is awaited by a coroutine of Rust, across the bridge and back, and the task runs that:
-once one that starts on the runtime, and once one with an eager start. The Rust side runs on the loop's thread, between two turns,
-so that each case takes the same way each time. Where a case lets the loop turn once, it turns as often as the way there and back
-takes. Time passes only when nothing else is left to do.
+The task of a case runs a Rust coroutine, which awaits the coroutine of the case across the bridge and back. Each case runs
+twice: with a start on the runtime, and with an eager start. The Rust side runs on the loop's thread, between two turns, so each
+case is deterministic. Where a case lets the loop turn once, the loop turns as often as the round trip needs. Time passes only
+when nothing else is left to do.
 
-`Lib/test/test_coroutines.py` is about what the compiler makes of an `async def`, and its coroutines yield to no event loop.
+`Lib/test/test_coroutines.py` tests how the compiler handles an `async def`. Its coroutines yield to no event loop.
 """
 
 import asyncio
@@ -25,18 +25,18 @@ import pyo3_asyncio_pytests as rust
 import pytest
 from test.test_asyncio import utils as cpython_utils
 
-# A case forgets a coroutine on purpose, as does each that cannot apply when it fails.
+# A case drops a coroutine on purpose. So does each excluded case when it fails.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine 'rust_future' was never awaited:RuntimeWarning")
 
-LOOKS_INSIDE = "it looks at the coroutine, its frame, or what it waits for, and these are Rust's"
-OTHER_TASK = "its coroutine is awaited by Rust, and so runs in another task than the one of the case"
-TWO_TASKS = "it asks which task was heard of last, and two are: that of the case and the one in which Rust awaits, in either order"
-OWN_CONTEXT = "what Rust awaits has a copy of the context: two threads cannot be inside one"
-LATER = "Rust stands between, so that the task hears some turns later, when the case has gone on"
-NO_DEBUG_MODE = "it fails in debug mode by itself"
-MESSAGE = "the message of a cancellation is that of the innermost exception on this Python, which has not been in two tasks"
-NEVER_ENDS = "it never ends: there is nothing left to do, nor to wait for"
-NO_LOOP_RUNS = "it turns the loop by hand, and without a loop that runs Rust cannot await"
+LOOKS_INSIDE = "it inspects the coroutine, its frame, or the awaited future, which are those of Rust"
+OTHER_TASK = "Rust awaits its coroutine, which therefore runs in another task than that of the case"
+TWO_TASKS = "it checks the last reported task; Rust adds a second task, and either may be reported last"
+OWN_CONTEXT = "the coroutine that Rust awaits has a copy of the context: two threads cannot enter the same context"
+LATER = "with Rust in between, the outcome reaches the task some turns later, after the case has moved on"
+NO_DEBUG_MODE = "it fails in debug mode without Rust, too"
+MESSAGE = "this Python takes the message of a cancellation from the innermost exception, which does not cross two tasks"
+NEVER_ENDS = "it never ends: nothing is left to run or to wait for"
+NO_LOOP_RUNS = "it turns the loop by hand, and Rust cannot await without a running loop"
 
 OF_TASKS = {
     "test_baseexception_during_cancel": OTHER_TASK,
@@ -89,7 +89,7 @@ OF_EAGER_TASKS = {
     "test_eager_completion": LATER,
 }
 
-# The classes of cases, each with the cases that cannot apply, and why.
+# The classes of cases, each with its excluded cases and the reasons.
 CASES = {
     "test_tasks": {
         "CTask_CFuture_Tests": OF_TASKS,
@@ -146,7 +146,7 @@ if sys.version_info >= (3, 13):
 
 
 class Awaited:
-    """A coroutine of a case, which Rust awaits."""
+    """The coroutine of a case, which Rust awaits."""
 
     all = weakref.WeakSet()
 
@@ -163,7 +163,7 @@ class Awaited:
         return await self.coroutine
 
     def cancel(self, error):
-        """Whether the coroutine will hear of it."""
+        """Cancels the coroutine. Returns whether the cancellation reaches it."""
         if self.task:
             return self.task.cancel(*error.args)
         self.cancelled = error
@@ -174,14 +174,14 @@ class Awaited:
 
     @classmethod
     def close_unstarted(cls):
-        """The collector would find both at once, and Python complain of the coroutine first."""
+        """Closes them first: the collector would find both at once, and Python would warn about the coroutine."""
         for awaited in cls.all:
             if inspect.getcoroutinestate(awaited.coroutine) == inspect.CORO_CREATED:
                 awaited.coroutine.close()
 
 
 def around(coroutine, eager_start):
-    """A coroutine of Rust that awaits the one of a case."""
+    """A Rust coroutine that awaits the coroutine of a case."""
     if type(coroutine) is not types.CoroutineType or coroutine.cr_code is Awaited.run.__code__:
         return coroutine
     awaited = Awaited(coroutine)
@@ -189,7 +189,7 @@ def around(coroutine, eager_start):
 
 
 def on_rust(function, eager_start):
-    """Has a function of a loop's or a task's take a coroutine of Rust."""
+    """Makes a method of a loop or a task run a Rust coroutine instead."""
 
     def with_rust(self, coroutine, *args, **kwargs):
         return function(self, around(coroutine, eager_start), *args, **kwargs)
@@ -198,7 +198,7 @@ def on_rust(function, eager_start):
 
 
 class Turns:
-    """Gives way to the loop for as long as the way to Rust and back takes, and then some."""
+    """Yields to the loop for more turns than a round trip to Rust takes."""
 
     def __await__(self):
         for _ in range(12):
@@ -210,7 +210,7 @@ def run_briefly(loop):
         await Turns()
 
     task = loop.create_task(turns())
-    # As CPython's own: the loop may be stopped meanwhile.
+    # CPython does the same: the loop may be stopped before the task ends.
     task._log_destroy_pending = False
     loop.run_until_complete(task)
 
@@ -220,7 +220,7 @@ run_once, close = BaseEventLoop._run_once, CPythonsLoop.close
 
 
 class Clock:
-    """Time that passes only while neither Python nor Rust has anything to do: no case relies on how fast the machine is."""
+    """A clock that advances only while Python and Rust are idle, so that no case depends on the speed of the machine."""
 
     now = 0.0
 
@@ -247,7 +247,7 @@ def run_once_in_no_time(loop):
 
 
 def run_test_loop_once(loop):
-    """CPython's loop for tests has no selector, and a time of its own: a case says how much of it passes after each timer."""
+    """Turns CPython's loop for tests, which has no selector. A case says how much time passes after each timer."""
     rust.run_ready()
     for fd in readable(loop):
         loop._ready.append(loop.readers[fd])
@@ -267,7 +267,7 @@ IN_NO_TIME = [
     (time, "monotonic", CLOCK.monotonic),
     (time, "sleep", CLOCK.sleep),
 ]
-# What other threads do takes its time.
+# Cases with other threads need real time.
 IN_REAL_TIME = [(BaseEventLoop, "_run_once", run_once_after_rust)]
 
 
@@ -288,7 +288,7 @@ def next_timer(loop):
 
 def close_and_forget(loop):
     close(loop)
-    # CPython's loop for tests keeps what it was to call, by which Rust tells whether it is closed.
+    # CPython's loop for tests keeps its readers after `close`. Rust learns of the end when the reader is freed.
     loop.readers.clear()
 
 
@@ -309,12 +309,12 @@ class OnRustCoroutines:
             try:
                 return super().run(result)
             finally:
-                # A mock in its place may have been told of a task. The case itself lives for longer than what is left is counted.
+                # The loop may be a mock that refers to a task. The case itself outlives the check for leaks.
                 self.__dict__.pop("loop", None)
                 Awaited.close_unstarted()
 
     def _run_loop(self, loop):
-        """What the cases of `gather` do for as long as there is something to do."""
+        """Replaces the method of the `gather` cases: turns the loop while it is busy."""
         rust.run_ready()
         while is_busy(loop):
             run_briefly(loop)
@@ -383,17 +383,17 @@ def test_no_excluded_name_is_stale(module, base, eager_start):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("module, base, eager_start", CLASSES)
-def test_an_excluded_case_really_cannot_apply(module, base, eager_start, monkeypatch):
-    # What a failed case leaves behind it complains of at its end.
+def test_each_excluded_case_fails(module, base, eager_start, monkeypatch):
+    # A failed case reports its leftovers at its end.
     monkeypatch.setattr(asyncio.log.logger, "disabled", True)
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     for name, reason in CASES[module][base].items():
-        # One of the two orders is the one that it wants.
+        # In one of the two orders the case passes.
         if reason is TWO_TASKS:
             continue
         case, result = suite(module, base, eager_start)(name), unittest.TestResult()
         passes = False
-        # What never ends does not get to the end of its case either, and an interrupt is not the case's to catch.
+        # A case that never ends raises AssertionError. An interrupt leaves the case.
         with contextlib.suppress(AssertionError, KeyboardInterrupt):
             case.run(result)
             passes = result.wasSuccessful()

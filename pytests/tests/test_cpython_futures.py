@@ -1,4 +1,4 @@
-"""CPython's own tests of `asyncio.Future`, run on the future that Rust hands to Python."""
+"""CPython's own tests of `asyncio.Future`, run on `RustFuture`."""
 
 import asyncio
 import unittest
@@ -11,9 +11,9 @@ from conftest import LOOPS
 from test.test_asyncio import test_futures as cpython
 from test.test_asyncio import utils as cpython_utils
 
-NO_CONSTRUCTOR = "a RustFuture is made by Rust: it has no constructor to call"
-NO_CURRENT_LOOP = "Rust takes the loop that runs, not the one that `set_event_loop` named: without one it gives a coroutine"
-NO_SUBCLASS = "a RustFuture is made by Rust: a subclass could not be made at all"
+NO_CONSTRUCTOR = "only Rust makes a RustFuture, which has no constructor"
+NO_CURRENT_LOOP = "Rust uses the running loop, not that of `set_event_loop`; without a running loop it returns a coroutine"
+NO_SUBCLASS = "only Rust makes a RustFuture, so a subclass could not be instantiated"
 
 # The cases that cannot apply, by name, with the reason.
 CANNOT_APPLY = {
@@ -28,7 +28,7 @@ CANNOT_APPLY = {
         "test_inherit_without_calling_super_init": NO_SUBCLASS,
     },
 }
-# They came and went with the deprecation of `get_event_loop`: each Python has one or the other.
+# These changed with the deprecation of `get_event_loop`. Each Python has one or the other.
 NOT_IN_EVERY_PYTHON = {
     "test_constructor_without_loop",
     "test_constructor_use_global_loop",
@@ -37,7 +37,7 @@ NOT_IN_EVERY_PYTHON = {
 
 
 class OnRustFutures:
-    """Gives CPython's cases pending Rust futures, on a loop that really turns."""
+    """Gives pending Rust futures to the cases, on a real loop."""
 
     cls = None
     kind = None
@@ -72,7 +72,7 @@ class OnRustFutures:
             raise RuntimeError(NO_CURRENT_LOOP)
         return future
 
-    # The cases about callbacks name no loop; the others mean something by not naming one.
+    # The callback cases omit the loop and mean their own. In the other cases an omitted loop is the point.
     without_loop_means_own = False
 
     def _get_future_cls(self):
@@ -100,13 +100,13 @@ for base in CANNOT_APPLY:
 
 @pytest.mark.parametrize("name", [name for name in vars(cpython.CFutureTests) if name.startswith("test")])
 @pytest.mark.parametrize("kind", LOOPS)
-def test_a_case_of_the_future_in_c_holds_too(kind, name):
+def test_cases_for_the_c_future_pass(kind, name):
     case, result = suite("CFutureTests", kind)(name), unittest.TestResult()
     case.run(result)
     assert result.wasSuccessful(), result
 
 
-def test_no_class_of_cases_is_forgotten():
+def test_every_class_of_cases_is_listed():
     bases = {name for name in vars(cpython) if name.startswith("Base") and name.endswith("Tests")}
     assert bases == set(CANNOT_APPLY)
 
@@ -119,7 +119,7 @@ def test_no_excluded_name_is_stale(base):
 
 @pytest.mark.parametrize("kind", LOOPS)
 @pytest.mark.parametrize("base", CANNOT_APPLY)
-def test_an_excluded_case_really_cannot_apply(base, kind, complaints):
+def test_each_excluded_case_fails(base, kind, complaints):
     for name in set(CANNOT_APPLY[base]) & set(cases(base)):
         case, result = suite(base, kind)(name), unittest.TestResult()
         case.run(result)

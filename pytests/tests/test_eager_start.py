@@ -1,4 +1,4 @@
-"""Eager start: the first poll on the caller's thread."""
+"""Eager start: the first poll runs on the caller's thread."""
 
 import asyncio
 import contextvars
@@ -8,7 +8,7 @@ import threading
 import pytest
 
 
-def test_what_is_ready_is_done_without_a_hop(run, rust):
+def test_a_ready_future_is_done_when_the_call_returns(run, rust):
     async def main():
         gate = rust.Gate()
         gate.open("value")
@@ -22,7 +22,7 @@ def test_what_is_ready_is_done_without_a_hop(run, rust):
     run(main())
 
 
-def test_what_is_not_ready_goes_on_on_the_runtime(run, rust):
+def test_a_pending_future_continues_on_the_runtime(run, rust):
     async def main():
         gate = rust.Gate()
         future = gate.eager()
@@ -35,7 +35,7 @@ def test_what_is_not_ready_goes_on_on_the_runtime(run, rust):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_an_error_is_the_futures(run, rust, when):
+def test_an_error_is_raised_by_the_future(run, rust, when):
     async def main():
         gate = rust.Gate()
         if when == "before":
@@ -53,7 +53,7 @@ def test_an_error_is_the_futures(run, rust, when):
 
 @pytest.mark.parametrize("end", ["panic", "panic_in_conversion"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_panic_is_the_futures(run, rust, capfd, when, end):
+def test_a_panic_is_raised_by_the_future(run, rust, capfd, when, end):
     async def main():
         gate = rust.Gate()
         if when == "before":
@@ -70,7 +70,7 @@ def test_a_panic_is_the_futures(run, rust, capfd, when, end):
     assert "panicked at" in capfd.readouterr().err
 
 
-def test_an_error_that_nobody_retrieves_is_reported(run, rust, complaints):
+def test_an_unretrieved_error_is_reported(run, rust, complaints):
     async def main():
         gate = rust.Gate()
         gate.fail(LookupError("from Rust"))
@@ -81,7 +81,7 @@ def test_an_error_that_nobody_retrieves_is_reported(run, rust, complaints):
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_of_the_first_poll_comes_out_of_the_call(run, rust, kind):
+def test_an_interrupt_in_the_first_poll_is_raised_by_the_call(run, rust, kind):
     async def main():
         gate = rust.Gate()
         gate.fail(kind("an interrupt"))
@@ -91,7 +91,7 @@ def test_an_interrupt_of_the_first_poll_comes_out_of_the_call(run, rust, kind):
     run(main())
 
 
-def test_a_cancellation_that_it_ends_with_cancels_the_future(run, rust):
+def test_a_cancelled_error_from_rust_cancels_the_future(run, rust):
     async def main():
         gate = rust.Gate()
         gate.fail(asyncio.CancelledError("from Rust"))
@@ -103,8 +103,8 @@ def test_a_cancellation_that_it_ends_with_cancels_the_future(run, rust):
     run(main())
 
 
-def test_the_second_poll_comes_by_itself(run, rust):
-    """So the waker of the first has nothing to do: whoever it was to tell of is seen then."""
+def test_the_second_poll_needs_no_wake_up(run, rust):
+    """The caller polls twice, so a wake-up between the two polls is not needed."""
 
     async def main():
         assert await rust.eager_wakes(1, 0, False) == 2
@@ -115,8 +115,8 @@ def test_the_second_poll_comes_by_itself(run, rust):
 @pytest.mark.parametrize("from_another_thread", [False, True])
 @pytest.mark.parametrize("wakes", [1, 2, 100])
 @pytest.mark.parametrize("poll", [1, 2])
-def test_a_wake_up_within_a_poll_is_not_lost(run, rust, poll, wakes, from_another_thread):
-    """Nothing but the wake-up brings about the third poll."""
+def test_a_wake_up_during_a_poll_is_not_lost(run, rust, poll, wakes, from_another_thread):
+    """Only a wake-up causes the third poll."""
 
     async def main():
         assert await rust.eager_wakes(poll, wakes, from_another_thread) == poll + 1
@@ -124,7 +124,7 @@ def test_a_wake_up_within_a_poll_is_not_lost(run, rust, poll, wakes, from_anothe
     run(main())
 
 
-def test_what_wakes_it_between_the_polls_is_not_lost(run, rust):
+def test_a_wake_up_between_the_polls_is_not_lost(run, rust):
     async def main():
         for _ in range(500):
             gate = rust.Gate()
@@ -136,7 +136,7 @@ def test_what_wakes_it_between_the_polls_is_not_lost(run, rust):
     run(main())
 
 
-def test_the_first_poll_is_a_part_of_the_callers_task(loop, run, rust):
+def test_the_first_poll_runs_in_the_callers_task(loop, run, rust):
     var = contextvars.ContextVar("var")
 
     async def main():
@@ -146,13 +146,13 @@ def test_the_first_poll_is_a_part_of_the_callers_task(loop, run, rust):
         assert rust.eager_call(rust.current_loop).result() is loop
         assert rust.eager_call(lambda: rust.current_context()[var]).result() == "the caller's"
         assert rust.eager_call(var.get).result() == "the caller's"
-        # The locals are the caller's again.
+        # The caller has its own locals again.
         assert rust.current_loop() is loop
 
     run(main())
 
 
-def test_the_first_poll_starts_others(run, rust):
+def test_the_first_poll_can_start_other_futures(run, rust):
     async def main():
         inner = rust.eager_call(lambda: rust.eager_call(lambda: "innermost")).result()
         assert inner.result() == "innermost"
@@ -164,8 +164,8 @@ def test_the_first_poll_starts_others(run, rust):
     run(main())
 
 
-def test_other_threads_run_while_it_is_polled(run, rust):
-    """Detached: whoever has the interpreter meanwhile lets it go on."""
+def test_other_python_threads_run_during_the_first_poll(run, rust):
+    """The poll is detached. Another Python thread ends it."""
 
     async def main():
         done = threading.Event()
@@ -176,7 +176,7 @@ def test_other_threads_run_while_it_is_polled(run, rust):
 
         other = threading.Thread(target=let_go_until_done)
         other.start()
-        future = rust.eager_sit()
+        future = rust.eager_block()
         done.set()
         other.join()
         assert future.result() is True
@@ -184,14 +184,14 @@ def test_other_threads_run_while_it_is_polled(run, rust):
     run(main())
 
 
-def test_the_first_poll_finds_the_timers_of_its_runtime(run, rust):
+def test_runtime_timers_work_in_the_first_poll(run, rust):
     async def main():
         await rust.eager_nap(0.001)
 
     run(main())
 
 
-def test_cancelling_what_went_on_drops_it(run, rust):
+def test_cancelling_a_pending_future_drops_it(run, rust):
     async def main():
         gate = rust.Gate()
         future = gate.eager()
@@ -208,7 +208,7 @@ def test_cancelling_what_went_on_drops_it(run, rust):
     run(main())
 
 
-def test_a_closed_loop_is_refused_before_the_first_poll(new_loop, rust):
+def test_a_closed_loop_raises_before_the_first_poll(new_loop, rust):
     loop, gate = new_loop(), rust.Gate()
     loop.close()
     with pytest.raises(rust.LoopClosed):
@@ -217,7 +217,7 @@ def test_a_closed_loop_is_refused_before_the_first_poll(new_loop, rust):
     gate.wait_until_dropped()
 
 
-def test_without_a_loop_it_is_a_coroutine_that_polls_on_its_first_step(loop, run, rust):
+def test_without_a_loop_the_call_returns_a_coroutine_that_polls_on_its_first_step(loop, run, rust):
     gate = rust.Gate()
     coroutine = gate.eager()
     assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED and gate.polls == 0
@@ -235,7 +235,7 @@ def test_without_a_loop_it_is_a_coroutine_that_polls_on_its_first_step(loop, run
 
 
 @pytest.mark.parametrize("end", ["fail", "stop", "panic", "interrupt"])
-def test_what_an_eager_coroutine_fails_with_is_its_own(run, rust, capfd, end):
+def test_an_eager_coroutine_raises_its_own_failure(run, rust, capfd, end):
     gate = rust.Gate()
     coroutine = gate.eager()
     ends = {

@@ -1,8 +1,8 @@
-"""Programs end with the right status, in silence and in time, whatever is in flight: each way many times.
+"""Programs end with the right status, silently and in time, whatever is in flight.
 
     pytest --exits 1000
 
-makes a thousand exits of them in all, and wants each of them in time.
+runs a thousand programs in all, with a strict time limit for each.
 """
 
 import functools
@@ -14,24 +14,25 @@ import time
 import pytest
 from test_processes import START, environment, program, without_frames
 
-# Python's own way to compute while the program ends: who prints a traceback then waits for the interpreter at each turn.
+# The counterpart in Python: a thread computes while the program ends. A traceback then takes longer to print, because the main
+# thread waits for the interpreter again and again.
 COMPUTES = """
         threading.Thread(target=compute, daemon=True).start()
         await computing()
 """
 
 LOOPS_IN_THREADS = """
-        async def spin():
+        async def run():
             while True:
                 await asyncio.gather(*({turn} for _ in range(20)))
-                spinning.release()
-        spinning = threading.Semaphore(0)
+                running.release()
+        running = threading.Semaphore(0)
         for _ in range(2):
-            threading.Thread(target=lambda: asyncio.run(spin()), daemon=True).start()
-            spinning.acquire()
+            threading.Thread(target=lambda: asyncio.run(run()), daemon=True).start()
+            running.acquire()
 """
 
-# What is in flight when a program ends, and what a program without Rust does in its place.
+# What is in flight when a program ends, and the counterpart without Rust.
 IN_FLIGHT = {
     "futures that are pending": (
         """
@@ -77,7 +78,7 @@ IN_FLIGHT = {
     ),
 }
 
-# How it ends, and with which status.
+# How the program ends, and its exit status.
 ENDS = {
     "its main returns": ("pass", 0),
     "sys.exit": ("sys.exit(3)", 3),
@@ -113,7 +114,7 @@ def source(in_flight, end, kind):
 
 
 def ending(source):
-    """Runs a program: how it ended, and how long that took."""
+    """Runs a program. Returns how it ended, and how long the end took."""
     with subprocess.Popen(
         [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     ) as process:
@@ -128,7 +129,7 @@ def ending(source):
 
 @pytest.fixture(scope="module")
 def late(pytestconfig):
-    """How much later than without us the programs ended. The worst is told at the end."""
+    """How much later the programs ended than without Rust. The test run prints the worst at its end."""
     late = {}
     yield late
     plugins = pytestconfig.pluginmanager
@@ -141,10 +142,9 @@ def late(pytestconfig):
 
 
 class Reference:
-    """How a program ends without us, and how long that takes at the latest.
+    """How a program ends without Rust, and the longest time that it took.
 
-    Who prints a traceback while other threads run Python code waits for the interpreter at each turn: the same program takes a tenth
-    of a second, or one.
+    The time varies from a tenth of a second to one second: a traceback is slow to print while other threads run Python code.
     """
 
     def __init__(self, source):
@@ -157,7 +157,7 @@ class Reference:
             self.seconds = max(self.seconds, seconds)
 
     def lateness(self, seconds, latest):
-        """How much later than that. What is too late is held against more of them first."""
+        """How much later than the reference a program ended. If it is too late, this runs the reference more often first."""
         for _ in range(5):
             if seconds - self.seconds > latest:
                 self.run(10)
@@ -184,7 +184,7 @@ def test_a_program_ends_as_it_does_without_rust(pytestconfig, late, in_flight, e
     statement, status = ENDS[end]
     expected = reference(source(without_rust, statement, kind))
     assert expected.ended[0] == status
-    # The bound of our part is 0.3 s. A machine that does not measure may be busy: there it is only seen that it is not many times that.
+    # Our part of the exit takes at most 0.3 s. On a machine that may be busy, the test only rules out many times that.
     latest = 0.5 if exits_in_all >= 1000 else 10
     for _ in range(max(exits, 1)):
         ended, seconds = ending(source(with_rust, statement, kind))

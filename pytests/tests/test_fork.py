@@ -1,4 +1,4 @@
-"""Processes that fork: the child has a runtime and mailboxes of its own, and the parent does not notice."""
+"""Processes that fork: the child has its own runtime and mailboxes, and the parent is not affected."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 from test_processes import START, environment, finished, program
 
-# What every program here needs: `in_child` runs a coroutine on a new loop in a child, and gives the child's process id.
+# Every program here starts with this. `in_child` runs a function in a child and returns the process id of the child.
 PRELUDE = """
 import os, traceback, warnings
 # Python 3.12 warns of every fork of a process that has threads.
@@ -45,13 +45,13 @@ async def use():
 
 
 def quiet(body, kind="asyncio"):
-    """Runs a program, which has nothing to complain about."""
+    """Runs a program and asserts that it prints only "done"."""
     ended = finished(program(PRELUDE + textwrap.dedent(body), kind))
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
 
 
 @pytest.mark.parametrize("kind", START)
-def test_the_child_of_a_fork_works_when_the_parent_has_used_rust(kind):
+def test_a_child_can_use_rust_after_its_parent_has(kind):
     """https://github.com/PyO3/pyo3-async-runtimes/issues/40"""
     quiet(
         """
@@ -61,7 +61,7 @@ def test_the_child_of_a_fork_works_when_the_parent_has_used_rust(kind):
         asyncio.run(main())
         wait_for(run_in_child(use))
         asyncio.run(use())
-        # And its child, and another of the parent's.
+        # A grandchild works too, and so does a second child.
         wait_for(in_child(lambda: (asyncio.run(use()), wait_for(run_in_child(use)), asyncio.run(use()))))
         wait_for(run_in_child(use))
         print("done")
@@ -71,7 +71,7 @@ def test_the_child_of_a_fork_works_when_the_parent_has_used_rust(kind):
 
 
 @pytest.mark.parametrize("kind", START)
-def test_a_hundred_forks_inside_a_running_loop_with_a_hundred_futures_in_flight(kind):
+def test_a_running_loop_can_fork_with_hundreds_of_futures_in_flight(kind):
     quiet(
         """
         async def main():
@@ -99,7 +99,7 @@ def test_a_hundred_forks_inside_a_running_loop_with_a_hundred_futures_in_flight(
 
 
 @pytest.mark.parametrize("kind", START)
-def test_forks_by_threads_while_another_thread_runs_a_loop(kind):
+def test_threads_can_fork_while_another_thread_runs_a_loop(kind):
     quiet(
         """
         async def main():
@@ -109,7 +109,7 @@ def test_forks_by_threads_while_another_thread_runs_a_loop(kind):
                 for _ in range(10):
                     wait_for(run_in_child(use))
 
-            # They begin before the loop uses Rust for the first time.
+            # They start before the loop first uses Rust.
             forks = [loop.run_in_executor(None, fork) for _ in range(3)]
             while not all(fork.done() for fork in forks):
                 await use()
@@ -121,7 +121,7 @@ def test_forks_by_threads_while_another_thread_runs_a_loop(kind):
 
 
 @pytest.mark.parametrize("kind", START)
-def test_what_the_child_does_with_inherited_futures_does_not_reach_the_parent(kind):
+def test_using_inherited_futures_in_a_child_does_not_affect_the_parent(kind):
     quiet(
         """
         async def await_inherited(future):
@@ -172,7 +172,7 @@ def test_what_the_child_does_with_inherited_futures_does_not_reach_the_parent(ki
     )
 
 
-def test_a_loop_that_the_parent_has_left_to_the_child_works_there():
+def test_a_child_can_run_an_inherited_loop():
     quiet(
         """
         async def main():
@@ -182,7 +182,7 @@ def test_a_loop_that_the_parent_has_left_to_the_child_works_there():
         loop.run_until_complete(use())
 
         def child():
-            # Not closed: that takes the descriptors out of the epoll set, which asyncio shares with the parent.
+            # Do not close the loop: that would remove descriptors from the epoll set, which asyncio shares with the parent.
             loop.run_until_complete(use())
             asyncio.run(use())
 
@@ -194,7 +194,7 @@ def test_a_loop_that_the_parent_has_left_to_the_child_works_there():
     )
 
 
-def test_a_mailbox_that_the_parent_has_just_opened_is_not_hung_into_the_loop_in_the_child():
+def test_a_child_does_not_install_a_mailbox_that_its_parent_has_just_opened():
     quiet(
         """
         async def main():
@@ -202,7 +202,7 @@ def test_a_mailbox_that_the_parent_has_just_opened_is_not_hung_into_the_loop_in_
 
         def child():
             loop.run_until_complete(asyncio.sleep(0))
-            # Nor into the epoll set, which asyncio shares with the parent.
+            # The epoll set is shared with the parent, so nothing may be added to it.
             assert len(loop._selector.get_map()) == watched
 
         loop = asyncio.new_event_loop()
@@ -217,12 +217,12 @@ def test_a_mailbox_that_the_parent_has_just_opened_is_not_hung_into_the_loop_in_
     )
 
 
-def test_the_child_shares_no_eventfd_of_a_mailbox():
+def test_a_child_shares_no_mailbox_eventfd_with_its_parent():
     quiet(
         """
         def eventfds():
             found = set()
-            # Where the system does not tell, there is nothing to compare.
+            # On systems without /proc there is nothing to compare.
             numbers = os.listdir("/proc/self/fdinfo") if os.path.exists("/proc/self/fdinfo") else []
             for number in numbers:
                 try:
@@ -250,7 +250,7 @@ def test_the_child_shares_no_eventfd_of_a_mailbox():
 
 
 @pytest.mark.parametrize("kind", START)
-def test_a_child_does_not_count_what_is_in_flight_in_the_parent(kind):
+def test_a_child_does_not_count_the_futures_in_flight_of_its_parent(kind):
     quiet(
         """
         def in_flight():
@@ -266,7 +266,7 @@ def test_a_child_does_not_count_what_is_in_flight_in_the_parent(kind):
             await asyncio.gather(future, task.wait())
 
         def child(inherited):
-            # What is dropped here was never counted here.
+            # The child drops objects that it never counted.
             inherited.clear()
             gc.collect()
             asyncio.run(count())
@@ -328,7 +328,7 @@ ENDS_NORMALLY = {
 
 
 @pytest.mark.parametrize("way", ENDS_NORMALLY)
-def test_a_child_ends_with_its_own_status_and_in_silence(way):
+def test_a_child_exits_with_its_own_status_and_prints_nothing(way):
     quiet(
         ENDS_NORMALLY[way]
         + """
@@ -339,7 +339,7 @@ def test_a_child_ends_with_its_own_status_and_in_silence(way):
     )
 
 
-def test_a_child_of_a_process_that_is_in_block_on_works():
+def test_a_child_forked_during_block_on_can_use_rust():
     quiet(
         """
         def fork():
@@ -356,7 +356,7 @@ def test_a_child_of_a_process_that_is_in_block_on_works():
     )
 
 
-def test_a_fork_waits_for_a_poll_of_block_on():
+def test_a_fork_waits_for_a_running_poll_of_block_on():
     quiet(
         """
         async def main():
@@ -398,7 +398,7 @@ def test_an_eager_start_waits_while_the_process_forks():
             await rust.eager_call(polled.set)
 
         def before_fork():
-            # After the hook of the bridge's own: hooks are called in the reverse of the order in which they came.
+            # This runs after the hook of the bridge: Python calls the hooks in reverse order of registration.
             threads.append(threading.Thread(target=asyncio.run, args=(start(),)))
             threads[0].start()
             early.append(polled.wait(0.1))
@@ -415,7 +415,7 @@ def test_an_eager_start_waits_while_the_process_forks():
     )
 
 
-def test_the_builder_of_the_parent_builds_the_runtimes_of_its_children():
+def test_children_build_their_runtimes_with_the_builder_of_their_parent():
     quiet(
         """
         def check(generations):
@@ -434,7 +434,7 @@ def test_the_builder_of_the_parent_builds_the_runtimes_of_its_children():
     )
 
 
-def test_a_child_has_a_runtime_when_a_thread_of_the_parent_was_building_one():
+def test_a_child_forked_while_a_runtime_is_built_has_a_runtime():
     quiet(
         """
         parent, building, go_on = os.getpid(), threading.Event(), threading.Event()
@@ -459,7 +459,7 @@ def test_a_child_has_a_runtime_when_a_thread_of_the_parent_was_building_one():
     )
 
 
-def test_a_worker_that_sits_in_its_poll_does_not_keep_a_process_from_forking():
+def test_a_blocked_worker_does_not_prevent_a_fork():
     quiet(
         """
         async def main():
@@ -472,7 +472,7 @@ def test_a_worker_that_sits_in_its_poll_does_not_keep_a_process_from_forking():
     )
 
 
-def test_workers_that_attach_do_not_keep_a_process_from_forking():
+def test_workers_that_attach_do_not_prevent_a_fork():
     quiet(
         """
         async def main():
@@ -488,7 +488,7 @@ def test_workers_that_attach_do_not_keep_a_process_from_forking():
 
 
 @pytest.mark.parametrize("kind", START)
-def test_multiprocessing_forks(kind):
+def test_multiprocessing_can_fork(kind):
     quiet(
         """
         import multiprocessing
@@ -507,7 +507,7 @@ def test_multiprocessing_forks(kind):
             process.start()
             process.join()
             assert process.exitcode == 0
-            # As the data loaders do it that have workers.
+            # Data loaders with workers do this.
             with context.Pool(2) as pool:
                 assert pool.map(load, range(20), chunksize=3) == [number * number for number in range(20)]
                 await use()
@@ -525,7 +525,7 @@ async def work():
     await rust.nap(0.0001)
     return await rust.into_future(asyncio.sleep(0, await rust.turns(3, b"from rust "))).wait()
 
-# With --preload this is in the master, whose runtime the workers do not have.
+# With --preload this runs in the master. The workers do not inherit its runtime.
 asyncio.run(work())
 
 async def app(scope, receive, send):
@@ -537,9 +537,9 @@ async def app(scope, receive, send):
 
 
 @pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
-def test_workers_of_a_server_that_forks(tmp_path, preload):
+def test_forked_workers_of_a_server_can_use_rust(tmp_path, preload):
     (tmp_path / "application.py").write_text(APPLICATION)
-    # The socket is made here, and handed down: nobody else can have its port.
+    # The server inherits this socket, so no other process can take the port.
     with socket.create_server(("127.0.0.1", 0)) as server:
         command = [sys.executable, "-W", "ignore", "-m", "gunicorn", "application:app", "--workers", "2"]
         command += ["--worker-class", "uvicorn.workers.UvicornWorker", "--bind", f"fd://{server.fileno()}"]

@@ -1,4 +1,4 @@
-"""Inputs that the fuzzer once failed on stay right, and it finds what differs."""
+"""The inputs of the corpus still pass, and the fuzzer finds a difference."""
 
 import random
 import sys
@@ -28,7 +28,7 @@ def test_the_corpus_and_a_thousand_inputs_show_no_difference(kind, rust, loop, c
 
 
 class Counts:
-    """Counts up to four, or further."""
+    """Counts up to a limit."""
 
     def __init__(self, last):
         self.number, self.last = 0, last
@@ -42,7 +42,7 @@ async def play(counts, operations):
     return [(*operation, counts.one_more() if operation[0] == "count" else None) for operation in operations]
 
 
-def test_a_difference_is_found_and_cut_down_to_what_it_needs(rust, loop):
+def test_a_difference_is_found_and_minimized(rust, loop):
     from driver import Fuzzer
     from machine import Difference, Machine
 
@@ -50,7 +50,7 @@ def test_a_difference_is_found_and_cut_down_to_what_it_needs(rust, loop):
     subjects = (lambda rust: Counts(4)), (lambda rust: Counts(5))
     machine = Machine(SimpleNamespace(OPERATIONS=operations, SUBJECTS=subjects, play=play), rust, loop)
     fuzzer = Fuzzer(machine, [], random.Random(1))
-    with pytest.raises(Difference, match="came to\n    5, and not to\n    4") as found:
+    with pytest.raises(Difference, match="gave\n    5, expected\n    4") as found:
         for _ in range(100_000):
             fuzzer.step()
     assert machine.decode(found.value.data) == [("count", None)] * 5

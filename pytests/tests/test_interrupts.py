@@ -1,4 +1,4 @@
-"""What passes out of a loop, and that nothing is lost with it."""
+"""Interrupts leave the loop, and nothing is lost with them."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("interrupted", [0, 3, 9])
-def test_an_interrupt_passes_out_of_the_loop_and_what_was_behind_it_is_not_lost(loop, run, rust, kind, interrupted):
+def test_an_interrupt_leaves_the_loop_and_later_outcomes_are_not_lost(loop, run, rust, kind, interrupted):
     async def start():
         gates = [rust.Gate() for _ in range(10)]
 
@@ -23,7 +23,7 @@ def test_an_interrupt_passes_out_of_the_loop_and_what_was_behind_it_is_not_lost(
         return gates, tasks
 
     gates, tasks = run(start())
-    # The loop does not turn, so that all ten are found in one turn.
+    # The loop does not turn here, so one turn finds all ten.
     for number, gate in enumerate(gates):
         gate.open(number)
         gate.wait_until_dropped()
@@ -45,7 +45,7 @@ def test_an_interrupt_passes_out_of_the_loop_and_what_was_behind_it_is_not_lost(
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_in_a_callback_passes_out_of_the_loop(loop, run, rust, kind):
+def test_an_interrupt_in_a_callback_leaves_the_loop(loop, run, rust, kind):
     def interrupt(future):
         raise kind("in a callback")
 
@@ -63,8 +63,8 @@ def test_an_interrupt_in_a_callback_passes_out_of_the_loop(loop, run, rust, kind
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_the_loop_is_woken_by_rust_after_any_number_of_interrupts(loop, run, rust, kind):
-    """An interrupt that comes out of a file descriptor's callback makes uvloop close its handle on the descriptor."""
+def test_rust_wakes_the_loop_after_many_interrupts(loop, run, rust, kind):
+    """uvloop closes its handle of a descriptor when an interrupt leaves the descriptor's callback."""
 
     async def interrupted():
         await rust.turns(1, None)
@@ -80,7 +80,7 @@ def test_the_loop_is_woken_by_rust_after_any_number_of_interrupts(loop, run, rus
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_from_rust_passes_out_of_the_loop(loop, run, rust, kind):
+def test_an_interrupt_from_rust_leaves_the_loop(loop, run, rust, kind):
     async def main():
         gate = rust.Gate()
         future = gate.wait()
@@ -91,7 +91,7 @@ def test_an_interrupt_from_rust_passes_out_of_the_loop(loop, run, rust, kind):
         run(main())
 
 
-def test_an_exception_in_a_woken_task_is_the_tasks_own(run, rust):
+def test_an_exception_in_a_woken_task_stays_in_that_task(run, rust):
     async def fails(number):
         await rust.turns(1, None)
         raise ValueError(number)
@@ -103,7 +103,7 @@ def test_an_exception_in_a_woken_task_is_the_tasks_own(run, rust):
     run(main())
 
 
-def test_the_loop_can_be_stopped_by_a_woken_task(loop, rust):
+def test_a_woken_task_can_stop_the_loop(loop, rust):
     gate = rust.Gate()
 
     async def stops():
@@ -118,8 +118,8 @@ def test_the_loop_can_be_stopped_by_a_woken_task(loop, rust):
     assert loop.run_until_complete(task) == "after the stop"
 
 
-def test_a_burst_does_not_keep_the_loop_from_its_other_work(loop, run, rust):
-    """A loop that is woken by ever more Rust futures still turns."""
+def test_many_completions_do_not_starve_the_loop(loop, run, rust):
+    """A loop still turns while Rust futures complete all the time."""
 
     async def main():
         turns, enough = 0, False

@@ -1,4 +1,4 @@
-"""Many at once, from many threads, cancelled from both sides: everyone gets one outcome, and nothing stays behind."""
+"""Many awaits at once, from many threads, cancelled from both sides: each has one outcome, and nothing leaks."""
 
 import asyncio
 import gc
@@ -12,12 +12,12 @@ from leftovers import descriptors, eventually, resident_bytes, threads
 
 
 class Load:
-    """Awaits in random ways, cancels some of them at random, and counts what comes out."""
+    """Awaits in random ways, cancels some awaits at random, and counts the outcomes."""
 
     def __init__(self, rust, seed):
         self.rust, self.random = rust, random.Random(seed)
         self.outcomes = Counter()
-        # How often each awaiter has ended, by its number, and each callback of a future's was called.
+        # How often each awaiter has ended, and how often each callback was called, by number.
         self.ends, self.calls, self.registered = Counter(), Counter(), []
 
     async def run(self, awaits, at_once):
@@ -30,7 +30,7 @@ class Load:
                     self.cancel_later(task, self.random.randrange(6))
             await asyncio.wait(tasks)
             self.outcomes.update(map(self.outcome, tasks))
-        # A future whose task was cancelled while it waited for something else goes on, and its callback comes with its end.
+        # A future continues if its task was cancelled while it awaited something else. Its callback runs when the future ends.
         while sum(self.calls.values()) < len(self.registered):
             await asyncio.sleep(0)
 
@@ -42,7 +42,7 @@ class Load:
 
     def check(self, awaits):
         kinds = {"value", "error", "cancelled", "given up"}
-        # Whether Rust is ever quick enough to give up is a matter of chance, and of how many there are.
+        # With few awaits it is a matter of chance whether Rust gives up any.
         assert kinds - ({"given up"} if awaits < 2000 else set()) <= set(self.outcomes) <= kinds, self.outcomes
         assert self.ends == Counter(range(awaits))
         assert self.calls == Counter(self.registered)
@@ -136,7 +136,7 @@ def test_a_hundred_thousand_awaits_with_random_cancels_have_one_outcome_each(run
 
 
 def run_eight_loops(new_loop, rust, awaits):
-    """In eight threads at once, each with a load of its own."""
+    """Runs eight loops in eight threads at once, each with its own load."""
     loads, failures = [Load(rust, seed) for seed in range(8)], []
     start = threading.Barrier(len(loads))
 
@@ -165,7 +165,7 @@ def test_eight_loops_in_eight_threads_do_not_disturb_each_other(new_loop, rust):
     run_eight_loops(new_loop, rust, 2000)
 
 
-def test_ten_thousand_futures_in_flight_are_opened_by_eight_threads(run, rust):
+def test_eight_threads_complete_ten_thousand_futures(run, rust):
     async def main():
         gates = [rust.Gate() for _ in range(10_000)]
         futures = [gate.wait() for gate in gates]
@@ -185,7 +185,7 @@ def test_ten_thousand_futures_in_flight_are_opened_by_eight_threads(run, rust):
     assert run(main()) == list(range(10_000))
 
 
-def test_ten_thousand_coroutines_are_awaited_by_rust_at_once(run, rust):
+def test_rust_awaits_ten_thousand_coroutines_at_once(run, rust):
     async def main():
         async def coroutine(number):
             await asyncio.sleep(0)
@@ -196,8 +196,8 @@ def test_ten_thousand_coroutines_are_awaited_by_rust_at_once(run, rust):
     assert run(main()) == list(range(10_000))
 
 
-def test_loops_that_come_and_go_while_rust_completes_leave_nothing_behind(new_loop, rust):
-    """The gates are opened by another thread, before, while and after the loop of their futures is closed."""
+def test_closing_loops_while_rust_completes_futures_leaks_nothing(new_loop, rust):
+    """Another thread opens the gates before, while and after the loop of their futures closes."""
     gates, more = [], threading.Event()
     stop = False
 
@@ -227,8 +227,8 @@ def test_loops_that_come_and_go_while_rust_completes_leave_nothing_behind(new_lo
     opener.join()
 
 
-def comes_back_to_where_it_was(rust, awaits, one_round, warm_up=3, fragments=0):
-    """Rounds of so many awaits leave no memory, no descriptor and no thread behind."""
+def assert_leaks_nothing(rust, awaits, one_round, warm_up=3, fragments=0):
+    """Asserts that rounds of so many awaits leak no memory, no descriptor and no thread."""
     rounds = 10
 
     def measure():
@@ -237,7 +237,7 @@ def comes_back_to_where_it_was(rust, awaits, one_round, warm_up=3, fragments=0):
         return sys.getallocatedblocks(), resident_bytes()
 
     live = rust.made() - rust.dropped()
-    # What is allocated once, and the caches of both languages.
+    # Fill the caches of both languages first.
     for seed in range(warm_up):
         one_round(seed)
     before = descriptors(), threads()
@@ -246,14 +246,14 @@ def comes_back_to_where_it_was(rust, awaits, one_round, warm_up=3, fragments=0):
         one_round(seed)
     blocks_after, resident_after = measure()
 
-    # A leak of one object for each await would be a hundred times as many blocks.
+    # A leak of one object for each await would exceed this a hundred times.
     assert blocks_after - blocks < awaits * rounds / 100
     assert resident_after - resident < awaits * rounds * 64 + fragments
     assert eventually(lambda: len(descriptors()) <= len(before[0]))
     assert eventually(lambda: threads() <= before[1])
 
 
-def test_memory_descriptors_and_threads_come_back_to_where_they_were(run, rust, load):
+def test_a_load_leaks_no_memory_descriptors_or_threads(run, rust, load):
     awaits = load(5000)
 
     async def load_one(seed):
@@ -261,9 +261,9 @@ def test_memory_descriptors_and_threads_come_back_to_where_they_were(run, rust, 
         await work.run(awaits, 500)
         work.check(awaits)
 
-    comes_back_to_where_it_was(rust, awaits, lambda seed: run(load_one(seed)))
+    assert_leaks_nothing(rust, awaits, lambda seed: run(load_one(seed)))
 
 
-def test_memory_descriptors_and_threads_come_back_after_eight_loops_in_eight_threads(new_loop, rust):
-    # Threads that begin together take a heap each from the C library, which come and go with their own fragments.
-    comes_back_to_where_it_was(rust, 8 * 500, lambda _: run_eight_loops(new_loop, rust, 500), warm_up=10, fragments=8 << 20)
+def test_eight_loops_in_eight_threads_leak_no_memory_descriptors_or_threads(new_loop, rust):
+    # The C library gives each of these threads a heap of its own, which leaves fragments.
+    assert_leaks_nothing(rust, 8 * 500, lambda _: run_eight_loops(new_loop, rust, 500), warm_up=10, fragments=8 << 20)

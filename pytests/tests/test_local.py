@@ -1,4 +1,4 @@
-"""Rust futures that are not Send: the loop polls them on its own thread."""
+"""Local futures are not Send: the loop polls them on its own thread."""
 
 import asyncio
 import contextvars
@@ -12,10 +12,10 @@ VARIABLE = contextvars.ContextVar("VARIABLE", default="default")
 
 
 class Held:
-    """What a Rust future holds: it is gone when the future is."""
+    """An object that a Rust future holds. It is freed with the future."""
 
 
-def test_its_value_arrives(run, rust):
+def test_a_local_future_returns_its_value(run, rust):
     async def main():
         gate = rust.Gate()
         future = gate.wait_here()
@@ -26,7 +26,7 @@ def test_its_value_arrives(run, rust):
     assert run(main()) == "value"
 
 
-def test_another_thread_wakes_it(run, rust):
+def test_another_thread_can_wake_a_local_future(run, rust):
     async def main():
         gate = rust.Gate()
         future = gate.wait_here()
@@ -39,14 +39,14 @@ def test_another_thread_wakes_it(run, rust):
     run(main())
 
 
-def test_a_timer_of_the_runtime_wakes_it_on_the_thread_of_the_loop(run, rust):
+def test_a_runtime_timer_wakes_a_local_future_on_the_loops_thread(run, rust):
     async def main():
         return await rust.local_nap(0.001, threading.get_ident)
 
     assert run(main()) == (threading.get_ident(), threading.get_ident())
 
 
-def test_it_knows_its_loop_and_the_context_of_its_caller(loop, run, rust):
+def test_a_local_future_sees_its_loop_and_the_context_of_its_caller(loop, run, rust):
     async def main():
         VARIABLE.set("of the caller")
         future = rust.local_nap(0.001, lambda: (rust.current_loop(), rust.current_context()))
@@ -59,7 +59,7 @@ def test_it_knows_its_loop_and_the_context_of_its_caller(loop, run, rust):
     assert context_before[VARIABLE] == "of the caller"
 
 
-def test_it_awaits_python_on_its_own_thread(run, rust):
+def test_rust_can_await_a_local_future(run, rust):
     async def main():
         outcome = rust.Gate()
         task = rust.into_future(outcome.wait_here())
@@ -69,7 +69,7 @@ def test_it_awaits_python_on_its_own_thread(run, rust):
     assert run(main()) == threading.get_ident()
 
 
-def test_its_error_is_the_same_object(run, rust):
+def test_a_local_future_raises_the_same_exception(run, rust):
     async def main():
         gate, error = rust.Gate(), LookupError("nothing here")
         future = gate.wait_here()
@@ -81,7 +81,7 @@ def test_its_error_is_the_same_object(run, rust):
     run(main())
 
 
-def test_its_panic_is_raised_and_the_loop_goes_on(run, rust, capfd):
+def test_a_panic_of_a_local_future_is_raised_and_the_loop_continues(run, rust, capfd):
     async def main():
         gate = rust.Gate()
         future = gate.wait_here()
@@ -91,11 +91,11 @@ def test_its_panic_is_raised_and_the_loop_goes_on(run, rust, capfd):
         assert await rust.turns(3, "the loop goes on") == "the loop goes on"
 
     run(main())
-    # The panic hook's report.
+    # The panic hook prints this.
     assert "on the loop's thread" in capfd.readouterr().err
 
 
-def test_cancelling_drops_it(run, rust):
+def test_cancelling_drops_a_local_future(run, rust):
     async def main():
         gate, held = rust.Gate(), Held()
         gone = weakref.ref(held)
@@ -113,7 +113,7 @@ def test_cancelling_drops_it(run, rust):
     run(main())
 
 
-def test_a_timeout_drops_it(run, rust):
+def test_a_timeout_drops_a_local_future(run, rust):
     async def main():
         gate, held = rust.Gate(), Held()
         gone = weakref.ref(held)
@@ -127,7 +127,7 @@ def test_a_timeout_drops_it(run, rust):
     run(main())
 
 
-def test_when_its_future_is_dropped_it_goes_on(run, rust):
+def test_a_local_future_continues_after_python_drops_it(run, rust):
     async def main():
         gate = rust.Gate()
         gate.wait_here()
@@ -138,7 +138,7 @@ def test_when_its_future_is_dropped_it_goes_on(run, rust):
     run(main())
 
 
-def test_a_loop_that_closes_drops_it_with_what_it_holds(new_loop, rust):
+def test_closing_the_loop_drops_a_local_future_and_its_contents(new_loop, rust):
     async def main(held):
         gate = rust.Gate()
         return gate, gate.wait_here(held)
@@ -154,12 +154,12 @@ def test_a_loop_that_closes_drops_it_with_what_it_holds(new_loop, rust):
     assert not future.done()
 
 
-def test_a_loop_that_runs_elsewhere_is_an_error_that_says_where_to_call(loop, rust):
+def test_a_local_future_is_refused_while_its_loop_does_not_run(loop, rust):
     with pytest.raises(RuntimeError, match="on the thread that runs the event loop"):
         rust.Gate().wait_here(event_loop=loop)
 
 
-def test_a_thousand_take_turns(run, rust):
+def test_a_thousand_local_futures_run_at_once(run, rust):
     async def main():
         gates = [rust.Gate() for _ in range(1000)]
         futures = [gate.wait_here() for gate in gates]
@@ -170,8 +170,8 @@ def test_a_thousand_take_turns(run, rust):
     run(main())
 
 
-def test_a_loop_that_is_closed_while_timers_wake_its_futures_drops_them_all(new_loop, rust):
-    """Each future is woken by a thread of the runtime: some before, some after, and some while the loop is closed."""
+def test_closing_a_loop_while_timers_wake_its_local_futures_drops_them_all(new_loop, rust):
+    """Threads of the runtime wake the futures before, while and after the loop closes."""
     for _ in range(100):
         live = rust.made() - rust.dropped()
 

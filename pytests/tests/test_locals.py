@@ -1,4 +1,4 @@
-"""A Rust task that Python started knows its loop and its context in everything it awaits."""
+"""A Rust task that Python started has its loop and its context in everything that it awaits."""
 
 import asyncio
 import contextvars
@@ -14,7 +14,7 @@ async def read():
     return VARIABLE.get()
 
 
-def test_a_coroutine_finds_the_loop_that_runs(loop, run, rust):
+def test_a_coroutine_finds_the_running_loop(loop, run, rust):
     async def main():
         assert rust.running_loop() is loop
         assert rust.current_loop() is loop
@@ -22,7 +22,7 @@ def test_a_coroutine_finds_the_loop_that_runs(loop, run, rust):
     run(main())
 
 
-def test_without_a_loop_nothing_is_found(rust):
+def test_without_a_loop_there_are_no_locals(rust):
     with pytest.raises(RuntimeError, match="no running event loop"):
         rust.running_loop()
     with pytest.raises(RuntimeError, match="no running event loop.*_with_loop"):
@@ -31,7 +31,7 @@ def test_without_a_loop_nothing_is_found(rust):
         rust.current_context()
 
 
-def test_a_rust_future_knows_its_loop(loop, run, rust):
+def test_a_rust_future_sees_its_loop(loop, run, rust):
     async def main():
         return await rust.call_inside(rust.current_loop)
 
@@ -47,7 +47,7 @@ def test_a_rust_future_runs_on_a_thread_that_runs_no_loop(run, rust):
     run(main())
 
 
-def test_a_rust_future_knows_the_context_of_its_caller(run, rust):
+def test_a_rust_future_sees_the_context_of_its_caller(run, rust):
     async def main():
         VARIABLE.set("of the caller")
         future = rust.call_inside(rust.current_context)
@@ -57,7 +57,7 @@ def test_a_rust_future_knows_the_context_of_its_caller(run, rust):
     assert run(main()) == "of the caller"
 
 
-def test_a_task_that_nobody_gave_locals_finds_none(run, rust):
+def test_a_spawned_task_has_no_locals(run, rust):
     async def main():
         with pytest.raises(RuntimeError, match="no running event loop.*scope"):
             await rust.call_in_bare_task(rust.current_loop)
@@ -65,7 +65,7 @@ def test_a_task_that_nobody_gave_locals_finds_none(run, rust):
     run(main())
 
 
-def test_the_locals_are_gone_from_the_thread_when_the_poll_is_over(run, rust):
+def test_a_poll_leaves_no_locals_on_its_thread(run, rust):
     async def main():
         for _ in range(20):
             assert await rust.call_inside(rust.current_loop) is asyncio.get_running_loop()
@@ -75,7 +75,7 @@ def test_the_locals_are_gone_from_the_thread_when_the_poll_is_over(run, rust):
     run(main())
 
 
-def test_the_locals_are_gone_from_the_thread_after_a_panic(run, rust, capfd):
+def test_a_panic_leaves_no_locals_on_its_thread(run, rust, capfd):
     async def main():
         gates = [rust.Gate() for _ in range(20)]
         futures = [gate.wait() for gate in gates]
@@ -90,7 +90,7 @@ def test_the_locals_are_gone_from_the_thread_after_a_panic(run, rust, capfd):
     assert "expected" in capfd.readouterr().err
 
 
-def test_two_loops_in_two_threads_are_not_mixed_up(new_loop, rust):
+def test_loops_in_several_threads_are_not_mixed_up(new_loop, rust):
     def work():
         loop = new_loop()
 
@@ -124,7 +124,7 @@ def test_the_guides_nested_functions_sleep(run, rust):
     run(main())
 
 
-def test_an_exported_function_that_is_called_from_rust_finds_the_loop_at_any_depth(loop, run, rust):
+def test_an_exported_function_called_from_rust_finds_the_loop_at_any_depth(loop, run, rust):
     async def main():
         function = rust.current_loop
         for _ in range(10):
@@ -138,7 +138,7 @@ def test_an_exported_function_that_is_called_from_rust_finds_the_loop_at_any_dep
     assert run(main()) is loop
 
 
-def test_a_nested_exported_function_is_awaited_from_rust_at_any_depth(run, rust):
+def test_rust_awaits_nested_exported_functions_at_any_depth(run, rust):
     async def main():
         def nested(depth):
             return rust.turns(1, "deep") if depth == 0 else rust.await_inside(lambda: nested(depth - 1))
@@ -148,7 +148,7 @@ def test_a_nested_exported_function_is_awaited_from_rust_at_any_depth(run, rust)
     assert run(main()) == "deep"
 
 
-def test_the_context_is_handed_through_nested_exported_functions(run, rust):
+def test_the_context_passes_through_nested_exported_functions(run, rust):
     async def main():
         VARIABLE.set("of the caller")
         future = rust.await_inside(lambda: rust.await_inside(lambda: rust.await_inside(read)))
@@ -158,7 +158,7 @@ def test_the_context_is_handed_through_nested_exported_functions(run, rust):
     assert run(main()) == "of the caller"
 
 
-def test_cancelling_the_outermost_ends_every_level(run, rust):
+def test_cancelling_the_outermost_future_ends_every_level(run, rust):
     async def main():
         gate, started = rust.Gate(), asyncio.Event()
 
@@ -199,7 +199,7 @@ def test_scope_without_a_context_works(loop, run, rust):
     assert run(main()) == "default"
 
 
-def test_a_future_that_is_made_in_scope_belongs_to_its_loop(loop, run, rust):
+def test_a_future_made_in_a_scope_belongs_to_its_loop(loop, run, rust):
     async def main():
         return await loop.run_in_executor(None, lambda: rust.run_in_scope(loop, lambda: rust.turns(1, "value")))
 

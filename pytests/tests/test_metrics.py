@@ -1,4 +1,4 @@
-"""The counters, as a module shows them to Python."""
+"""The counters of `metrics`, seen from Python."""
 
 import asyncio
 import datetime
@@ -10,7 +10,7 @@ from conftest import eventually
 
 @pytest.fixture
 def since(rust):
-    """What has been counted since the test began."""
+    """The counts since the start of the test."""
     before = rust.metrics()
 
     def since():
@@ -44,14 +44,14 @@ def test_awaitables_are_counted_while_rust_awaits_them(run, rust, since):
     assert eventually(lambda: since()["python_tasks"] == 0)
 
 
-def test_a_burst_is_one_wake_up(loop, run, rust, since):
-    """The loop does not turn while the gates are opened."""
+def test_many_completions_share_one_wake_up(loop, run, rust, since):
+    """The loop does not turn while the test opens the gates."""
 
     async def main():
         gates = [rust.Gate() for _ in range(50)]
         futures = [gate.wait() for gate in gates]
         await rust.turns(1, None)
-        # A job's turn is counted when it is over.
+        # A turn is counted at its end.
         await asyncio.sleep(0)
         before = since()
         for gate in gates:
@@ -63,15 +63,15 @@ def test_a_burst_is_one_wake_up(loop, run, rust, since):
 
     burst = run(main())
     assert burst["jobs"] == 50
-    # The last result may come after the drop that was waited for.
+    # The last result may come after the drop that the test waits for.
     assert 1 <= burst["wake_ups"] <= 2
     assert burst["mailbox_wait"] > datetime.timedelta(0)
     assert rust.metrics()["largest_burst"] >= 49
     assert rust.metrics()["longest_mailbox_wait"] > datetime.timedelta(0)
 
 
-def test_a_turn_of_the_drain_is_bounded_and_the_loop_s_other_work_comes_in_between(loop, run, rust):
-    """The loop stands still until everything is there."""
+def test_a_drain_is_bounded_and_lets_the_loop_do_other_work(loop, run, rust):
+    """The loop does not turn until every future is complete."""
 
     async def main():
         ticks, seen = 0, []

@@ -1,7 +1,7 @@
 """The same program with a RustFuture and with an asyncio.Future has the same outcome.
 
-A program is a coroutine function over a source of futures. What it returns, and what the loop's exception handler was told
-meanwhile, must be equal for both sources.
+A program is a coroutine function that takes a source of futures. Its result, and the calls of the loop's exception handler,
+must be equal for both sources.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ PROGRAMS = []
 
 
 def program(function=None, *, since=(3, 9)):
-    """Registers a program, for the Pythons that have what it uses."""
+    """Registers a program, on the Python versions that support it."""
     if function is None:
         return lambda function: program(function, since=since)
     if sys.version_info >= since:
@@ -28,7 +28,7 @@ def program(function=None, *, since=(3, 9)):
 
 
 class AsyncioSource:
-    """Futures of asyncio, completed the way another thread would."""
+    """asyncio futures, completed as another thread would complete them."""
 
     def __init__(self, rust):
         pass
@@ -47,7 +47,7 @@ class AsyncioSource:
 
 
 class RustSource:
-    """Futures of Rust, completed by Rust."""
+    """Rust futures, completed by Rust."""
 
     def __init__(self, rust):
         self.rust = rust
@@ -67,13 +67,13 @@ class RustSource:
 
 
 def plain(value):
-    """A value without what is allowed to differ: the name of the class, addresses, numbers of tasks, who made it."""
+    """A value as text, without what may differ: the name of the class, addresses, task numbers, the place of creation."""
     text = value if isinstance(value, str) else repr(value)
     return re.sub(r"0x[0-9a-f]+|Task-\d+|(?<=created at )[^ >]+", "…", text.replace("RustFuture", "Future"))
 
 
 def ended(future):
-    """How a future ended, in comparable words."""
+    """The end of a future as a comparable value."""
     if not future.done():
         return "pending"
     if future.cancelled():
@@ -83,13 +83,13 @@ def ended(future):
 
 
 def described(exception):
-    # asyncio has two futures, in C and in Python, and they differ in how they put this.
+    # asyncio has two futures, in C and in Python, which word this differently.
     text = "…" if isinstance(exception, asyncio.InvalidStateError) else plain(str(exception))
     return ("raised", type(exception).__name__, text)
 
 
 async def attempt(awaitable):
-    """Awaits, and tells in comparable words what came of it."""
+    """Awaits, and returns the outcome as a comparable value."""
     try:
         return "result", await awaitable
     except asyncio.CancelledError as cancelled:
@@ -99,7 +99,7 @@ async def attempt(awaitable):
 
 
 def attempted(function, *args):
-    """Calls, and tells in comparable words what came of it."""
+    """Calls, and returns the outcome as a comparable value."""
     try:
         return "result", function(*args)
     except BaseException as exception:
@@ -151,7 +151,7 @@ async def many_tasks_wait_for_one_future(source):
 
 
 @program
-async def a_task_awaits_one_future_after_the_other(source):
+async def a_task_awaits_futures_one_after_another(source):
     async def task():
         total = 0
         for number in range(20):
@@ -168,7 +168,7 @@ async def the_iterator_of_a_future_yields_it_once(source):
     future = source.future()
     iterator = future.__await__()
     first = next(iterator)
-    # What a task does with what was yielded to it.
+    # A task does this with a future that is yielded to it.
     blocking, first._asyncio_future_blocking = first._asyncio_future_blocking, False
     unused = attempted(next, future.__await__().__iter__())
     early = attempted(next, iterator)
@@ -199,7 +199,7 @@ async def a_closed_iterator_leaves_the_future_pending(source):
 
 
 @program
-async def a_task_of_another_loop_may_not_wait(source):
+async def a_task_of_another_loop_cannot_await_it(source):
     future = source.future()
 
     def other():
@@ -282,14 +282,14 @@ async def a_task_is_cancelled_in_the_turn_in_which_its_future_is_done(source):
 
 
 @program
-async def cancelling_what_is_done_says_so(source):
+async def cancelling_a_done_future_returns_false(source):
     future = source.future()
     source.give(future, 1)
     await future
     return future.cancel(), ended(future)
 
 
-# What Python sets
+# Results that Python sets
 
 
 @program
@@ -310,7 +310,7 @@ async def python_sets_an_exception(source):
 
 
 @program
-async def python_sets_what_is_no_exception(source):
+async def setting_an_object_that_is_not_an_exception_raises(source):
     future = source.future()
     refusals = [attempted(future.set_exception, wrong)[:2] for wrong in (1, "text", int)]
     state = ended(future)
@@ -319,7 +319,7 @@ async def python_sets_what_is_no_exception(source):
 
 
 @program
-async def asking_too_early_raises(source):
+async def asking_a_pending_future_raises(source):
     future = source.future()
     answers = attempted(future.result), attempted(future.exception)
     future.cancel()
@@ -327,7 +327,7 @@ async def asking_too_early_raises(source):
 
 
 @program
-async def the_rust_side_comes_too_late_for_what_python_set(source):
+async def rust_does_not_replace_a_result_that_python_set(source):
     future = source.future()
     future.set_result("first")
     source.give(future, "second")
@@ -339,7 +339,7 @@ async def the_rust_side_comes_too_late_for_what_python_set(source):
 
 
 @program
-async def callbacks_run_in_their_order_and_never_at_once(source):
+async def callbacks_run_in_order_and_in_a_later_turn(source):
     future = source.future()
     trace = []
     for number in range(3):
@@ -354,12 +354,12 @@ async def callbacks_run_in_their_order_and_never_at_once(source):
 
 
 def noting(trace, word):
-    """A callback that notes its call."""
+    """A callback that records its call."""
     return lambda future: trace.append(word)
 
 
 @program
-async def callbacks_run_when_rust_is_done(source):
+async def callbacks_run_when_rust_completes_the_future(source):
     future, called = source.future(), asyncio.Event()
     trace = []
     future.add_done_callback(lambda future: trace.append(ended(future)))
@@ -382,7 +382,7 @@ async def removed_callbacks_do_not_run(source):
 
 
 @program
-async def a_callback_that_raises_is_told_to_the_loop_and_stops_nobody(source):
+async def a_raising_callback_is_reported_and_the_others_run(source):
     future = source.future()
     trace = []
 
@@ -437,7 +437,7 @@ async def a_woken_task_is_the_current_one_and_has_its_own_context(source):
 
 
 @program
-async def nobody_is_the_current_task_between_two_tasks(source):
+async def there_is_no_current_task_between_two_tasks(source):
     seen = []
     futures = [source.future() for _ in range(3)]
 
@@ -471,7 +471,7 @@ async def a_callback_adds_and_removes_callbacks(source):
     return trace
 
 
-# Turns of the loop: what Python does to a future has its effect in the same turn
+# Turns of the loop: a change that Python makes to a future takes effect in the same turn
 
 
 async def traced(source, act):
@@ -512,7 +512,7 @@ async def a_cancellation_takes_as_many_turns(source):
 
 
 @program
-async def awaiting_what_is_done_takes_no_turn(source):
+async def awaiting_a_done_future_takes_no_turn(source):
     future = source.future()
     future.set_result(1)
     trace = []
@@ -567,7 +567,7 @@ async def wait_with_a_timeout_cancels_nothing(source):
 
 
 @program
-async def wait_on_what_is_done_already(source):
+async def wait_on_a_done_future(source):
     future = source.future()
     future.set_result(1)
     done, pending = await asyncio.wait([future])
@@ -582,13 +582,13 @@ async def wait_for_in_time(source):
 
 
 @program
-async def wait_for_too_long_cancels(source):
+async def wait_for_cancels_after_its_timeout(source):
     future = source.future()
     return await attempt(asyncio.wait_for(future, 0.001)), ended(future)
 
 
 @program
-async def wait_for_no_time_at_all(source):
+async def wait_for_with_a_timeout_of_zero(source):
     future = source.future()
     return await attempt(asyncio.wait_for(future, 0)), ended(future)
 
@@ -612,7 +612,7 @@ async def gather_keeps_the_order(source):
 
 
 @program
-async def gather_takes_one_future_twice(source):
+async def gather_accepts_one_future_twice(source):
     future = source.future()
     source.give(future, 1)
     return await asyncio.gather(future, future)
@@ -693,7 +693,7 @@ async def shield_hands_on_result_and_error(source):
 
 
 @program
-async def the_error_of_an_abandoned_shielded_future_is_told(source):
+async def the_error_of_an_abandoned_shielded_future_is_reported(source):
     future = source.future()
     outer = asyncio.shield(future)
     await settle()
@@ -705,7 +705,7 @@ async def the_error_of_an_abandoned_shielded_future_is_told(source):
 
 
 @program
-async def as_completed_gives_them_as_they_come(source):
+async def as_completed_yields_in_the_order_of_completion(source):
     futures = [source.future() for _ in range(4)]
     order = []
     iterator = asyncio.as_completed(futures)
@@ -901,11 +901,11 @@ async def a_future_is_completed_in_another_thread_while_the_loop_is_busy(source)
     return await asyncio.gather(*futures)
 
 
-# What it looks like
+# Inspection
 
 
 @program
-async def it_is_what_the_inspectors_ask_for(source):
+async def inspection_functions_recognize_a_future(source):
     future = source.future()
     answers = (
         asyncio.isfuture(future),
@@ -926,7 +926,7 @@ async def it_is_what_the_inspectors_ask_for(source):
 
 
 @program
-async def every_public_name_is_there(source):
+async def every_public_name_exists(source):
     future = source.future()
     names = [name for name in dir(asyncio.Future) if not name.startswith("_")]
     future.cancel()
@@ -934,7 +934,7 @@ async def every_public_name_is_there(source):
 
 
 @program
-async def it_is_printed_in_each_state(source):
+async def repr_shows_each_state(source):
     def callback(future):
         pass
 
@@ -950,7 +950,7 @@ async def it_is_printed_in_each_state(source):
 
 
 @program
-async def an_error_that_nobody_asked_for_is_told_to_the_loop(source):
+async def an_unretrieved_error_is_reported(source):
     future = source.future()
     future.set_exception(ValueError("nobody asks"))
     del future
@@ -959,7 +959,7 @@ async def an_error_that_nobody_asked_for_is_told_to_the_loop(source):
 
 
 @program
-async def an_error_that_was_asked_for_is_not_told(source):
+async def a_retrieved_error_is_not_reported(source):
     first, second, third = (source.future() for _ in range(3))
     for future in (first, second, third):
         future.set_exception(ValueError("asked for"))
@@ -970,14 +970,14 @@ async def an_error_that_was_asked_for_is_not_told(source):
 
 
 def observe(main, source, new_loop):
-    def told_to_the_loop(loop, context):
-        # How a callback is printed is up to who ran it: a handle of the loop, or the mailbox.
+    def handle(loop, context):
+        # A handle of the loop and the mailbox print a callback differently.
         message = plain(context["message"]).partition(" callback ")[0]
         told.append((message, plain(context.get("exception"))))
 
     told = []
     loop = new_loop()
-    loop.set_exception_handler(told_to_the_loop)
+    loop.set_exception_handler(handle)
     source = source()
     try:
         return loop.run_until_complete(main(source)), told

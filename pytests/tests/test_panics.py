@@ -1,4 +1,4 @@
-"""A panic is an exception with the panic's own text, and nobody hangs."""
+"""A panic becomes an exception with the text of the panic, and nothing hangs."""
 
 import asyncio
 import gc
@@ -14,7 +14,7 @@ import pytest
 
 @pytest.fixture
 def panic_printed(capfd):
-    """Rust's panic hook prints to stderr, as it should: nobody took that away. Takes the print away from `nothing_is_left`."""
+    """Asserts that Rust's panic hook printed to stderr, and hides the output from `nothing_is_left`."""
 
     def panic_printed(text):
         printed = capfd.readouterr().err
@@ -43,7 +43,7 @@ def test_a_panic_raises_rust_panic_with_its_own_text(run, rust, panic_printed, w
 
 
 @pytest.mark.parametrize("where", ["panic", "panic_in_conversion"])
-def test_a_panic_leaves_the_runtime_and_the_loop_at_work(run, rust, panic_printed, where):
+def test_the_runtime_and_the_loop_survive_a_panic(run, rust, panic_printed, where):
     async def main():
         gates = [rust.Gate() for _ in range(20)]
         futures = [gate.wait() for gate in gates]
@@ -59,7 +59,7 @@ def test_a_panic_leaves_the_runtime_and_the_loop_at_work(run, rust, panic_printe
 
 
 @pytest.mark.parametrize("where", ["panic", "panic_in_conversion"])
-def test_a_panic_that_nobody_retrieves_is_told_to_the_loop(run, rust, complaints, panic_printed, where):
+def test_an_unretrieved_panic_is_reported_to_the_loop(run, rust, complaints, panic_printed, where):
     async def main():
         gate = rust.Gate()
         future = gate.wait()
@@ -74,7 +74,7 @@ def test_a_panic_that_nobody_retrieves_is_told_to_the_loop(run, rust, complaints
     panic_printed("unseen")
 
 
-def test_a_panic_after_the_cancel_is_nobodys(run, rust):
+def test_a_cancelled_future_is_not_polled_into_a_panic(run, rust):
     async def main():
         gate = rust.Gate()
         gate.wait().cancel()
@@ -84,7 +84,7 @@ def test_a_panic_after_the_cancel_is_nobodys(run, rust):
     run(main())
 
 
-def test_a_panic_in_a_nested_future_is_an_error_that_rust_can_hand_on(run, rust, panic_printed):
+def test_rust_can_pass_on_the_panic_of_a_nested_future(run, rust, panic_printed):
     async def main():
         gate = rust.Gate()
         inner = gate.wait()
@@ -118,7 +118,7 @@ def test_a_panic_carries_its_file_and_line(run, rust, panic_printed, where):
 
 
 @pytest.mark.parametrize("wanted", ["0", "1"])
-def test_a_panic_carries_its_backtrace_when_the_environment_asks_for_it(wanted):
+def test_a_panic_carries_a_backtrace_if_rust_backtrace_is_set(wanted):
     program = textwrap.dedent(
         """
         import asyncio

@@ -1,4 +1,4 @@
-"""Whole programs: how they end, and that they say nothing but what they should."""
+"""Whole programs: how they end and what they print."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ if "uvloop" in LOOPS:
 
 
 def program(body, kind):
-    """A program that has imported what it needs, and starts its `main` on the loop."""
+    """A program with the imports that it needs, which starts its `main` on the loop."""
     imports = "import asyncio, atexit, gc, sys, threading\nimport pyo3_asyncio_pytests as rust\n"
     if kind == "uvloop":
         imports += "import uvloop\n"
@@ -23,7 +23,7 @@ def program(body, kind):
 
 
 def environment():
-    # In debug mode asyncio says on stderr which callbacks were slow.
+    # In debug mode asyncio prints slow callbacks to stderr.
     return {name: value for name, value in os.environ.items() if name != "PYTHONASYNCIODEBUG"}
 
 
@@ -35,7 +35,7 @@ def finished(source):
 
 
 def interrupted(source):
-    """Runs a program, and sends it Ctrl-C when it has printed a line."""
+    """Runs a program and sends Ctrl-C after its first line."""
     with subprocess.Popen(
         [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     ) as process:
@@ -46,17 +46,17 @@ def interrupted(source):
 
 
 def wake(process):
-    """Stops a process and lets it continue.
+    """Stops a process and lets it continue, which wakes its main thread.
 
-    CPython looks at a signal that comes just before the main thread waits in the kernel when that wakes next, which may be never
-    on a loop of asyncio's own, with Rust or without. This wakes it.
+    If a signal arrives just before the main thread waits in the kernel, CPython handles it at the next wake-up. On asyncio's own
+    loops that may be never, with or without Rust.
     """
     process.send_signal(signal.SIGSTOP)
     process.send_signal(signal.SIGCONT)
 
 
 def last_words(process, source):
-    """What a program that was sent a signal prints to its end. One of asyncio's own, which may sleep on the signal, is woken."""
+    """The remaining output of a program after a signal. Wakes a program on asyncio's own loop, which may sleep on the signal."""
     try:
         if "asyncio.run(" in source:
             try:
@@ -69,7 +69,7 @@ def last_words(process, source):
 
 
 def without_frames(err):
-    """What is on stderr, without the lines of the tracebacks that tell where."""
+    """The lines of stderr, without the frames of tracebacks."""
     return [line for line in err.splitlines() if not line.startswith(" ")]
 
 
@@ -84,7 +84,7 @@ WAITING = """
 
     async def main():
         waiting = [asyncio.ensure_future(waiter()) for _ in range(10)]
-        # Before 3.11 the interrupt hits whatever Python code runs: let it hit the waiting loop.
+        # Before 3.11 the interrupt is raised in the running Python code. So wait until only the loop runs.
         while len(asyncio.all_tasks()) < {tasks}:
             await rust.turns(1, None)
         await rust.turns(100, None)
@@ -108,7 +108,7 @@ def test_ctrl_c_ends_a_program_as_it_ends_one_without_rust(kind, future, tasks):
     code, out, err = interrupted(program(WAITING.format(future=future, tasks=tasks), kind))
     without_rust = WAITING.format(future="asyncio.sleep(3600)", tasks=11)
     expected_code, _, expected_err = interrupted(program(without_rust, kind))
-    # Killed by the signal, which a shell shows as 130: Python does so at the end of a KeyboardInterrupt.
+    # After a KeyboardInterrupt, Python kills itself with the signal. A shell shows this as 130.
     assert code == expected_code == -signal.SIGINT
     assert out == "dropped all\n"
     assert err.rstrip().endswith("KeyboardInterrupt")
@@ -167,7 +167,7 @@ def test_a_program_ends_quietly_while_completions_arrive(kind):
                 for gate in gates:
                     gate.open(None)
 
-            # A daemon: the interpreter does not wait for it.
+            # The interpreter does not wait for a daemon thread.
             opener = threading.Thread(target=open_all, daemon=True)
             opener.start()
             await futures[0]
@@ -181,8 +181,8 @@ def test_a_program_ends_quietly_while_completions_arrive(kind):
 
 
 @pytest.mark.parametrize("kind", START)
-def test_no_worker_is_left_to_hold_up_the_end(kind):
-    """A future that sits in its poll does not keep the process from ending."""
+def test_a_blocked_worker_does_not_delay_the_exit(kind):
+    """A future that blocks in its poll does not prevent the exit."""
     ended = finished(
         program(
             """

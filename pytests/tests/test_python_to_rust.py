@@ -1,4 +1,4 @@
-"""What Rust awaits in Python: any awaitable, as a task of its own, and what comes out of it."""
+"""Rust awaits Python: any awaitable, in its own task."""
 
 import asyncio
 import contextvars
@@ -29,7 +29,7 @@ def generator_based(value):
 
 
 class Awaitable:
-    """An object that can be awaited, in the way a library makes one."""
+    """An awaitable object, as libraries define them."""
 
     def __init__(self, value):
         self.value = value
@@ -43,8 +43,8 @@ async def generator(value):
     yield value
 
 
-# A generator that ends in the middle is closed by its loop, which looks at the stack for that in debug mode. While the stack is being
-# taken down, that crashes CPython 3.13.0 under uvloop, without any Rust: so they are kept until their loops have closed them.
+# The loop closes an unfinished generator, and in debug mode it inspects the stack for that. During the unwinding of the stack this
+# crashes CPython 3.13.0 under uvloop, even without Rust. So keep the generators until their loops have closed them.
 STEPPED = []
 
 
@@ -82,7 +82,7 @@ async def first_of(gathered):
 
 
 @pytest.mark.parametrize("kind", AWAITABLES)
-def test_any_awaitable_is_awaited(run, rust, kind):
+def test_rust_awaits_any_awaitable(run, rust, kind):
     async def main():
         return await rust.into_future(AWAITABLES[kind](rust)).wait()
 
@@ -90,7 +90,7 @@ def test_any_awaitable_is_awaited(run, rust, kind):
 
 
 @pytest.mark.parametrize("kind", AWAITABLES)
-def test_any_awaitable_is_awaited_from_inside_of_a_rust_future(run, rust, kind):
+def test_a_rust_future_awaits_any_awaitable(run, rust, kind):
     async def main():
         awaitable = AWAITABLES[kind](rust)
         return await rust.await_inside(lambda: awaitable)
@@ -103,7 +103,7 @@ def test_any_awaitable_is_awaited_from_inside_of_a_rust_future(run, rust, kind):
     [1, None, "text", object(), value_after_a_turn, [], Awaitable, generator("value")],
     ids=lambda thing: type(thing).__name__,
 )
-def test_what_is_not_awaitable_is_a_type_error_at_once(run, rust, thing):
+def test_an_object_that_is_not_awaitable_raises_type_error_at_once(run, rust, thing):
     async def main():
         with pytest.raises(TypeError, match="await") as caught:
             rust.into_future(thing)
@@ -114,7 +114,7 @@ def test_what_is_not_awaitable_is_a_type_error_at_once(run, rust, thing):
     run(main())
 
 
-def test_a_broken_dunder_await_is_an_error_of_the_task(run, rust):
+def test_a_broken_await_method_fails_the_task(run, rust):
     class Broken:
         def __await__(self):
             return 1
@@ -126,7 +126,7 @@ def test_a_broken_dunder_await_is_an_error_of_the_task(run, rust):
     run(main())
 
 
-def test_a_dunder_await_that_raises_is_an_error_of_the_task(run, rust):
+def test_an_await_method_that_raises_fails_the_task(run, rust):
     class Broken:
         def __await__(self):
             raise LookupError("no iterator")
@@ -138,7 +138,7 @@ def test_a_dunder_await_that_raises_is_an_error_of_the_task(run, rust):
     run(main())
 
 
-def test_the_same_object_comes_back(run, rust):
+def test_rust_returns_the_same_object(run, rust):
     async def main():
         value = object()
         assert await rust.into_future(value_after_a_turn(value)).wait() is value
@@ -146,24 +146,24 @@ def test_the_same_object_comes_back(run, rust):
     run(main())
 
 
-def test_the_same_exception_comes_back_with_its_traceback(run, rust):
+def test_rust_raises_the_same_exception_with_its_traceback(run, rust):
     exception = ValueError("from Python")
 
-    async def who_raised_it():
+    async def raises_it():
         await asyncio.sleep(0)
         raise exception
 
     async def main():
         with pytest.raises(ValueError) as caught:
-            await rust.into_future(who_raised_it()).wait()
+            await rust.into_future(raises_it()).wait()
         assert caught.value is exception
         return [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
 
-    assert "who_raised_it" in run(main())
+    assert "raises_it" in run(main())
 
 
 @pytest.mark.parametrize("kind", [KeyError, OSError, asyncio.TimeoutError, type("Own", (Exception,), {})])
-def test_an_exception_crosses_twice_and_is_still_the_same(run, rust, kind):
+def test_an_exception_that_crosses_twice_is_the_same_object(run, rust, kind):
     exception = kind("there and back")
 
     async def inner():
@@ -177,7 +177,7 @@ def test_an_exception_crosses_twice_and_is_still_the_same(run, rust, kind):
     run(main())
 
 
-def test_a_coroutine_that_raises_stop_iteration_gives_pythons_own_error(run, rust):
+def test_stop_iteration_from_a_coroutine_becomes_a_runtime_error(run, rust):
     async def main():
         async def stops():
             raise StopIteration("too early")
@@ -189,7 +189,7 @@ def test_a_coroutine_that_raises_stop_iteration_gives_pythons_own_error(run, rus
 
 
 @pytest.mark.parametrize("value", [StopIteration("a value"), (1, 2), (), None, ValueError("not raised")])
-def test_a_value_that_python_treats_specially_comes_back_as_it_is(run, rust, value):
+def test_special_values_come_back_unchanged(run, rust, value):
     async def main():
         return await rust.into_future(value_after_a_turn(value)).wait()
 
@@ -200,7 +200,7 @@ def test_a_value_that_python_treats_specially_comes_back_as_it_is(run, rust, val
 
 
 class Observed:
-    """A coroutine that waits for ever and says what happens to it."""
+    """A coroutine that waits for ever and records how it ends."""
 
     def __init__(self):
         self.started, self.ended = asyncio.Event(), asyncio.Event()
@@ -223,7 +223,7 @@ class Observed:
         assert self.how == "cancelled"
 
 
-def test_dropping_cancels_the_python_task(run, rust):
+def test_dropping_the_rust_task_cancels_the_python_task(run, rust):
     async def main():
         observed = Observed()
         await observed.is_cancelled_by(rust.into_future(observed.run()).drop)
@@ -231,7 +231,7 @@ def test_dropping_cancels_the_python_task(run, rust):
     run(main())
 
 
-def test_cancelling_the_rust_future_that_awaits_cancels_the_python_task(run, rust):
+def test_cancelling_the_awaiting_rust_future_cancels_the_python_task(run, rust):
     async def main():
         observed = Observed()
         await observed.is_cancelled_by(rust.into_future(observed.run()).wait().cancel)
@@ -239,10 +239,10 @@ def test_cancelling_the_rust_future_that_awaits_cancels_the_python_task(run, rus
     run(main())
 
 
-def test_giving_up_in_rust_cancels_the_python_task(run, rust):
+def test_a_rust_future_that_gives_up_cancels_the_python_task(run, rust):
     async def main():
         turns, observed = 1, Observed()
-        # Rust gives up before the task has started, or after.
+        # Rust gives up before the task starts, or after.
         while not observed.started.is_set():
             turns, observed = 2 * turns, Observed()
             assert await rust.await_for_turns(observed.run(), turns) is None
@@ -253,8 +253,8 @@ def test_giving_up_in_rust_cancels_the_python_task(run, rust):
 
 
 @pytest.mark.parametrize("leave", ["drop", "detach"])
-def test_an_error_that_rust_has_asked_for_when_it_leaves_the_task_is_reported(run, rust, complaints, leave):
-    """Another thread could leave the task just when its outcome is taken. Here that happens on cue."""
+def test_an_error_that_arrives_while_rust_leaves_the_task_is_reported(run, rust, complaints, leave):
+    """Rust leaves the task exactly while its outcome is read. Another thread could do the same by chance."""
 
     class Left(asyncio.Future):
         def result(self):
@@ -279,7 +279,7 @@ def test_an_error_that_rust_has_asked_for_when_it_leaves_the_task_is_reported(ru
     assert complaint["exception"] is error
 
 
-def test_the_error_of_an_awaitable_that_cannot_be_started_is_reported_if_it_was_detached(run, rust, new_loop, complaints):
+def test_a_detached_awaitable_that_cannot_start_reports_its_error(run, rust, new_loop, complaints):
     async def main():
         told = asyncio.Event()
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: (complaints.append(context), told.set()))
@@ -292,7 +292,7 @@ def test_the_error_of_an_awaitable_that_cannot_be_started_is_reported_if_it_was_
     assert isinstance(complaints.pop()["exception"], ValueError)
 
 
-def test_the_python_task_may_clean_up_before_it_ends(run, rust):
+def test_a_dropped_python_task_can_clean_up(run, rust):
     async def main():
         cleaned = asyncio.Event()
         started = asyncio.Event()
@@ -314,8 +314,8 @@ def test_the_python_task_may_clean_up_before_it_ends(run, rust):
     run(main())
 
 
-def test_an_error_in_the_clean_up_of_what_was_dropped_is_nobodys_to_retrieve(run, rust, complaints):
-    """Rust has gone, and it said so: what its task raises after that is told to the loop, as for any task."""
+def test_an_error_in_the_clean_up_of_a_dropped_task_is_reported(run, rust, complaints):
+    """Rust no longer awaits the task. So the loop gets its error, as that of any task."""
 
     async def main():
         started = asyncio.Event()
@@ -340,7 +340,7 @@ def test_an_error_in_the_clean_up_of_what_was_dropped_is_nobodys_to_retrieve(run
     assert "never retrieved" in complaint["message"]
 
 
-def test_a_coroutine_that_was_never_started_is_closed_without_a_warning(run, rust):
+def test_dropping_an_unstarted_coroutine_closes_it_without_a_warning(run, rust):
     ran = []
 
     async def never_started():
@@ -357,7 +357,7 @@ def test_a_coroutine_that_was_never_started_is_closed_without_a_warning(run, rus
     assert ran == []
 
 
-def test_a_task_that_was_handed_over_is_cancelled_by_the_drop(run, rust):
+def test_dropping_cancels_a_task_that_python_created(run, rust):
     async def main():
         observed = Observed()
         python_task = asyncio.ensure_future(observed.run())
@@ -394,7 +394,7 @@ def test_a_detached_task_runs_on(run, rust):
     run(main())
 
 
-def test_the_error_of_a_detached_task_is_told_to_the_loop(run, rust, complaints):
+def test_the_error_of_a_detached_task_is_reported_to_the_loop(run, rust, complaints):
     async def main():
         told = asyncio.Event()
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: (complaints.append(context), told.set()))
@@ -413,7 +413,7 @@ def test_the_error_of_a_detached_task_is_told_to_the_loop(run, rust, complaints)
     assert "never retrieved" in complaint["message"]
 
 
-def test_what_is_done_is_not_cancelled_by_the_drop(run, rust):
+def test_dropping_does_not_cancel_a_done_task(run, rust):
     async def main():
         python_task = asyncio.ensure_future(value_after_a_turn("value"))
         task = rust.into_future(python_task)
@@ -428,7 +428,7 @@ def test_what_is_done_is_not_cancelled_by_the_drop(run, rust):
 # Cancelled from the Python side
 
 
-def test_a_cancelled_python_task_is_a_cancelled_error_for_rust(run, rust):
+def test_rust_sees_a_cancelled_task_as_a_cancelled_error(run, rust):
     async def main():
         python_task = asyncio.ensure_future(asyncio.sleep(3600))
         future = rust.into_future(python_task).wait()
@@ -441,7 +441,7 @@ def test_a_cancelled_python_task_is_a_cancelled_error_for_rust(run, rust):
     run(main())
 
 
-def test_a_cancelled_python_future_is_a_cancelled_error_for_rust(run, rust):
+def test_rust_sees_a_cancelled_future_as_a_cancelled_error(run, rust):
     async def main():
         python_future = asyncio.get_running_loop().create_future()
         future = rust.into_future(python_future).wait()
@@ -452,7 +452,7 @@ def test_a_cancelled_python_future_is_a_cancelled_error_for_rust(run, rust):
     run(main())
 
 
-def test_a_coroutine_that_cancels_itself_is_a_cancelled_error_for_rust(run, rust):
+def test_rust_sees_a_coroutine_that_cancels_itself_as_a_cancelled_error(run, rust):
     async def main():
         async def cancels_itself():
             raise asyncio.CancelledError("by itself")
@@ -466,7 +466,7 @@ def test_a_coroutine_that_cancels_itself_is_a_cancelled_error_for_rust(run, rust
 # Loops
 
 
-def test_a_closed_loop_says_so(new_loop, rust):
+def test_a_closed_loop_raises_loop_closed(new_loop, rust):
     loop = new_loop()
     loop.close()
     coroutine = value_after_a_turn(1)
@@ -475,11 +475,11 @@ def test_a_closed_loop_says_so(new_loop, rust):
     coroutine.close()
 
 
-def test_a_loop_that_closes_while_rust_waits_says_so(new_loop, rust):
+def test_a_pending_future_raises_loop_closed_after_its_loop_closes(new_loop, rust):
     loop = new_loop()
 
     async def main():
-        # A future of the loop, and not a task: a task would be told by whoever ends the loop.
+        # This is a future and not a task: the end of a loop cancels tasks, but not futures.
         return rust.into_future(asyncio.get_running_loop().create_future())
 
     task = loop.run_until_complete(main())
@@ -488,7 +488,7 @@ def test_a_loop_that_closes_while_rust_waits_says_so(new_loop, rust):
         task.block()
 
 
-def test_a_task_that_had_no_time_for_its_first_step_ends_with_its_loop(rust, new_loop):
+def test_a_task_without_a_first_step_raises_loop_closed(rust, new_loop):
     loop, kept = new_loop(), []
 
     def stop_before_the_first_step(loop, coroutine, **how):
@@ -503,7 +503,7 @@ def test_a_task_that_had_no_time_for_its_first_step_ends_with_its_loop(rust, new
         kept.pop().block()
 
 
-def test_a_rust_thread_that_waits_for_python_hears_of_the_end_while_it_waits(rust, new_loop):
+def test_closing_a_loop_wakes_a_thread_that_awaits_a_task(rust, new_loop):
     loop = new_loop()
 
     async def hand_over():
@@ -532,7 +532,7 @@ def test_a_rust_thread_that_waits_for_python_hears_of_the_end_while_it_waits(rus
     assert heard == [True]
 
 
-def test_what_was_posted_to_a_loop_that_never_ran_again_says_so(new_loop, rust):
+def test_an_awaitable_for_a_loop_that_never_runs_raises_loop_closed(new_loop, rust):
     loop = new_loop()
     coroutine = value_after_a_turn(1)
     task = rust.into_future(coroutine, loop)
@@ -542,7 +542,7 @@ def test_what_was_posted_to_a_loop_that_never_ran_again_says_so(new_loop, rust):
     coroutine.close()
 
 
-def test_closing_a_loop_wakes_rust_in_another_thread(new_loop, rust):
+def test_closing_a_loop_wakes_a_thread_that_awaits_a_future(new_loop, rust):
     loop = new_loop()
 
     async def main():
@@ -563,7 +563,7 @@ def test_closing_a_loop_wakes_rust_in_another_thread(new_loop, rust):
     assert raised == [True]
 
 
-def test_another_thread_awaits_on_a_loop(loop, run, rust):
+def test_another_thread_can_await_on_the_loop(loop, run, rust):
     async def main():
         def in_thread():
             return rust.into_future(value_after_a_turn("value"), loop).block()
@@ -590,15 +590,15 @@ def test_an_error_reaches_another_thread_as_the_same_object(loop, run, rust):
     assert run(main()) is exception
 
 
-def test_without_any_loop_the_error_says_which_call_gives_one(rust):
+def test_without_a_loop_the_error_names_the_functions_that_take_one(rust):
     coroutine = value_after_a_turn(1)
     with pytest.raises(RuntimeError, match="no running event loop.*_with_loop"):
         rust.into_future(coroutine)
     coroutine.close()
 
 
-def test_rust_awaits_on_the_loop_that_was_named_from_a_task_of_another(new_loop, loop, run, rust):
-    """Rust may hold awaitables of several loops: each is awaited on its own."""
+def test_rust_awaits_on_a_named_loop_from_a_task_of_another(new_loop, loop, run, rust):
+    """Rust may hold awaitables of several loops. It awaits each on its own loop."""
     other, ready = new_loop(), threading.Event()
 
     def turn():
@@ -649,7 +649,7 @@ def test_the_context_is_the_callers(run, rust):
     assert run(main()) == ("of the caller", "of the caller")
 
 
-def test_what_the_coroutine_sets_stays_with_it_as_with_a_task(run, rust):
+def test_a_coroutine_does_not_change_the_context_of_its_caller(run, rust):
     async def main():
         VARIABLE.set("outer")
         assert await rust.into_future(write("inner")).wait() == "inner"
@@ -672,7 +672,7 @@ def test_siblings_do_not_see_each_others_context(run, rust):
     assert run(main()) == "outer"
 
 
-def test_two_coroutines_that_one_rust_future_awaits_are_siblings(run, rust):
+def test_two_coroutines_awaited_by_one_rust_future_do_not_share_changes(run, rust):
     async def main():
         VARIABLE.set("outer")
 
@@ -685,7 +685,7 @@ def test_two_coroutines_that_one_rust_future_awaits_are_siblings(run, rust):
     run(main())
 
 
-def test_a_context_that_was_given_is_the_one(loop, run, rust):
+def test_a_given_context_replaces_that_of_the_caller(loop, run, rust):
     context = contextvars.copy_context()
     context.run(VARIABLE.set, "given")
 
@@ -699,13 +699,13 @@ def test_a_context_that_was_given_is_the_one(loop, run, rust):
 
 
 def test_the_coroutine_runs_in_a_task_of_its_own(run, rust):
-    async def who():
+    async def which_task():
         await asyncio.sleep(0)
         return asyncio.current_task()
 
     async def main():
         own = asyncio.current_task()
-        other = await rust.into_future(who()).wait()
+        other = await rust.into_future(which_task()).wait()
         assert isinstance(other, asyncio.Task)
         assert other is not own
         assert asyncio.current_task() is own
@@ -714,7 +714,7 @@ def test_the_coroutine_runs_in_a_task_of_its_own(run, rust):
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_in_the_coroutine_passes_out_of_the_loop_and_reaches_rust_too(loop, run, rust, kind):
+def test_an_interrupt_in_the_coroutine_leaves_the_loop_and_reaches_rust(loop, run, rust, kind):
     interrupt = kind("stop")
 
     async def interrupted(go):
@@ -730,7 +730,8 @@ def test_an_interrupt_in_the_coroutine_passes_out_of_the_loop_and_reaches_rust_t
     with pytest.raises(kind) as caught:
         loop.run_forever()
     assert caught.value is interrupt
-    # As with a task that awaits another one: it ends with the same, and so stops the loop too, now or a turn before.
+    # The awaiting future ends with the same interrupt, as a task that awaits a task does. So it stops the loop too, now or in
+    # the turn before.
     while not future.done():
         with pytest.raises(kind) as caught:
             loop.run_forever()
@@ -739,7 +740,7 @@ def test_an_interrupt_in_the_coroutine_passes_out_of_the_loop_and_reaches_rust_t
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_in_the_first_step_passes_out_of_the_loop_and_reaches_rust_too(loop, run, rust, kind):
+def test_an_interrupt_in_the_first_step_leaves_the_loop_and_reaches_rust(loop, run, rust, kind):
     interrupt = kind("at once")
 
     async def interrupted():
@@ -750,14 +751,14 @@ def test_an_interrupt_in_the_first_step_passes_out_of_the_loop_and_reaches_rust_
     with pytest.raises(kind) as caught:
         loop.run_forever()
     assert caught.value is interrupt
-    # The loop tells Rust in its next turn.
+    # Rust gets the outcome in the next turn.
     run(asyncio.sleep(0))
     with pytest.raises(kind) as caught:
         task.block()
     assert caught.value is interrupt
 
 
-def test_tasks_are_named_by_asyncio_and_seen_by_it(run, rust):
+def test_all_tasks_lists_the_task_with_its_coroutine(run, rust):
     async def main():
         observed = Observed()
         before = asyncio.all_tasks()
@@ -774,7 +775,7 @@ def test_tasks_are_named_by_asyncio_and_seen_by_it(run, rust):
 if sys.version_info >= (3, 12):
 
     def test_an_eager_task_factory_is_used(loop, run, rust):
-        # uvloop passes options of later Pythons, which the factory of this one may not know.
+        # uvloop passes options of later Pythons.
         def factory(loop, coroutine, *, context=None, **_later_options):
             return asyncio.eager_task_factory(loop, coroutine, context=context)
 
@@ -802,7 +803,7 @@ def test_a_task_factory_is_used(loop, run, rust):
 
 
 class NotWeaklyReferenced:
-    """A loop as an extension type may be one."""
+    """A loop without weak references, as an extension type may be."""
 
     __slots__ = ("loop",)
 
@@ -813,7 +814,7 @@ class NotWeaklyReferenced:
         return getattr(self.loop, name)
 
 
-def test_a_loop_that_cannot_be_referenced_weakly_is_an_error_each_time(run, loop, rust):
+def test_a_loop_without_weak_references_raises_type_error_each_time(run, loop, rust):
     async def main():
         unfit = NotWeaklyReferenced(loop)
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""The runtime ends when it is told to, and starts again."""
+"""The runtime shuts down on request, and starts again."""
 
 import asyncio
 import gc
@@ -14,12 +14,12 @@ PATIENCE = 30
 
 @pytest.fixture(autouse=True)
 def runs_again(rust):
-    """The next test finds a runtime as this one did."""
+    """Starts a runtime again for the next test."""
     yield
     rust.workers()
 
 
-def test_a_future_that_is_dropped_by_a_shutdown_raises_runtime_stopped(rust, run):
+def test_a_shutdown_makes_pending_futures_raise_runtime_stopped(rust, run):
     async def main():
         futures = [rust.never() for _ in range(100)]
         tasks = [asyncio.ensure_future(wait(future)) for future in futures]
@@ -35,7 +35,7 @@ def test_a_future_that_is_dropped_by_a_shutdown_raises_runtime_stopped(rust, run
     run(main())
 
 
-def test_a_rust_future_is_dropped_when_the_shutdown_says_so(rust, run):
+def test_every_rust_future_is_dropped_when_the_shutdown_returns(rust, run):
     async def main():
         gates = [rust.Gate() for _ in range(100)]
         futures = [gate.wait() for gate in gates]
@@ -48,7 +48,7 @@ def test_a_rust_future_is_dropped_when_the_shutdown_says_so(rust, run):
     run(main())
 
 
-def test_what_was_started_in_a_burst_just_before_a_shutdown_does_not_start_another_runtime(rust, run):
+def test_futures_started_just_before_a_shutdown_do_not_start_another_runtime(rust, run):
     async def main():
         for _ in range(50):
             gates = [rust.Gate() for _ in range(10)]
@@ -61,7 +61,7 @@ def test_what_was_started_in_a_burst_just_before_a_shutdown_does_not_start_anoth
     run(main())
 
 
-def test_a_python_task_is_cancelled_when_the_rust_future_that_awaits_it_is_dropped(rust, run):
+def test_a_shutdown_cancels_the_python_tasks_that_rust_awaits(rust, run):
     async def main():
         started, ended = asyncio.Event(), asyncio.Event()
 
@@ -82,7 +82,7 @@ def test_a_python_task_is_cancelled_when_the_rust_future_that_awaits_it_is_dropp
     run(main())
 
 
-def test_the_runtime_starts_again_when_it_is_used(rust, run):
+def test_the_runtime_restarts_when_it_is_used(rust, run):
     async def main():
         for turn in range(20):
             assert await rust.turns(3, turn) == turn
@@ -92,7 +92,7 @@ def test_the_runtime_starts_again_when_it_is_used(rust, run):
     run(main())
 
 
-def test_the_threads_of_the_runtime_end(rust, run):
+def test_a_shutdown_ends_the_threads_of_the_runtime(rust, run):
     async def main():
         await rust.turns(3, None)
         before = threads()
@@ -102,7 +102,7 @@ def test_the_threads_of_the_runtime_end(rust, run):
     run(main())
 
 
-def test_a_poll_that_needs_the_interpreter_does_not_hold_up_a_shutdown(rust, run):
+def test_a_poll_that_needs_the_interpreter_does_not_block_a_shutdown(rust, run):
     """https://github.com/emmett-framework/granian/pull/876"""
 
     async def main():
@@ -117,7 +117,7 @@ def test_a_poll_that_needs_the_interpreter_does_not_hold_up_a_shutdown(rust, run
     run(main())
 
 
-def test_a_shutdown_that_is_not_over_in_time_says_so_and_goes_on(rust, run):
+def test_a_shutdown_that_times_out_returns_false_and_continues(rust, run):
     async def main():
         hold = rust.Hold()
         assert not rust.shutdown(0.01)
@@ -130,7 +130,7 @@ def test_a_shutdown_that_is_not_over_in_time_says_so_and_goes_on(rust, run):
     run(main())
 
 
-def test_a_shutdown_by_a_future_of_the_runtime_does_not_wait_for_itself(rust, run):
+def test_a_shutdown_called_in_a_poll_does_not_wait_for_that_poll(rust, run):
     async def main():
         ended = []
 
@@ -146,7 +146,7 @@ def test_a_shutdown_by_a_future_of_the_runtime_does_not_wait_for_itself(rust, ru
     run(main())
 
 
-def test_shutdowns_and_uses_from_many_threads_leave_nobody_waiting(rust):
+def test_every_await_ends_while_another_thread_shuts_the_runtime_down(rust):
     outcomes = []
 
     async def use():
@@ -168,7 +168,7 @@ def test_shutdowns_and_uses_from_many_threads_leave_nobody_waiting(rust):
     gc.collect()
 
 
-def test_another_builder_is_taken_after_a_shutdown_and_kept():
+def test_a_new_builder_is_accepted_after_a_shutdown_and_kept():
     ended = finished(
         program(
             """
@@ -195,12 +195,12 @@ def test_another_builder_is_taken_after_a_shutdown_and_kept():
 
 
 def ended_late(body):
-    """Runs a program in which `late` is called at the exit, after the bridge has ended: it was registered before its first use."""
+    """Runs a program that calls `late` at the exit, after the bridge has ended: `late` is registered before the bridge is used."""
     ended = finished(program("@atexit.register\ndef at_exit():\n    late()\n" + textwrap.dedent(body), "asyncio"))
     return ended.returncode, ended.stdout, ended.stderr
 
 
-def test_what_is_called_after_the_exit_began_can_use_rust():
+def test_late_atexit_callbacks_can_use_rust():
     assert ended_late(
         """
         def late():
@@ -217,7 +217,7 @@ def test_what_is_called_after_the_exit_began_can_use_rust():
     ) == (0, "awaited\n", "")
 
 
-def test_what_is_in_flight_goes_on_while_late_callbacks_of_atexit_run():
+def test_futures_in_flight_continue_while_late_atexit_callbacks_run():
     assert ended_late(
         """
         loop = asyncio.new_event_loop()
@@ -244,7 +244,7 @@ def test_what_is_in_flight_goes_on_while_late_callbacks_of_atexit_run():
     ) == (0, "opened slept\n", "")
 
 
-def test_a_program_that_calls_the_callbacks_of_atexit_and_goes_on_can_use_rust():
+def test_a_program_can_use_rust_after_it_calls_the_atexit_callbacks():
     assert ended_late(
         """
         def late():
@@ -262,20 +262,20 @@ def test_a_program_that_calls_the_callbacks_of_atexit_and_goes_on_can_use_rust()
 
 LATE = {
     "uses Rust": ("rust.block_on_turns(3, None)", "pass"),
-    "waits for what was stopped": ("went_on.wait()", "pass"),
-    "does both": ("rust.block_on_turns(3, None); went_on.wait()", "pass"),
+    "waits for what was stopped": ("continued.wait()", "pass"),
+    "does both": ("rust.block_on_turns(3, None); continued.wait()", "pass"),
     "leaves something that uses Rust as the interpreter is finalized": ("pass", "assert use(3, None) is None; write(1, b'used last\\n')"),
 }
 
 
 @pytest.mark.parametrize("late", LATE)
 @pytest.mark.parametrize("steps", ["await rust.turns(1, None)", "rust.block_on_turns(1, None)"])
-def test_a_loop_in_a_daemon_thread_that_goes_on_after_the_exit_began_is_stopped_again(late, steps):
-    """Whoever is in Python code, with Rust's on its stack, when the interpreter is finalized aborts the process."""
+def test_a_daemon_thread_that_uses_rust_again_during_the_exit_is_stopped_again(late, steps):
+    """A thread that runs Python code with Rust frames on its stack would abort the process during finalization."""
     statement, last = LATE[late]
     body = f"""
         import builtins, os
-        went_on = threading.Event()
+        continued = threading.Event()
 
         class Last:
             def __del__(self, use=rust.block_on_turns, write=os.write):
@@ -283,23 +283,23 @@ def test_a_loop_in_a_daemon_thread_that_goes_on_after_the_exit_began_is_stopped_
         builtins.kept = Last()
 
         def late():
-            went_on.clear()
+            continued.clear()
             {statement}
 
-        async def spin():
+        async def use_again_and_again():
             while True:
                 try:
                     {steps}
                 except rust.RuntimeStopped:
                     pass
-                went_on.set()
+                continued.set()
                 for _ in range(100_000):
                     pass
 
         async def main():
             for _ in range(2):
-                threading.Thread(target=lambda: asyncio.run(spin()), daemon=True).start()
+                threading.Thread(target=lambda: asyncio.run(use_again_and_again()), daemon=True).start()
             rust.block_on_turns(1, None)
-            await asyncio.get_running_loop().run_in_executor(None, went_on.wait)
+            await asyncio.get_running_loop().run_in_executor(None, continued.wait)
         """
     assert ended_late(body) == (0, "used last\n" if last != "pass" else "", "")

@@ -1,4 +1,4 @@
-"""Real signals to real processes: Ctrl-C where Python people expect it, and the handlers of Python's loops."""
+"""Real signals to real processes: Ctrl-C, signal handlers, and the prompt."""
 
 import os
 import re
@@ -35,12 +35,12 @@ def tell():
 
 
 def signalled(body, kind, *signals, sent=None):
-    """Runs a program, and sends it a signal each time it says that it is waiting. What it printed else, and its status.
+    """Runs a program, and sends it a signal each time it prints "waiting".
 
-    `sent` is told when.
+    Returns its status, its other output, and its standard error. Appends the time of each signal to `sent`.
     """
     source = IMPORTS.format(kind=kind) + textwrap.dedent(body)
-    # A debug build of Python tells of the loop that an interrupt left open.
+    # A debug build of Python warns about the loop that an interrupt left open.
     quiet = ["-W", "ignore::DeprecationWarning", "-W", "ignore::ResourceWarning"]
     with subprocess.Popen(
         [sys.executable, *quiet, "-c", source],
@@ -51,7 +51,7 @@ def signalled(body, kind, *signals, sent=None):
     ) as process:
         before = []
         for number in signals:
-            # An empty line: it has ended.
+            # An empty line means that the program has ended.
             while (line := process.stdout.readline()) not in ("waiting\n", ""):
                 before.append(line)
             if sent is not None:
@@ -77,7 +77,7 @@ WAITS = {
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 def test_ctrl_c_ends_a_wait_for_rust_and_the_process(kind, wait):
     status, out, err = signalled(wait, kind, signal.SIGINT)
-    # Killed by the signal, which a shell shows as 130.
+    # Python kills itself with the signal, which a shell shows as 130.
     assert (status, out) == (-signal.SIGINT, ["dropped 1 of 1"])
     assert err.rstrip().endswith("KeyboardInterrupt")
 
@@ -101,7 +101,7 @@ def test_a_program_can_catch_the_keyboard_interrupt_and_go_on(kind, wait):
 
 
 def test_ctrl_c_ends_block_on_within_a_tenth_of_a_second(kind):
-    """As measured from the signal. The middle one of many: a busy machine keeps a few of them."""
+    """The test takes the median of the times since the signal, because a busy machine delays some of them."""
     sent = []
     status, out, err = signalled(
         """
@@ -113,7 +113,7 @@ def test_ctrl_c_ends_block_on_within_a_tenth_of_a_second(kind):
             for _ in range(15):
                 blocks.wait()
                 blocks.clear()
-                # The main thread has let go of the interpreter: the signal does not find it in Python code.
+                # The main thread has detached, so the signal does not arrive in Python code.
                 waiting()
 
         threading.Thread(target=tell).start()
@@ -168,9 +168,9 @@ def test_ctrl_c_ends_a_rust_coroutine_that_is_the_main_task(kind, main, told):
 
 @pytest.mark.parametrize("wait", ["rust.block_on(waiting)", "rust.block_on_task(waits_for_ever)"])
 def test_ctrl_c_ends_block_on_inside_of_a_running_loop(kind, wait):
-    """As in Jupyter, where the loop runs all the time: the cell is interrupted, the loop goes on.
+    """In Jupyter the loop runs all the time: an interrupt ends the cell, and the loop continues.
 
-    Nobody can know that a task of the runtime keeps the cell waiting for ever, as that awaits the loop.
+    In the second case a task of the runtime awaits the blocked loop, so the cell would wait for ever.
     """
     status, out, err = signalled(
         f"""
@@ -186,7 +186,7 @@ def test_ctrl_c_ends_block_on_inside_of_a_running_loop(kind, wait):
             return await rust.turns(3, "goes on")
 
         loop = asyncio.new_event_loop()
-        # uvloop would take the signal for itself.
+        # uvloop would handle the signal itself.
         loop.call_soon(signal.signal, signal.SIGINT, signal.default_int_handler)
         print(loop.run_until_complete(cell()))
         loop.close()
@@ -198,7 +198,7 @@ def test_ctrl_c_ends_block_on_inside_of_a_running_loop(kind, wait):
 
 
 @pytest.mark.parametrize("wait", ["rust.block_on(waiting)", "rust.block_on_busy(waiting)"])
-def test_what_a_signal_handler_raises_ends_block_on(kind, wait):
+def test_an_exception_from_a_signal_handler_ends_block_on(kind, wait):
     status, out, err = signalled(
         f"""
         def end(number, frame):
@@ -213,7 +213,7 @@ def test_what_a_signal_handler_raises_ends_block_on(kind, wait):
     assert (status, out, err) == (3, ["dropped 1 of 1"], "")
 
 
-def test_a_signal_handler_that_raises_nothing_lets_block_on_wait(kind):
+def test_block_on_keeps_waiting_after_a_signal_handler_returns(kind):
     status, out, err = signalled(
         """
         signal.signal(signal.SIGTERM, lambda number, frame: waiting())
@@ -256,14 +256,14 @@ def test_a_sigterm_handler_of_the_loop_works(kind, start):
 
 
 class Terminal:
-    """A Python at a terminal of its own, which turns what is typed into signals."""
+    """A Python process with its own terminal, which turns Ctrl-C into a signal."""
 
     LAUNCH = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
     PROMPT = ">>> "
 
     def __init__(self, *arguments):
         self.screen, tty = os.openpty()
-        # The plain prompt, without colours and without an editor of lines.
+        # Use the plain prompt, without colours and without line editing.
         variables = {**environment(), "TERM": "dumb", "PYTHON_BASIC_REPL": "1", "INPUTRC": os.devnull}
         launch = [sys.executable, "-c", self.LAUNCH, sys.executable, *arguments]
         self.process = subprocess.Popen(
@@ -273,7 +273,7 @@ class Terminal:
         self.read_until(self.PROMPT)
 
     def read_until(self, text, may_sleep=False):
-        """What is printed up to the text. A process that may have gone to sleep on a signal is woken."""
+        """The output up to the text. Wakes a process that may sleep on a signal."""
         read = ""
         while not read.endswith(text):
             if not select.select([self.screen], [], [], 10 if may_sleep else 60)[0]:
@@ -283,7 +283,7 @@ class Terminal:
                 continue
             try:
                 some = os.read(self.screen, 1024)
-            except OSError:  # The terminal has nobody at its other end.
+            except OSError:  # The process has closed the terminal.
                 some = b""
             if not some:
                 raise AssertionError(f"{text!r} did not come: {read}")
@@ -304,12 +304,12 @@ class Terminal:
             while os.read(self.screen, 1024):
                 pass
         except OSError:
-            pass  # It has ended.
+            pass  # The process has ended.
         os.close(self.screen)
         return self.process.wait(timeout=120)
 
 
-# What is typed is echoed: the word itself is only printed.
+# The terminal echoes the input. Only the output contains the whole word.
 DEFINE_WAITING = 'waiting = lambda: print("wait" + "ing!", end="", flush=True)'
 SEE_DROPPED = "rust.wait_until_live(0), rust.made() == rust.dropped()"
 

@@ -1,4 +1,4 @@
-"""The stress program finds what it is there to find, and nothing where there is nothing."""
+"""The stress program finds planted faults, and reports nothing without one."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ sys.path.append(str(STRESS))
 
 @pytest.fixture
 def stress(monkeypatch):
-    """Runs a round, of everything or of one operation, and gives what it found."""
+    """Runs a round, of all operations or of one, and returns it."""
     import desk
     import round
 
@@ -34,7 +34,7 @@ def stress(monkeypatch):
 
 @pytest.fixture
 def stress_program(monkeypatch):
-    """The program itself, not run."""
+    """The module of the program, without running it."""
     monkeypatch.setenv("RUST_BACKTRACE", "0")
     program = spec_from_file_location("stress_program", STRESS / "__main__.py")
     module = module_from_spec(program)
@@ -42,7 +42,7 @@ def stress_program(monkeypatch):
     return module
 
 
-def test_a_round_finds_nothing_and_everybody_has_an_outcome(stress, rust, capfd):
+def test_a_round_has_no_findings_and_sees_every_outcome(stress, rust, capfd):
     one = stress(rust)
     # Rust's panic hook prints.
     capfd.readouterr()
@@ -68,11 +68,11 @@ async def a_wrong_value(desk, choose):
     await desk.wait("planted", desk.rust.turns(0, 1), {"value"}, (2,))
 
 
-async def an_error_that_nobody_takes(desk, choose):
+async def an_unretrieved_error(desk, choose):
     desk.loop.create_future().set_exception(LookupError("planted"))
 
 
-async def an_error_in_a_helping_thread(desk, choose):
+async def an_error_in_a_helper_thread(desk, choose):
     desk.workshop.do(lambda: 1 / 0)
 
 
@@ -92,24 +92,24 @@ async def an_unraisable_error(desk, choose):
         (two_outcomes, "`planted` got 2 outcomes instead of one"),
         (a_wrong_outcome, "`planted` ended with 'value', which it cannot"),
         (a_wrong_value, "`planted` ended with 'the wrong value 1', which it cannot"),
-        (an_error_that_nobody_takes, "a loop's handler was told"),
-        (an_error_in_a_helping_thread, "a helping thread ended a job with ZeroDivisionError"),
+        (an_unretrieved_error, "a loop's handler was told"),
+        (an_error_in_a_helper_thread, "a helper thread ended a job with ZeroDivisionError"),
         (an_unraisable_error, "unraisable: "),
     ],
 )
-def test_what_goes_wrong_is_found(stress, rust, planted, found):
+def test_a_planted_fault_is_found(stress, rust, planted, found):
     findings = stress(rust, planted).findings
     assert len(findings) == 1 and findings[0].startswith(found)
 
 
-def test_what_is_left_is_found(stress, rust, monkeypatch):
+def test_leaked_resources_are_found(stress, rust, monkeypatch):
     import round
     from desk import Parcel
 
     left, ends = [], threading.Event()
 
     async def leave(desk, choose):
-        # More threads than the runtime may end in the meantime, since it had them for work that blocks.
+        # Start more threads than the runtime may end meanwhile: its blocking pool shrinks.
         waiting = [threading.Thread(target=ends.wait) for _ in range(20)]
         for thread in waiting:
             thread.start()
@@ -139,7 +139,7 @@ def test_memory_that_grows_with_the_rounds_is_found(grows, found, stress_program
     assert len(list(memory.findings())) == found
 
 
-def test_what_is_written_to_standard_error_is_kept(stress_program, capfd):
+def test_output_on_standard_error_is_kept(stress_program, capfd):
     real = os.dup(2)
     terminal = stress_program.Terminal()
     os.write(2, b"planted")

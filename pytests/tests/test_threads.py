@@ -1,15 +1,15 @@
-"""Eight threads at once on each kind of future: it has one outcome, and no call is lost or made twice."""
+"""Eight threads use each kind of future at once: it has one outcome, and no call is lost or made twice."""
 
 import asyncio
 import gc
 import weakref
 
 import pytest
-from conftest import looked_at_twice
+from conftest import tolerating_none
 
 
 class Boom(Exception):
-    """What a future fails with."""
+    """The error that a future fails with."""
 
 
 def outcome(future):
@@ -25,13 +25,13 @@ def outcome(future):
 
 
 class Driven:
-    """A future in the hands of all threads, what they did to it, and what it told them."""
+    """A future that all threads use, with their operations and its answers."""
 
     def __init__(self, gate, future, coroutine=None):
         self.gate, self.future, self.coroutine = gate, future, coroutine
         self.iterator = future.__await__()
         self.is_awaited = False
-        # Who was told that the outcome is theirs, what went through the gate, and whether a cancellation was handed over.
+        # The outcomes that a thread set successfully, those sent through the gate, and whether a cancellation was delivered.
         self.decided, self.given, self.asked = [], [], False
         self.told, self.callbacks = [], []
 
@@ -60,7 +60,7 @@ class Driven:
 
 
 class Callback:
-    """A thread's own. Another thread that looks for another callback compares it, and the threads may change then."""
+    """A callback of one thread. Another thread compares it in `remove_done_callback`, and the interpreter may switch threads there."""
 
     def __init__(self, driven, registered):
         self.calls, self.registered = [], registered
@@ -88,7 +88,7 @@ def ends(driven, chance):
     elif way == 3:
         driven.give(driven.gate.fail, ("error", error))
     elif driven.coroutine:
-        # It is the Rust future that has the last word.
+        # The Rust future decides the outcome.
         driven.asked |= driven.future.cancel()
     else:
         driven.decide(lambda: driven.future.cancel("a message"), ("cancelled", None))
@@ -118,7 +118,7 @@ def asks(driven, chance):
 
 def looks(driven, chance):
     future = driven.future
-    assert "RustFuture" in (looked_at_twice(lambda: repr(future)) or "RustFuture") and weakref.ref(future)() is future
+    assert "RustFuture" in (tolerating_none(lambda: repr(future)) or "RustFuture") and weakref.ref(future)() is future
     future.done(), future.cancelled(), future.get_loop(), future._state, future._callbacks, future._source_traceback
     future._result, future._exception, future._cancel_message, future._log_traceback, future._make_cancelled_error()
     future._cancel_message, future._log_traceback = "another message", False
@@ -147,7 +147,7 @@ HARMLESS = [registers, removes, asks, looks, ends, collects]
 
 
 async def waits(driven):
-    """Has exactly one outcome, as it is a task."""
+    """Awaits the future in a task, which has exactly one outcome."""
     try:
         driven.told.append(("value", await driven.future))
     except Boom as error:
@@ -168,15 +168,15 @@ def from_an_eager_start(rust, gate):
     return Driven(gate, gate.eager())
 
 
-def from_a_coroutine_that_is_told(rust, gate):
+def from_a_cancellable_coroutine(rust, gate):
     coroutine = rust.persistent(gate, [])
     driven = Driven(gate, coroutine.send(None), coroutine)
     driven.future._asyncio_future_blocking = False
     return driven
 
 
-@pytest.mark.parametrize("make", [from_rust, from_this_thread, from_an_eager_start, from_a_coroutine_that_is_told])
-def test_a_future_in_eight_threads_has_one_outcome_and_makes_each_call_once(run, at_once, rust, make):
+@pytest.mark.parametrize("make", [from_rust, from_this_thread, from_an_eager_start, from_a_cancellable_coroutine])
+def test_a_future_used_by_eight_threads_has_one_outcome_and_calls_each_callback_once(run, at_once, rust, make):
     async def main():
         everything = [make(rust, rust.Gate()) for _ in range(40)]
         waiters = []
@@ -197,7 +197,7 @@ def test_a_future_in_eight_threads_has_one_outcome_and_makes_each_call_once(run,
             driven.give(driven.gate.open, ("value", value))
         await asyncio.wait([driven.future for driven in everything])
         await asyncio.gather(*waiters)
-        # The callbacks that were sent through `call_soon` come in a later turn.
+        # Callbacks scheduled with `call_soon` run in a later turn.
         await asyncio.sleep(0)
         for driven in everything:
             driven.check()

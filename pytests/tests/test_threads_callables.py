@@ -1,4 +1,4 @@
-"""Eight threads at once on what is given to Python to be called by it alone: nothing is done twice, and nothing is lost."""
+"""Eight threads call the internal callables at once that only Python should call: nothing is done twice or lost."""
 
 import asyncio
 import gc
@@ -18,7 +18,7 @@ def at_the_same_time(work):
 
 @pytest.fixture
 def threadsafe(new_loop, haste):
-    """A loop that whoever calls its `call_soon` may be on another thread. It keeps the ones that it seems to have."""
+    """A loop whose `call_soon` may be called on any thread. It keeps the `call_soon` that asyncio finds."""
     loop = new_loop()
     loop.set_debug(False)
     loop.kept = []
@@ -28,7 +28,7 @@ def threadsafe(new_loop, haste):
             return self.call_soon_threadsafe(*args, **kwargs)
 
         def get_debug(self):
-            # asyncio asks for it while it makes a task.
+            # asyncio calls this while it makes a task.
             self.kept.append(self.call_soon)
             return super().get_debug()
 
@@ -53,7 +53,7 @@ def ctrl_c(handler):
     return "the run is cancelled"
 
 
-def test_of_eight_threads_that_handle_ctrl_c_one_cancels_the_run(threadsafe, default_ctrl_c, rust):
+def test_only_one_of_eight_threads_that_handle_ctrl_c_cancels_the_run(threadsafe, default_ctrl_c, rust):
     live = rust.made() - rust.dropped()
     for _ in range(20):
         told = []
@@ -63,12 +63,12 @@ def test_of_eight_threads_that_handle_ctrl_c_one_cancels_the_run(threadsafe, def
 
         with pytest.raises(KeyboardInterrupt):
             rust.run_until_complete(threadsafe, lambda: told.extend(at_the_same_time(handle)))
-        # The run does not wait for its future any more when the second was told.
+        # After the second interrupt the run does not wait for its future.
         rust.wait_until_live(live)
         assert sorted(told) == ["interrupted"] * (THREADS_AT_ONCE - 1) + ["the run is cancelled"]
 
 
-def test_eight_threads_that_handle_ctrl_c_as_a_run_begins_end_it(threadsafe, default_ctrl_c, rust):
+def test_eight_threads_that_handle_ctrl_c_at_the_start_of_a_run_end_it(threadsafe, default_ctrl_c, rust):
     for _ in range(20):
         is_over = False
 
@@ -85,25 +85,25 @@ def test_eight_threads_that_handle_ctrl_c_as_a_run_begins_end_it(threadsafe, def
                 rust.run_until_complete(threadsafe, lambda: None)
             is_over = True
         told = [thread.result() for thread in threads]
-        # None, if the run began as the first came, and saw to it before that could.
+        # The count is 0 if the run notices the first call at its start, and ends before that call cancels it.
         assert told.count("the run is cancelled") <= 1
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_eight_threads_hang_the_drain_into_a_loop_once(new_loop, haste, rust):
+def test_eight_threads_install_the_drain_once(new_loop, haste, rust):
     for _ in range(20):
-        loop, hung = new_loop(), []
+        loop, installed = new_loop(), []
         for name in "add_reader", "call_later":
 
-            def hang(*args, original=getattr(loop, name)):
-                hung.append(args)
+            def record(*args, original=getattr(loop, name)):
+                installed.append(args)
                 return original(*args)
 
-            setattr(loop, name, hang)
+            setattr(loop, name, record)
         futures = [rust.Gate().wait(loop) for _ in range(3)]
         (install,) = [it for it in gc.get_objects() if type(it).__name__ == "Install"]
         at_the_same_time(lambda _: install())
-        assert len(hung) == 1
+        assert len(installed) == 1
         assert [loop.run_until_complete(future) for future in futures] == [None] * 3
         del install
         loop.close()
@@ -179,6 +179,6 @@ print(all(asyncio.run(uses()) for _ in range(10)))
 
 
 @pytest.mark.parametrize("hooks", [AT_EXIT, AT_FORKS], ids=["at exit", "at forks"])
-def test_eight_threads_in_the_hooks_of_a_process_leave_it_as_usable_as_one_does(hooks):
+def test_rust_stays_usable_after_eight_threads_call_the_process_hooks(hooks):
     program = finished(HOOKS + hooks)
     assert (program.returncode, program.stdout, program.stderr) == (0, "True\n", "")

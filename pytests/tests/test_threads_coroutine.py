@@ -1,4 +1,4 @@
-"""Eight threads at once on a coroutine: it ends for one of them, and nothing is left of the Rust future."""
+"""Eight threads use a coroutine at once: it ends for one of them, and its Rust future is dropped."""
 
 import asyncio
 import gc
@@ -6,7 +6,7 @@ import inspect
 import weakref
 
 import pytest
-from conftest import looked_at_twice
+from conftest import tolerating_none
 
 
 class Thrown(Exception):
@@ -14,7 +14,7 @@ class Thrown(Exception):
 
 
 class Driven:
-    """A coroutine in the hands of all threads, and how it ended for those that made its steps."""
+    """A coroutine that all threads use, and how it ended for those that stepped it."""
 
     def __init__(self, gate, coroutine):
         self.gate, self.coroutine = gate, coroutine
@@ -32,7 +32,7 @@ class Driven:
         except ValueError as error:
             assert "coroutine already executing" in str(error)
         except RuntimeError as error:
-            # Who comes between the step of a thread and what it does then with the future has misused that.
+            # Two steps overlapped: this one came before the other thread had reset the flag of the future.
             if "await wasn't used with future" in str(error):
                 self.ends.append(error)
             else:
@@ -58,7 +58,7 @@ class Driven:
 
     def check(self):
         assert len(self.ends) <= 1, self.ends
-        # Else it ended for its task, or for nobody.
+        # Otherwise it ended for its task, or a thread closed it.
         assert self.ends or self.is_closed or self.task
         assert [it for it in self.ends if it is not self.value and not isinstance(it, BaseException)] == []
         with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
@@ -106,7 +106,7 @@ def looks(driven, chance):
     coroutine.__name__ = coroutine.__qualname__ = chance.choice(["one", "another"])
     assert coroutine.__name__ in ("one", "another") and "RustCoroutine" in repr(coroutine)
     assert inspect.iscoroutine(coroutine) and weakref.ref(coroutine)() is coroutine
-    looked_at_twice(lambda: inspect.getcoroutinestate(coroutine))
+    tolerating_none(lambda: inspect.getcoroutinestate(coroutine))
     coroutine.cr_running, coroutine.cr_suspended, coroutine.cr_code, coroutine.cr_origin
     frame = coroutine.cr_frame
     if frame is not None:
@@ -125,11 +125,11 @@ def from_rust(rust, gate):
     return Driven(gate, gate.coroutine())
 
 
-def that_is_told_of_cancellations(rust, gate):
+def from_a_cancellable_coroutine(rust, gate):
     return Driven(gate, rust.persistent(gate, []))
 
 
-@pytest.mark.parametrize("make", [from_rust, that_is_told_of_cancellations])
+@pytest.mark.parametrize("make", [from_rust, from_a_cancellable_coroutine])
 def test_a_coroutine_in_eight_threads_ends_once(run, at_once, rust, make):
     live = rust.made() - rust.dropped()
 
@@ -153,7 +153,7 @@ def test_a_coroutine_in_eight_threads_ends_once(run, at_once, rust, make):
     run(main())
 
 
-@pytest.mark.parametrize("make", [from_rust, that_is_told_of_cancellations])
+@pytest.mark.parametrize("make", [from_rust, from_a_cancellable_coroutine])
 def test_a_task_has_the_value_of_its_coroutine_whoever_looks(run, at_once, rust, make):
     async def main():
         everything = [make(rust, rust.Gate()) for _ in range(60)]

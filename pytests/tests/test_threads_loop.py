@@ -1,4 +1,4 @@
-"""Eight threads at once on one event loop: they make, hand over and drop what belongs to it, drain it, and close it."""
+"""Eight threads use one event loop at once: they make and drop its futures, call its drain, and close it."""
 
 import asyncio
 import gc
@@ -11,13 +11,13 @@ from conftest import THREADS_AT_ONCE, begin_together
 
 
 class Calls:
-    """Counts the calls that futures make. Those that they are to make are as many as callbacks were registered."""
+    """Counts the registered callbacks of futures and their calls."""
 
     def __init__(self):
         self.registered, self.made = [], []
 
     def register(self, future):
-        # The cycle is one through the future's own callback.
+        # The callback refers to its future, which makes a cycle.
         cycle = [future]
         self.registered.append(None)
         future.add_done_callback(lambda future: self.made.append(cycle))
@@ -27,7 +27,7 @@ class Calls:
             await asyncio.sleep(0.001)
 
 
-def test_futures_that_eight_threads_make_and_drop_make_their_calls(run, loop, at_once, rust):
+def test_futures_made_and_dropped_by_eight_threads_call_their_callbacks(run, loop, at_once, rust):
     calls, gates = Calls(), []
 
     def work(chance):
@@ -45,7 +45,7 @@ def test_futures_that_eight_threads_make_and_drop_make_their_calls(run, loop, at
 
     async def main():
         await at_once(work)
-        # A gate that is dropped opens too.
+        # Dropping a gate opens it.
         gates.clear()
         await calls.all_made()
 
@@ -54,7 +54,7 @@ def test_futures_that_eight_threads_make_and_drop_make_their_calls(run, loop, at
 
 
 class Handed:
-    """A Python coroutine in the hands of Rust."""
+    """A Python coroutine that Rust awaits."""
 
     def __init__(self, rust, loop):
         self.value, self.go, self.tasks, self.completions, self.outcomes = object(), asyncio.Event(), [], [], []
@@ -80,8 +80,8 @@ def detaches(handed):
     handed.outcomes.append(None)
 
 
-def test_a_python_task_in_eight_threads_has_one_outcome_in_rust(run, loop, at_once, rust):
-    """Python can reach the callback of such a task, too."""
+def test_a_python_task_used_by_eight_threads_has_one_outcome_in_rust(run, loop, at_once, rust):
+    """Python code can also reach and call the callback of such a task."""
     handed = []
 
     def work(chance):
@@ -114,7 +114,7 @@ def test_a_python_task_in_eight_threads_has_one_outcome_in_rust(run, loop, at_on
     assert len(handed) == 50 * THREADS_AT_ONCE
 
 
-def test_eight_threads_begin_with_a_loop_at_once(new_loop, haste, rust):
+def test_eight_threads_can_start_to_use_a_loop_at_once(new_loop, haste, rust):
     for _ in range(20):
         loop, calls = new_loop(), Calls()
         loop.call_soon = loop.call_soon_threadsafe
@@ -130,8 +130,8 @@ def test_eight_threads_begin_with_a_loop_at_once(new_loop, haste, rust):
         loop.close()
 
 
-def test_eight_threads_drain_a_loop_of_all_that_comes(run, at_once, rust):
-    """Nobody should. But the callbacks of the loop are there for who looks for them."""
+def test_no_job_is_lost_when_eight_threads_call_the_drain(run, at_once, rust):
+    """Only the loop should call its drain, but the garbage collector lists it to any Python code."""
     calls, drains = Calls(), []
 
     def work(chance):
@@ -142,7 +142,7 @@ def test_eight_threads_drain_a_loop_of_all_that_comes(run, at_once, rust):
             chance.choice(drains)()
 
     async def main():
-        # The loop has a drain from now on.
+        # This installs the drain of the loop.
         await rust.turns(1, None)
         drains.extend(it for it in gc.get_objects() if type(it).__name__ == "Drain")
         await at_once(work)
@@ -152,12 +152,12 @@ def test_eight_threads_drain_a_loop_of_all_that_comes(run, at_once, rust):
     assert len(calls.made) == 100 * THREADS_AT_ONCE
 
 
-def test_a_loop_closes_while_eight_threads_use_it(new_loop, haste, rust):
+def test_a_loop_can_close_while_eight_threads_use_it(new_loop, haste, rust):
     for _ in range(20):
         loop, calls = new_loop(), Calls()
         loop.call_soon = loop.call_soon_threadsafe
         loop.run_until_complete(rust.turns(1, None))
-        # What the loop's end calls, if nothing else did before.
+        # The collection of the loop calls this, if nothing closed the mailbox before.
         (gone,) = [it.__callback__ for it in weakref.getweakrefs(loop) if type(it.__callback__).__name__ == "LoopGone"]
 
         def use(number):

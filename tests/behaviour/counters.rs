@@ -1,4 +1,4 @@
-//! Counts what became of the Rust futures of a test.
+//! Counts the Rust futures of a test, their polls and their drops.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-/// Ends a test that would hang. No test passes because of it.
+/// Fails a test that would hang. No test passes because of it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ impl Counters {
         *self.counts.lock().expect("counting does not panic")
     }
 
-    /// Waits, detached, until `dropped` futures are gone.
+    /// Waits, detached, until `dropped` futures are dropped.
     pub(super) fn wait_for_drops(&self, py: Python<'_>, dropped: usize) {
         py.detach(|| {
             let counts = self.counts.lock().expect("counting does not panic");
@@ -39,7 +39,7 @@ impl Counters {
                 .expect("counting does not panic");
             assert!(
                 !waited.timed_out(),
-                "{dropped} drops did not come: {counts:?}"
+                "waited for {dropped} drops: {counts:?}"
             );
         });
     }
@@ -54,7 +54,7 @@ impl Counters {
 ///
 /// It holds its own allocation, so that it can be pinned without `unsafe`.
 pub(super) struct Tracked<F> {
-    // Declared before the count, so that the future is gone when the drop is counted.
+    // Declared before the count, so that the future is dropped before its drop is counted.
     future: Pin<Box<F>>,
     count: CountedDrop,
 }

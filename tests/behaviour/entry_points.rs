@@ -1,6 +1,6 @@
 //! The life of a loop that Rust starts: how `run`, `run_until_complete` and `run_forever` end.
 //!
-//! What Ctrl-C and the exit status are about takes real processes: see the package `entry_points`.
+//! Ctrl-C and exit statuses need real processes: see the package `entry_points`.
 
 #[path = "event_loop.rs"]
 mod event_loop;
@@ -22,8 +22,8 @@ use pyo3_asyncio::run_forever;
 use crate::rt::{future_into_py_with_loop, get_current_loop, into_future, run, run_until_complete};
 use event_loop::LoopKind;
 
-/// What a program leaves on its loop: a task that cleans up in several steps, an async generator in the middle, a default
-/// executor.
+/// Code that leaves leftovers on its loop: a task with a clean-up of several steps, an unfinished async generator, and a
+/// default executor.
 const LEFTOVERS: &CStr = c"
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -71,7 +71,7 @@ def seen():
     return log
 ";
 
-/// A policy that makes the loops that a thread has chosen.
+/// A policy whose `new_event_loop` each thread chooses.
 const POLICY: &CStr = c"
 import asyncio
 import threading
@@ -97,12 +97,12 @@ pub(crate) fn start_runtime() {
     START.call_once(crate::rt::start);
 }
 
-/// Runs a test in a thread for which `asyncio.new_event_loop` makes loops of a kind.
+/// Runs a test in a thread whose `asyncio.new_event_loop` makes loops of the given kind.
 fn attached(kind: LoopKind, test: fn(Python<'_>) -> PyResult<()>) {
     start_runtime();
     interpreter::initialize(|py| {
         let policy = python(py, POLICY).and_then(|module| module.call_method0("install"));
-        policy.expect("Python takes the policy");
+        policy.expect("Python accepts the policy");
     });
     Python::attach(|py| {
         let new_event_loop = PyCFunction::new_closure(py, None, None, move |args, _| {
@@ -123,7 +123,7 @@ fn attached(kind: LoopKind, test: fn(Python<'_>) -> PyResult<()>) {
     });
 }
 
-/// A Rust future that leaves something of everything behind.
+/// A Rust future that leaves a leftover of each kind.
 async fn leave_behind(module: Py<PyModule>) -> PyResult<()> {
     let task = Python::attach(|py| into_future(module.bind(py).call_method0("leave_behind")?))?;
     task.await.map(drop)
@@ -138,15 +138,15 @@ fn assert_ended(leftovers: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-fn run_gives_the_value_of_the_future(py: Python<'_>) -> PyResult<()> {
+fn run_returns_the_value_of_the_future(py: Python<'_>) -> PyResult<()> {
     assert_eq!(run(py, async { Ok(42) })?, 42);
-    // Not a Python value: it does not cross.
+    // The value does not cross, so it need not convert to Python.
     struct OfRust(&'static str);
     assert_eq!(run(py, async { Ok(OfRust("value")) })?.0, "value");
     Ok(())
 }
 
-fn run_gives_the_error_of_the_future_as_the_same_object(py: Python<'_>) -> PyResult<()> {
+fn run_returns_the_error_of_the_future_as_the_same_object(py: Python<'_>) -> PyResult<()> {
     let error = PyKeyError::new_err("the very one");
     let object = error.value(py).clone();
     let error = run(py, async { Err::<(), _>(error) }).unwrap_err();
@@ -154,19 +154,19 @@ fn run_gives_the_error_of_the_future_as_the_same_object(py: Python<'_>) -> PyRes
     Ok(())
 }
 
-fn run_ends_with_the_system_exit_of_the_future(py: Python<'_>) -> PyResult<()> {
+fn run_returns_the_system_exit_of_the_future(py: Python<'_>) -> PyResult<()> {
     let error = run(py, async { Err::<(), _>(PySystemExit::new_err(3)) }).unwrap_err();
     assert!(error.is_instance_of::<PySystemExit>(py), "{error}");
     Ok(())
 }
 
-fn run_ends_with_the_keyboard_interrupt_of_the_future(py: Python<'_>) -> PyResult<()> {
+fn run_returns_the_keyboard_interrupt_of_the_future(py: Python<'_>) -> PyResult<()> {
     let error = run(py, async { Err::<(), _>(PyKeyboardInterrupt::new_err(())) }).unwrap_err();
     assert!(error.is_instance_of::<PyKeyboardInterrupt>(py), "{error}");
     Ok(())
 }
 
-fn run_ends_with_the_system_exit_of_a_python_task(py: Python<'_>) -> PyResult<()> {
+fn run_returns_the_system_exit_of_a_python_task(py: Python<'_>) -> PyResult<()> {
     let module = python(py, c"async def exits():\n    raise SystemExit(3)")?;
     let exits = module.getattr("exits")?.unbind();
     let error = run(py, async move {
@@ -177,7 +177,7 @@ fn run_ends_with_the_system_exit_of_a_python_task(py: Python<'_>) -> PyResult<()
     Ok(())
 }
 
-fn run_ends_with_rust_panic_if_the_future_panics(py: Python<'_>) -> PyResult<()> {
+fn run_returns_rust_panic_if_the_future_panics(py: Python<'_>) -> PyResult<()> {
     let error = run(py, async {
         if true {
             panic!("on purpose");
@@ -190,13 +190,13 @@ fn run_ends_with_rust_panic_if_the_future_panics(py: Python<'_>) -> PyResult<()>
     Ok(())
 }
 
-fn run_ends_as_asyncio_run_does(py: Python<'_>) -> PyResult<()> {
+fn run_cleans_up_as_asyncio_run_does(py: Python<'_>) -> PyResult<()> {
     let leftovers = python(py, LEFTOVERS)?;
     run(py, leave_behind(leftovers.clone().unbind()))?;
     assert_ended(&leftovers)
 }
 
-fn run_ends_as_asyncio_run_does_after_an_error(py: Python<'_>) -> PyResult<()> {
+fn run_cleans_up_as_asyncio_run_does_after_an_error(py: Python<'_>) -> PyResult<()> {
     let leftovers = python(py, LEFTOVERS)?;
     let module = leftovers.clone().unbind();
     let error = run(py, async {
@@ -242,8 +242,7 @@ async def main():
     Ok(())
 }
 
-/// A Python function that opens the gate.
-/// A task that cleans up in so many turns that a second cancel would not miss it.
+/// A task that cleans up for so many turns that a second cancel would interrupt it.
 const CLEANS_UP: &CStr = c"
 import asyncio
 
@@ -322,7 +321,7 @@ async def stubborn(log, entered):
         }
         drop(task);
         entered.recv().await;
-        // The last poll of a future is its end, and what clean up because of that are left alone.
+        // Yield once: the run does not cancel a task again that cleans up because of the last poll.
         tokio::task::yield_now().await;
         Ok(())
     })?;
@@ -330,8 +329,11 @@ async def stubborn(log, entered):
     Ok(())
 }
 
-/// Calls a function in a thread that runs a loop, where it is an error that names what to do.
-fn refused_inside_of_a_loop(function: &Bound<'_, PyCFunction>, advice: &str) -> PyResult<()> {
+/// Calls a function inside a running loop, and asserts that it is refused with advice.
+fn assert_refused_inside_a_running_loop(
+    function: &Bound<'_, PyCFunction>,
+    advice: &str,
+) -> PyResult<()> {
     let py = function.py();
     let module = python(py, c"async def calls(function):\n    function()")?;
     let coroutine = module.call_method1("calls", (function,))?;
@@ -342,13 +344,13 @@ fn refused_inside_of_a_loop(function: &Bound<'_, PyCFunction>, advice: &str) -> 
     Ok(())
 }
 
-fn run_in_a_thread_that_runs_a_loop_is_an_error_that_names_the_way(py: Python<'_>) -> PyResult<()> {
+fn run_inside_a_running_loop_is_refused_with_advice(py: Python<'_>) -> PyResult<()> {
     let nested =
         PyCFunction::new_closure(py, None, None, |args, _| run(args.py(), async { Ok(()) }))?;
-    refused_inside_of_a_loop(&nested, "future_into_py")
+    assert_refused_inside_a_running_loop(&nested, "future_into_py")
 }
 
-fn run_uses_the_loop_of_the_running_thread_only_while_it_runs(py: Python<'_>) -> PyResult<()> {
+fn run_makes_its_loop_current_only_while_it_runs(py: Python<'_>) -> PyResult<()> {
     let event_loop = run(py, async {
         Python::attach(|py| get_current_loop(py).map(Bound::unbind))
     })?;
@@ -369,7 +371,7 @@ fn run_until_complete_leaves_the_loop_open(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-fn run_until_complete_on_a_closed_loop_is_an_error_that_says_so(py: Python<'_>) -> PyResult<()> {
+fn run_until_complete_on_a_closed_loop_returns_loop_closed(py: Python<'_>) -> PyResult<()> {
     let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
     event_loop.call_method0("close")?;
     let error = run_until_complete(event_loop, async { Ok(()) }).unwrap_err();
@@ -396,12 +398,12 @@ fn run_until_complete_drops_the_future_when_the_loop_is_stopped(py: Python<'_>) 
     assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
     dropped
         .try_recv()
-        .expect("it is dropped before the call returns");
+        .expect("the call drops the future before it returns");
     event_loop.call_method0("close")?;
     Ok(())
 }
 
-fn run_forever_ends_as_asyncio_run_does(py: Python<'_>) -> PyResult<()> {
+fn run_forever_cleans_up_as_asyncio_run_does(py: Python<'_>) -> PyResult<()> {
     let leftovers = python(py, LEFTOVERS)?;
     let asyncio = py.import("asyncio")?;
     let event_loop = asyncio.call_method0("new_event_loop")?;
@@ -416,12 +418,12 @@ fn run_forever_ends_as_asyncio_run_does(py: Python<'_>) -> PyResult<()> {
     assert_ended(&leftovers)
 }
 
-fn run_forever_in_a_thread_that_runs_a_loop_is_an_error(py: Python<'_>) -> PyResult<()> {
+fn run_forever_inside_a_running_loop_is_refused_with_advice(py: Python<'_>) -> PyResult<()> {
     let nested = PyCFunction::new_closure(py, None, None, |args, _| run_forever(args.py()))?;
-    refused_inside_of_a_loop(&nested, "run_forever")
+    assert_refused_inside_a_running_loop(&nested, "run_forever")
 }
 
-/// Makes a module of each test, with one for every kind of loop.
+/// Turns each function into a module with a test for every kind of loop.
 macro_rules! on_every_loop {
     ($($name:ident),* $(,)?) => {$(
         mod $name {
@@ -453,22 +455,22 @@ macro_rules! on_every_loop {
 }
 
 on_every_loop! {
-    run_gives_the_value_of_the_future,
-    run_gives_the_error_of_the_future_as_the_same_object,
-    run_ends_with_the_system_exit_of_the_future,
-    run_ends_with_the_keyboard_interrupt_of_the_future,
-    run_ends_with_the_system_exit_of_a_python_task,
-    run_ends_with_rust_panic_if_the_future_panics,
-    run_ends_as_asyncio_run_does,
-    run_ends_as_asyncio_run_does_after_an_error,
+    run_returns_the_value_of_the_future,
+    run_returns_the_error_of_the_future_as_the_same_object,
+    run_returns_the_system_exit_of_the_future,
+    run_returns_the_keyboard_interrupt_of_the_future,
+    run_returns_the_system_exit_of_a_python_task,
+    run_returns_rust_panic_if_the_future_panics,
+    run_cleans_up_as_asyncio_run_does,
+    run_cleans_up_as_asyncio_run_does_after_an_error,
     run_reports_the_error_of_a_leftover_task_to_the_exception_handler,
     a_task_that_the_end_of_the_main_future_gives_up_cleans_up_undisturbed,
     run_cancels_a_task_that_swallowed_the_cancel_of_a_rust_future,
-    run_in_a_thread_that_runs_a_loop_is_an_error_that_names_the_way,
-    run_uses_the_loop_of_the_running_thread_only_while_it_runs,
+    run_inside_a_running_loop_is_refused_with_advice,
+    run_makes_its_loop_current_only_while_it_runs,
     run_until_complete_leaves_the_loop_open,
-    run_until_complete_on_a_closed_loop_is_an_error_that_says_so,
+    run_until_complete_on_a_closed_loop_returns_loop_closed,
     run_until_complete_drops_the_future_when_the_loop_is_stopped,
-    run_forever_ends_as_asyncio_run_does,
-    run_forever_in_a_thread_that_runs_a_loop_is_an_error,
+    run_forever_cleans_up_as_asyncio_run_does,
+    run_forever_inside_a_running_loop_is_refused_with_advice,
 }

@@ -1,4 +1,4 @@
-//! The kinds of loop that every behaviour is held against.
+//! The kinds of loop that every behaviour runs on.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -8,7 +8,7 @@ use pyo3::types::PyModule;
 pub(super) enum LoopKind {
     Asyncio,
     Uvloop,
-    /// Woken by `call_soon_threadsafe`, as a loop is that watches no descriptors.
+    /// Woken by `call_soon_threadsafe`, because it cannot watch descriptors.
     AsyncioWithoutAddReader,
     UvloopWithoutAddReader,
 }

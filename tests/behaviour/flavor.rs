@@ -1,4 +1,4 @@
-//! tokio's module of the crate, and how it is started on the flavor that the program of tests names.
+//! tokio's module of the crate, started on the flavor that the test binary names.
 
 pub(crate) use pyo3_asyncio::tokio::*;
 

@@ -1,8 +1,8 @@
-//! One test: a loop of its own, and at its end nothing left over.
+//! Runs one test on its own loop, and checks for leaks at its end.
 //!
-//! A test passes only if, beside what it asserts itself, the loop's exception handler was never called without the test
-//! taking the call, nothing was unraisable, no coroutine was left unawaited, every Rust future that was made is dropped, and
-//! the loop itself could be collected.
+//! Besides its own assertions, a test fails if the loop's exception handler was called without `take_unhandled`, if an
+//! error was unraisable, if a coroutine was never awaited, if a Rust future is not dropped, or if the loop cannot be
+//! collected.
 
 use std::ffi::CStr;
 use std::future::Future;
@@ -22,20 +22,20 @@ use super::event_loop::LoopKind;
 use super::interpreter;
 use crate::rt;
 
-/// Starts a task of the runtime's, which knows nothing of Python, and gives its output.
+/// Spawns a task of the runtime without locals, and returns its output.
 pub(super) fn spawn<F>(future: F) -> impl Future<Output = F::Output> + Send
 where
     F: Future<Output: Send> + Send + 'static,
 {
     let (done, is_done) = oneshot::channel();
     rt::Runtime::spawn(async move {
-        // Nobody may be waiting.
+        // The receiver may be dropped.
         let _ = done.send(future.await);
     });
     async { is_done.await.expect("the task does not panic") }
 }
 
-/// Makes a module of each behaviour, with a test for every kind of loop.
+/// Turns each behaviour into a module with a test for every kind of loop.
 macro_rules! matrix {
     ($(fn $name:ident($cx:ident: &Cx<'_>) $body:block)*) => {$(
         mod $name {
@@ -75,7 +75,7 @@ macro_rules! matrix {
     )*};
 }
 
-/// What a test has at hand.
+/// The context of a test.
 pub(super) struct Cx<'py> {
     pub(super) py: Python<'py>,
     pub(super) kind: LoopKind,
@@ -117,9 +117,9 @@ impl<'py> Cx<'py> {
         })
     }
 
-    /// A Python module of the test's own.
+    /// Makes a Python module for this test only.
     pub(super) fn module(&self, code: &CStr) -> PyResult<Bound<'py, PyModule>> {
-        // Not `PyModule::from_code`: that is an import, and all tests would share one module.
+        // `PyModule::from_code` would import the module, which all tests would share.
         let module = PyModule::new(self.py, "behaviour")?;
         self.py.run(code, Some(&module.dict()), None)?;
         Ok(module)
@@ -146,11 +146,11 @@ impl<'py> Cx<'py> {
         self.block_on(async { Ok(gate.await.expect("the gate is opened, not dropped")) })
     }
 
-    /// Runs the loop until everything that was posted to it so far has run, and what that has scheduled.
+    /// Runs the loop until it has run every job that was posted so far, and the callbacks that these scheduled.
     pub(super) fn catch_up(&self) -> PyResult<()> {
         let sleep = self.py.import("asyncio")?.getattr("sleep")?;
         for _ in 0..2 {
-            // Jobs run in the order in which they were posted: this one is the last.
+            // Jobs run in the order of their posting, so this one is the last.
             self.block_on(self.start(sleep.call1((0,))?)?)?;
         }
         Ok(())
@@ -161,7 +161,7 @@ impl<'py> Cx<'py> {
         into_future_with_loop(self.event_loop.clone(), awaitable)
     }
 
-    /// Starts a Rust future, tracked, and gives its Python future.
+    /// Starts a Rust future, tracked, and returns its Python future.
     pub(super) fn spawn<F, T>(&self, future: F) -> PyResult<Bound<'py, PyAny>>
     where
         F: Future<Output = PyResult<T>> + Send + 'static,
@@ -185,7 +185,7 @@ impl<'py> Cx<'py> {
         self.run(&python.call_method1("calls", (function,))?)
     }
 
-    /// Makes a Rust future that is not `Send` on this thread while the loop runs, tracked, and gives its Python future.
+    /// Makes a Rust future that is not `Send` on this thread while the loop runs, tracked, and returns its Python future.
     pub(super) fn spawn_local<F, T>(
         &self,
         make: impl FnOnce() -> F + Send + 'static,
@@ -216,7 +216,7 @@ impl<'py> Cx<'py> {
         Ok((signal, gate))
     }
 
-    /// The messages and exceptions that the loop's exception handler has been called with, which the test expects.
+    /// Takes the messages and exceptions of the exception handler's calls, which the test expects.
     pub(super) fn take_unhandled(&self) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
         let calls = self.unhandled.iter();
         let calls = calls.map(|context| {
@@ -230,7 +230,7 @@ impl<'py> Cx<'py> {
         Ok(calls)
     }
 
-    /// A whole collection: `gc.collect` does nothing, and says nothing, while one of another thread's is under way.
+    /// Runs a full collection. `gc.collect` does nothing while another thread collects, and does not report it.
     pub(super) fn collect_garbage(&self) -> PyResult<()> {
         let gc = self.py.import("gc")?;
         let ended = || -> PyResult<usize> {
@@ -293,7 +293,7 @@ async def cancel_all_tasks():
     }
 }
 
-/// Rust threads let go of what they hold a moment after they have told so.
+/// Waits until an object is freed: a Rust thread drops its references shortly after it has posted a result.
 fn wait_until_collected(object: &Bound<'_, PyWeakrefReference>) -> PyResult<()> {
     let py = object.py();
     let begin = Instant::now();
@@ -308,7 +308,7 @@ fn wait_until_collected(object: &Bound<'_, PyWeakrefReference>) -> PyResult<()> 
     }
 }
 
-/// What went to `sys.unraisablehook` and `warnings`, where a test would not see it.
+/// The unraisable errors and the warnings so far, which a test would not see.
 fn complaints(py: Python<'_>) -> &Py<PyList> {
     static COMPLAINTS: PyOnceLock<Py<PyList>> = PyOnceLock::new();
     COMPLAINTS
@@ -337,10 +337,10 @@ def record(complaints):
             python.call_method1("record", (&complaints,))?;
             Ok(complaints.unbind())
         })
-        .expect("Python can record its complaints")
+        .expect("Python can record errors and warnings")
 }
 
-/// What every test needs, once a process.
+/// Prepares the process for its tests, once.
 fn start() {
     static START: Once = Once::new();
     START.call_once(|| {

@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 
 /// Starts Python once a process, and prepares it.
 ///
-/// Python's main thread is the one that initializes it, and uvloop treats that thread in its own way. It is none of the
-/// tests', and does not end before them: its ident would be given to another.
+/// The thread that initializes Python is its main thread, which uvloop treats specially. So no test runs on it. It does not end
+/// before the tests, because another thread would get its ident.
 pub(crate) fn initialize(prepare: fn(Python<'_>)) {
     static INITIALIZED: Once = Once::new();
     INITIALIZED.call_once(|| {

@@ -1,4 +1,4 @@
-//! Many crossings at once.
+//! Many awaits at once, in both directions.
 
 use std::sync::{Arc, Mutex};
 
@@ -27,7 +27,7 @@ impl Random {
     }
 }
 
-/// A Rust future that gives way to others `turns` times.
+/// A Rust future that yields `turns` times.
 async fn echo<T>(value: T, turns: u64) -> PyResult<T> {
     for _ in 0..turns {
         yield_now().await;
@@ -99,9 +99,9 @@ enum End {
     Detached,
 }
 
-/// What became of the tasks that Rust awaited.
+/// The ends of the tasks that Rust awaited.
 struct Outcomes {
-    /// Of each, by its number.
+    /// The ends of each task, by its number.
     ends: Mutex<Vec<Vec<End>>>,
     wrong: Mutex<Vec<String>>,
 }
@@ -119,7 +119,7 @@ impl Outcomes {
     }
 }
 
-/// Awaits a Python task, or gives it up after some turns, or lets it run on.
+/// Awaits a Python task, or drops it after some turns, or detaches it.
 async fn await_or_not(
     task: pyo3_asyncio::PyTask,
     number: usize,
@@ -147,7 +147,7 @@ async fn await_or_not(
     Ok(())
 }
 
-/// The value of each is its number.
+/// Records the end of a task. Its value must be its number.
 fn settle(outcome: PyResult<Py<PyAny>>, number: usize, outcomes: &Outcomes) {
     Python::attach(|py| {
         let error = match outcome {
@@ -181,7 +181,7 @@ const TOTAL: usize = 100_000;
 const CHUNK: usize = 1_000;
 
 matrix! {
-    fn eight_loops_in_eight_threads_cross_both_ways_at_once(cx: &Cx<'_>) {
+    fn eight_loops_in_eight_threads_await_in_both_directions_at_once(cx: &Cx<'_>) {
         let kind = cx.kind;
         cx.py.detach(|| {
             std::thread::scope(|threads| {
@@ -192,7 +192,7 @@ matrix! {
         });
     }
 
-    fn half_of_100_000_awaits_of_rust_give_one_outcome_each_whoever_cancels(cx: &Cx<'_>) {
+    fn fifty_thousand_awaits_of_rust_with_random_cancels_have_one_outcome_each(cx: &Cx<'_>) {
         let python = cx.module(c"
 import asyncio
 
@@ -242,7 +242,7 @@ async def main(echo, plan):
         assert!(0 < cancelled && cancelled < TOTAL / 2, "both ends occur: {cancelled}");
     }
 
-    fn half_of_100_000_awaits_of_python_give_one_outcome_each_whoever_cancels(cx: &Cx<'_>) {
+    fn fifty_thousand_awaits_of_python_with_random_cancels_have_one_outcome_each(cx: &Cx<'_>) {
         let python = cx.module(c"
 import asyncio
 

@@ -22,7 +22,7 @@ use crate::rt::{
     local_future_into_py_with_locals, local_future_into_py_with_loop, scope_local, sleep,
 };
 
-/// Holds an `Rc` across every kind of await, and gives how often it was polled on the thread that made it.
+/// Holds an `Rc` across every kind of await, and returns how often it ran on the thread that made it.
 async fn stays() -> PyResult<usize> {
     let (home, seen) = (thread::current().id(), Rc::new(Cell::new(0)));
     let look = || {
@@ -42,7 +42,7 @@ async fn stays() -> PyResult<usize> {
     Ok(seen.get())
 }
 
-/// The context of the locals of the task that this thread polls. Where it polls none, each call gives a new one.
+/// The context of the locals of the task that this thread polls. Outside of a poll, each call returns a new context.
 fn context() -> Py<PyAny> {
     Python::attach(|py| {
         let locals = get_current_locals(py).expect("a loop runs here or is known");
@@ -50,7 +50,7 @@ fn context() -> Py<PyAny> {
     })
 }
 
-/// Fails unless the thread that runs the loop is without the locals of any task.
+/// Asserts that no task's locals are set on the thread that runs the loop.
 fn no_locals_are_left(cx: &super::harness::Cx<'_>) -> PyResult<()> {
     assert!(get_current_loop(cx.py).is_err());
     cx.call_on_loop(|py| {
@@ -60,8 +60,8 @@ fn no_locals_are_left(cx: &super::harness::Cx<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// The thread of a drop, and whether the locals of the dropped task were in place. Nothing is noted outside of the runtime's
-/// context, where the runtime's timers panic.
+/// The thread of a drop, and whether the locals of the dropped task were set. Outside of the runtime's context the drop panics,
+/// because it makes a timer, and records nothing.
 #[derive(Clone, Default)]
 struct Note(Arc<Mutex<Option<(ThreadId, bool)>>>);
 
@@ -87,7 +87,7 @@ impl Drop for NotesInDrop {
     }
 }
 
-/// Starts a future that waits for `gate`, and notes its drop.
+/// Starts a future that awaits `gate`, and records its drop.
 fn noting<'py>(
     cx: &super::harness::Cx<'py>,
     gate: impl Future<Output = ()> + Send + 'static,
@@ -114,8 +114,8 @@ fn is_refused(py: Python<'_>, refused: PyResult<Bound<'_, PyAny>>) {
     assert!(error.to_string().contains(advice), "{error}");
 }
 
-/// Runs a future on a thread of its own, inside of a local executor of the runtime's, while the loop runs. `None` on a runtime
-/// that has none: there a future that is not `Send` is refused.
+/// Runs a future in a local executor of the runtime, on a new thread, while the loop runs. Returns `None` on a runtime without
+/// a local executor, after asserting that it refuses a future that is not `Send`.
 fn in_local_executor<F, T>(
     cx: &super::harness::Cx<'_>,
     make: impl FnOnce() -> F + Send + 'static,
@@ -151,12 +151,12 @@ async fn awaited(
 }
 
 matrix! {
-    fn the_loop_polls_it_on_its_own_thread_through_awaits_of_rust_and_of_python(cx: &Cx<'_>) {
+    fn a_local_future_stays_on_the_loops_thread_across_awaits_of_rust_and_python(cx: &Cx<'_>) {
         let future = cx.spawn_local(stays)?;
         assert_eq!(cx.run(&future)?.extract::<usize>()?, 4);
     }
 
-    fn it_holds_a_python_object_across_awaits(cx: &Cx<'_>) {
+    fn a_local_future_holds_a_python_object_across_awaits(cx: &Cx<'_>) {
         let object = cx.module(c"class Thing: pass")?.call_method0("Thing")?;
         let held = object.clone().unbind();
         let future = cx.spawn_local(move || async move {
@@ -167,7 +167,7 @@ matrix! {
         assert!(cx.run(&future)?.is(&object));
     }
 
-    fn each_of_many_gives_its_own_value(cx: &Cx<'_>) {
+    fn many_local_futures_return_their_own_values(cx: &Cx<'_>) {
         let python = cx.module(c"
 import asyncio
 
@@ -188,7 +188,7 @@ async def all_of(futures):
         assert!(values.extract::<Vec<usize>>()?.into_iter().eq(0..300));
     }
 
-    fn another_thread_wakes_it_and_the_loop_polls_it(cx: &Cx<'_>) {
+    fn another_thread_can_wake_a_local_future(cx: &Cx<'_>) {
         let home = thread::current().id();
         let (kept, waker) = oneshot::channel::<Waker>();
         let future = cx.spawn_local(move || {
@@ -209,7 +209,7 @@ async def all_of(futures):
         cx.py.detach(|| thread.join().expect("the thread does not panic"));
     }
 
-    fn its_error_comes_out_as_the_same_object(cx: &Cx<'_>) {
+    fn an_error_is_raised_as_the_same_object(cx: &Cx<'_>) {
         let error = PyKeyError::new_err("the very one");
         let object = error.value(cx.py).clone();
         let future = cx.spawn_local(|| async {
@@ -220,7 +220,7 @@ async def all_of(futures):
         assert!(error.value(cx.py).is(&object));
     }
 
-    fn its_panic_raises_rust_panic_with_its_text_and_leaves_no_locals(cx: &Cx<'_>) {
+    fn a_panic_raises_rust_panic_with_its_text_and_leaves_no_locals(cx: &Cx<'_>) {
         let future = cx.spawn_local(|| async {
             yield_now().await;
             if true {
@@ -234,7 +234,7 @@ async def all_of(futures):
         no_locals_are_left(cx)?;
     }
 
-    fn cancelling_drops_it_on_its_thread_with_its_locals(cx: &Cx<'_>) {
+    fn cancelling_drops_a_local_future_on_its_thread_with_its_locals(cx: &Cx<'_>) {
         let (future, note) = noting(cx, pending())?;
         assert!(future.call_method0("cancel")?.is_truthy()?);
         cx.run(&future).unwrap_err();
@@ -245,7 +245,7 @@ async def all_of(futures):
         no_locals_are_left(cx)?;
     }
 
-    fn once_it_is_cancelled_it_is_never_polled_again(cx: &Cx<'_>) {
+    fn a_cancelled_local_future_is_never_polled_again(cx: &Cx<'_>) {
         let (kept, waker) = oneshot::channel::<Waker>();
         let counters = Arc::default();
         let future = {
@@ -271,14 +271,14 @@ async def all_of(futures):
         assert_eq!(counters.counts().polled, 1);
     }
 
-    fn a_loop_that_closes_drops_it_on_its_thread_with_its_locals(cx: &Cx<'_>) {
+    fn closing_the_loop_drops_a_local_future_on_its_thread_with_its_locals(cx: &Cx<'_>) {
         let (_future, note) = noting(cx, pending())?;
         cx.event_loop.call_method0("close")?;
         assert_eq!(note.read(), Some((thread::current().id(), true)));
         assert!(get_current_loop(cx.py).is_err());
     }
 
-    fn on_another_thread_the_loop_raises_for_it_and_leaves_it_undropped(cx: &Cx<'_>) {
+    fn running_the_loop_on_another_thread_raises_and_does_not_drop_the_future(cx: &Cx<'_>) {
         let (open, gate) = oneshot::channel();
         let (future, note) = noting(cx, async { gate.await.expect("the gate is opened") })?;
         open.send(()).expect("the future waits for it");
@@ -294,7 +294,7 @@ async def all_of(futures):
         assert_eq!(note.read(), Some((thread::current().id(), true)));
     }
 
-    fn when_python_drops_its_future_it_goes_on(cx: &Cx<'_>) {
+    fn a_local_future_continues_after_python_drops_it(cx: &Cx<'_>) {
         let (open, gate) = oneshot::channel();
         let (finished, is_finished) = oneshot::channel();
         drop(cx.spawn_local(|| async {
@@ -307,7 +307,7 @@ async def all_of(futures):
         cx.wait_for(is_finished)?;
     }
 
-    fn its_locals_are_in_place_in_every_poll_and_gone_between_them(cx: &Cx<'_>) {
+    fn locals_are_set_during_every_poll_and_unset_between_polls(cx: &Cx<'_>) {
         let expected = cx.event_loop.clone().unbind();
         let (polled, is_polled) = oneshot::channel();
         let (open, gate) = oneshot::channel();
@@ -329,7 +329,7 @@ async def all_of(futures):
         no_locals_are_left(cx)?;
     }
 
-    fn the_loop_is_named_or_comes_with_locals(cx: &Cx<'_>) {
+    fn the_loop_can_be_given_directly_or_with_locals(cx: &Cx<'_>) {
         let counters = Arc::clone(&cx.counters);
         let event_loop = cx.event_loop.clone().unbind();
         let by_name = cx.call_on_loop(move |py| {
@@ -348,7 +348,7 @@ async def all_of(futures):
         }
     }
 
-    fn scope_local_puts_its_locals_around_each_poll_of_a_future_that_holds_an_rc(cx: &Cx<'_>) {
+    fn scope_local_sets_its_locals_during_each_poll_of_a_future_that_is_not_send(cx: &Cx<'_>) {
         let locals = TaskLocals::new(cx.event_loop.clone()).copy_context(cx.py)?;
         let inner = locals.context(cx.py).unbind();
         let future = cx.spawn_local(move || async move {
@@ -370,7 +370,7 @@ async def all_of(futures):
         no_locals_are_left(cx)?;
     }
 
-    fn inside_of_the_runtimes_local_executor_that_polls_it(cx: &Cx<'_>) {
+    fn a_local_executor_polls_a_local_future_that_is_made_inside_it(cx: &Cx<'_>) {
         let counters = Arc::clone(&cx.counters);
         let event_loop = cx.event_loop.clone().unbind();
         let polls = in_local_executor(cx, move || async move {
@@ -390,7 +390,7 @@ async def all_of(futures):
         }
     }
 
-    fn inside_of_the_runtimes_local_executor_cancelling_drops_it_on_its_thread(cx: &Cx<'_>) {
+    fn cancelling_inside_a_local_executor_drops_the_future_on_its_thread(cx: &Cx<'_>) {
         let python = cx.module(c"
 import asyncio
 
@@ -422,7 +422,7 @@ async def cancel(future):
         })?;
     }
 
-    fn inside_of_the_runtimes_local_executor_its_panic_raises_rust_panic(cx: &Cx<'_>) {
+    fn a_panic_inside_a_local_executor_raises_rust_panic(cx: &Cx<'_>) {
         let counters = Arc::clone(&cx.counters);
         in_local_executor(cx, || async move {
             let future = Tracked::new(&counters, async {
@@ -439,7 +439,7 @@ async def cancel(future):
         })?;
     }
 
-    fn when_the_runtimes_local_executor_ends_before_it_the_error_says_so(cx: &Cx<'_>) {
+    fn a_local_executor_that_ends_first_makes_the_future_raise_runtime_stopped(cx: &Cx<'_>) {
         let counters = Arc::clone(&cx.counters);
         let future = in_local_executor(cx, || async move {
             let future = Tracked::new(&counters, pending::<PyResult<()>>());
@@ -451,7 +451,7 @@ async def cancel(future):
         }
     }
 
-    fn where_the_loop_runs_inside_of_a_local_executor_the_loop_polls_it(cx: &Cx<'_>) {
+    fn a_loop_that_runs_inside_a_local_executor_polls_the_future(cx: &Cx<'_>) {
         let python = cx.module(c"async def main(function):\n    return await function()")?;
         let counters = Arc::clone(&cx.counters);
         let function = PyCFunction::new_closure(cx.py, None, None, move |args, _| {
@@ -459,7 +459,7 @@ async def cancel(future):
         })?;
         let main = python.call_method1("main", (function,))?.unbind();
         let event_loop = cx.event_loop.clone().unbind();
-        // While the loop runs, the local executor stands still.
+        // The loop blocks the local executor while it runs.
         let run = move || Python::attach(|py| {
             let polls = event_loop.call_method1(py, "run_until_complete", (main,));
             assert_eq!(polls.and_then(|polls| polls.extract::<usize>(py)).expect("it is polled"), 4);
@@ -471,8 +471,8 @@ async def cancel(future):
         cx.py.detach(|| thread.join().expect("the thread does not panic"));
     }
 
-    fn elsewhere_the_error_says_where_it_can_be_called(cx: &Cx<'_>) {
-        // The loop is of this thread, but does not run.
+    fn a_local_future_is_refused_without_a_running_loop_and_a_local_executor(cx: &Cx<'_>) {
+        // The loop belongs to this thread, but does not run.
         let refused = local_future_into_py_with_loop(cx.event_loop.clone(), cx.tracked(stays()));
         is_refused(cx.py, refused);
         let event_loop = cx.event_loop.clone().unbind();
@@ -489,7 +489,7 @@ async def cancel(future):
         cx.py.detach(|| thread.join().expect("the thread does not panic"));
     }
 
-    fn a_closed_loop_is_an_error_at_the_call(cx: &Cx<'_>) {
+    fn a_closed_loop_raises_loop_closed_at_the_call(cx: &Cx<'_>) {
         cx.event_loop.call_method0("close")?;
         let refused = local_future_into_py_with_loop(cx.event_loop.clone(), cx.tracked(stays()));
         let error = refused.unwrap_err();

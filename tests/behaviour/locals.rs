@@ -1,4 +1,4 @@
-//! What a Rust task knows of Python, and for how long.
+//! When a Rust task has locals, and which.
 
 use std::future::{Future, pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,8 +20,8 @@ fn is_current(event_loop: &Bound<'_, PyAny>) -> bool {
     get_current_loop(event_loop.py()).is_ok_and(|current| current.is(event_loop))
 }
 
-/// Whether this thread knows no loop.
-fn knows_no_loop(py: Python<'_>) -> bool {
+/// Whether this thread has no current loop.
+fn has_no_loop(py: Python<'_>) -> bool {
     get_current_loop(py).is_err()
 }
 
@@ -29,7 +29,7 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Notes, when it is dropped, whether a loop is the current one then.
+/// Records in its drop whether a loop is the current one.
 struct NotesInDrop {
     event_loop: Py<PyAny>,
     found: Arc<Mutex<Option<bool>>>,
@@ -43,7 +43,7 @@ impl Drop for NotesInDrop {
 }
 
 matrix! {
-    fn locals_can_be_made_of_a_loop_in_each_of_its_forms(cx: &Cx<'_>) {
+    fn locals_can_be_made_from_every_form_of_a_loop(cx: &Cx<'_>) {
         let event_loop = &cx.event_loop;
         let forms: [TaskLocals; 4] = [
             TaskLocals::new(event_loop.clone()),
@@ -57,7 +57,7 @@ matrix! {
         }
     }
 
-    fn locals_carry_the_context_that_they_are_given(cx: &Cx<'_>) {
+    fn locals_carry_their_given_context(cx: &Cx<'_>) {
         let python = cx.module(c"
 from contextvars import ContextVar, copy_context
 
@@ -70,7 +70,7 @@ context = copy_context()
         assert!(locals.context(cx.py).is(&context));
         assert!(locals.clone().context(cx.py).is(&context));
         let copied = locals.copy_context(cx.py)?;
-        assert!(!copied.context(cx.py).is(&context), "it is this thread's");
+        assert!(!copied.context(cx.py).is(&context), "the copy is a new context");
         let variable = python.getattr("variable")?;
         let here = copied.context(cx.py).call_method1("__getitem__", (&variable,))?;
         assert_eq!(here.extract::<String>()?, "here");
@@ -78,7 +78,7 @@ context = copy_context()
         assert!(copied.with_context(none).context(cx.py).is_none());
     }
 
-    fn the_running_loop_gives_locals_without_a_context(cx: &Cx<'_>) {
+    fn with_running_loop_gives_locals_without_a_context(cx: &Cx<'_>) {
         assert!(TaskLocals::with_running_loop(cx.py).is_err());
         let python = cx.module(c"async def calls(function):\n    return function()")?;
         let check = pyo3::types::PyCFunction::new_closure(cx.py, None, None, |args, _| {
@@ -103,21 +103,21 @@ context = copy_context()
             Python::attach(|py| get_current_loop(py).map(Bound::unbind))
         });
         let found = cx.block_on(async {
-            // As in the guide: a spawned task knows nothing of its parent's loop unless it is told.
+            // As the guide says, a spawned task does not inherit the loop of its parent.
             let current = Python::attach(|py| get_current_loop(py).map(Bound::unbind))?;
             spawn(scope(current.into(), tracked)).await
         })?;
         assert!(found.is(&expected));
     }
 
-    fn a_spawned_task_without_a_scope_knows_no_loop(cx: &Cx<'_>) {
+    fn a_spawned_task_without_a_scope_has_no_loop(cx: &Cx<'_>) {
         let found = cx.block_on(async {
-            Ok(spawn(async { Python::attach(knows_no_loop) }).await)
+            Ok(spawn(async { Python::attach(has_no_loop) }).await)
         })?;
         assert!(found);
     }
 
-    fn locals_are_in_place_during_a_poll_and_gone_after_it(cx: &Cx<'_>) {
+    fn locals_are_set_during_a_poll_and_unset_after_it(cx: &Cx<'_>) {
         let event_loop = cx.event_loop.clone().unbind();
         let (open, gate) = oneshot::channel();
         let mut scoped = pin!(scope((&cx.event_loop).into(), cx.tracked(async move {
@@ -126,22 +126,22 @@ context = copy_context()
             Python::attach(|py| assert!(is_current(event_loop.bind(py))));
         })));
         assert!(poll_once(scoped.as_mut()).is_pending());
-        assert!(knows_no_loop(cx.py), "the scope waits");
+        assert!(has_no_loop(cx.py), "the scope is pending");
         open.send(()).expect("the future waits for it");
         assert!(poll_once(scoped.as_mut()).is_ready());
-        assert!(knows_no_loop(cx.py), "the scope is done");
+        assert!(has_no_loop(cx.py), "the scope is done");
     }
 
-    fn locals_are_gone_after_a_panic(cx: &Cx<'_>) {
+    fn locals_are_unset_after_a_panic(cx: &Cx<'_>) {
         let mut scoped = pin!(scope((&cx.event_loop).into(), cx.tracked(async {
             panic!("on purpose: in a scope");
         })));
         let panic: Result<Poll<()>, _> = catch_unwind(AssertUnwindSafe(|| poll_once(scoped.as_mut())));
         assert!(panic.is_err());
-        assert!(knows_no_loop(cx.py));
+        assert!(has_no_loop(cx.py));
     }
 
-    fn locals_are_in_place_while_an_unfinished_future_is_dropped(cx: &Cx<'_>) {
+    fn locals_are_set_while_an_unfinished_future_is_dropped(cx: &Cx<'_>) {
         let found = Arc::new(Mutex::new(None));
         let notes = NotesInDrop {
             event_loop: cx.event_loop.clone().unbind(),
@@ -154,10 +154,10 @@ context = copy_context()
         assert!(poll_once(scoped.as_mut()).is_pending());
         drop(scoped);
         assert_eq!(*found.lock().expect("noting does not panic"), Some(true));
-        assert!(knows_no_loop(cx.py));
+        assert!(has_no_loop(cx.py));
     }
 
-    fn locals_are_in_place_while_a_cancelled_future_is_dropped(cx: &Cx<'_>) {
+    fn locals_are_set_while_a_cancelled_future_is_dropped(cx: &Cx<'_>) {
         let found = Arc::new(Mutex::new(None));
         let notes = NotesInDrop {
             event_loop: cx.event_loop.clone().unbind(),
@@ -176,7 +176,7 @@ context = copy_context()
         assert_eq!(*found.lock().expect("noting does not panic"), Some(true));
     }
 
-    fn a_worker_knows_no_loop_after_a_future_has_panicked_or_was_cancelled(cx: &Cx<'_>) {
+    fn a_worker_has_no_loop_after_a_panic_or_a_cancel(cx: &Cx<'_>) {
         let (polled, is_polled) = oneshot::channel();
         let panics = cx.spawn(async {
             if true {
@@ -193,26 +193,26 @@ context = copy_context()
         let made = cx.counters.counts().made;
         cancelled.call_method0("cancel")?;
         cx.counters.wait_for_drops(cx.py, made);
-        // Enough tasks for each worker to get some.
+        // Spawn enough tasks for every worker.
         let tasks = (0..64).map(|_| {
             spawn(async {
-                let before = Python::attach(knows_no_loop);
+                let before = Python::attach(has_no_loop);
                 yield_now().await;
-                before && Python::attach(knows_no_loop)
+                before && Python::attach(has_no_loop)
             })
         });
         let tasks: Vec<_> = tasks.collect();
-        let ignorant = cx.block_on(async {
-            let mut ignorant = true;
+        let without_loop = cx.block_on(async {
+            let mut without_loop = true;
             for task in tasks {
-                ignorant &= task.await;
+                without_loop &= task.await;
             }
-            Ok(ignorant)
+            Ok(without_loop)
         })?;
-        assert!(ignorant);
+        assert!(without_loop);
     }
 
-    fn an_inner_scope_gives_the_outer_one_back(cx: &Cx<'_>) {
+    fn an_inner_scope_restores_the_outer_one(cx: &Cx<'_>) {
         let other = cx.kind.new_event_loop(cx.py)?;
         let [outer, inner] = [&cx.event_loop, &other].map(|event_loop| event_loop.clone().unbind());
         let inner_locals = TaskLocals::new(other.clone());
@@ -234,11 +234,11 @@ context = copy_context()
             assert!(is_outer(), "after a drop");
         })));
         assert!(poll_once(scoped.as_mut()).is_ready());
-        assert!(knows_no_loop(cx.py));
+        assert!(has_no_loop(cx.py));
         other.call_method0("close")?;
     }
 
-    fn two_scopes_that_take_turns_keep_their_own_loops(cx: &Cx<'_>) {
+    fn interleaved_scopes_keep_their_own_loops(cx: &Cx<'_>) {
         let other = cx.kind.new_event_loop(cx.py)?;
         let turns = |event_loop: &Bound<'_, PyAny>| {
             let expected = event_loop.clone().unbind();
@@ -258,7 +258,7 @@ context = copy_context()
         other.call_method0("close")?;
     }
 
-    fn a_scope_passes_its_output_on(cx: &Cx<'_>) {
+    fn a_scope_returns_the_output_of_its_future(cx: &Cx<'_>) {
         let mut scoped = pin!(scope((&cx.event_loop).into(), ready(42)));
         assert!(matches!(poll_once(scoped.as_mut()), Poll::Ready(42)));
     }

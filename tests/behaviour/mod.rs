@@ -1,6 +1,6 @@
-//! What the bridge promises, each promise written once.
+//! The behaviours of the bridge, each written once.
 //!
-//! The test binary that includes this binds `rt` to its runtime, and `matrix!` runs each behaviour on every kind of loop.
+//! The test binary that includes this module binds `rt` to its runtime. `matrix!` runs each behaviour on every kind of loop.
 
 /// Items for one runtime only: that of the program that includes this file. The others include `brief.rs`.
 macro_rules! on_one_runtime {
@@ -21,5 +21,5 @@ mod panics;
 mod python_to_rust;
 mod rust_to_python;
 
-/// Runs a future that is not `Send` inside of a local executor of the runtime's.
+/// Runs a future that is not `Send` in a local executor of the runtime.
 pub(crate) type RunLocally = fn(std::pin::Pin<Box<dyn Future<Output = ()>>>);

@@ -1,4 +1,4 @@
-//! A panic of the user's code is one error, for the one who awaits; everybody else goes on.
+//! A panic in user code becomes an error of its awaiter, and affects nothing else.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -15,7 +15,7 @@ use pyo3_asyncio::tokio::{
 };
 use tokio::sync::oneshot;
 
-/// A value, or a part of a future, whose drop panics; and that can be converted.
+/// A value, or a part of a future, whose drop panics and whose conversion succeeds.
 struct PanicsInDrop;
 
 impl Drop for PanicsInDrop {
@@ -79,7 +79,7 @@ async def all_of(*futures):
 ";
 
 matrix! {
-    fn a_panic_tells_where_it_was(cx: &Cx<'_>) {
+    fn a_panic_carries_its_file_and_line(cx: &Cx<'_>) {
         let future = cx.spawn(async {
             tokio::task::yield_now().await;
             panics()
@@ -100,7 +100,7 @@ matrix! {
         assert!(shown.contains(&format!("panicked at {file}:{line}:")), "{shown}");
     }
 
-    fn a_panic_that_is_resumed_has_no_place(cx: &Cx<'_>) {
+    fn a_resumed_panic_has_no_file(cx: &Cx<'_>) {
         let future = cx.spawn(async {
             let joined = std::thread::spawn(panics).join();
             std::panic::resume_unwind(joined.unwrap_err());
@@ -112,7 +112,7 @@ matrix! {
         assert!(error.value(cx.py).getattr("file")?.is_none());
     }
 
-    fn a_value_that_is_lost_to_a_panic_may_panic_too(cx: &Cx<'_>) {
+    fn a_future_and_its_value_can_both_panic_in_drop(cx: &Cx<'_>) {
         struct Both(PanicsInDrop);
         impl Future for Both {
             type Output = PyResult<PanicsInDrop>;
@@ -124,7 +124,7 @@ matrix! {
         assert_panicked(cx.py, &error, "on purpose: in drop");
     }
 
-    fn values_that_panic_as_a_loop_closes_keep_nobody_from_learning_it(cx: &Cx<'_>) {
+    fn values_that_panic_while_a_loop_closes_do_not_suppress_loop_closed(cx: &Cx<'_>) {
         for _ in 0..2 {
             drop(cx.spawn(async { Ok(PanicsInDrop) })?);
         }
@@ -136,7 +136,7 @@ matrix! {
         assert!(error.is_instance_of::<LoopClosed>(cx.py), "{error}");
     }
 
-    fn a_waker_that_panics_hurts_neither_the_loop_nor_other_awaiters(cx: &Cx<'_>) {
+    fn a_panicking_waker_does_not_affect_the_loop_or_other_awaiters(cx: &Cx<'_>) {
         let python = cx.module(PYTHON)?;
         let future = cx.event_loop.call_method0("create_future")?;
         let mut unlucky = pin!(cx.start(future.clone())?);
@@ -150,12 +150,12 @@ matrix! {
             assert_eq!(cx.block_on(other)?.extract::<i32>(cx.py)?, 42);
         }
         let polled = unlucky.poll(&mut Context::from_waker(Waker::noop()));
-        assert!(matches!(polled, Poll::Ready(Ok(_))), "the outcome waits for whoever polls");
+        assert!(matches!(polled, Poll::Ready(Ok(_))), "the outcome waits for the next poll");
         let futures = (cx.spawn(async { Ok(1) })?, cx.spawn(async { Ok(2) })?);
         cx.run(&python.call_method1("all_of", futures)?)?;
     }
 
-    fn a_waker_that_panics_as_the_loop_closes_keeps_nobody_from_learning_it(cx: &Cx<'_>) {
+    fn a_waker_that_panics_while_a_loop_closes_does_not_suppress_loop_closed(cx: &Cx<'_>) {
         let future = cx.event_loop.call_method0("create_future")?;
         let mut tasks = Vec::new();
         for _ in 0..3 {
@@ -173,7 +173,7 @@ matrix! {
         }
     }
 
-    fn a_waker_that_panics_does_not_come_out_of_the_cancel_that_wakes_it(cx: &Cx<'_>) {
+    fn cancel_does_not_raise_the_panic_of_a_waker(cx: &Cx<'_>) {
         let (polled, is_polled) = oneshot::channel();
         let (open, gate) = oneshot::channel::<()>();
         let coroutine = into_cancellable_coroutine(cx.py, |mut cancel| async move {
@@ -199,16 +199,16 @@ matrix! {
         assert!(error.is_instance(cx.py, &cx.py.import("asyncio")?.getattr("CancelledError")?), "{error}");
     }
 
-    fn a_python_task_that_a_panic_of_rusts_ends_brings_that_panic(cx: &Cx<'_>) {
+    fn a_rust_panic_that_ends_a_python_task_reaches_its_awaiter(cx: &Cx<'_>) {
         let python = cx.module(PYTHON)?;
         let calls = python.call_method1("calls", (panicking_function(cx.py)?,))?;
         let error = cx.block_on(cx.start(calls)?).unwrap_err();
         assert!(error.to_string().contains("on purpose: here"), "{error}");
-        // As `await` gives it in Python: PyO3's own exception.
+        // This is PyO3's own exception, which `await` raises in Python too.
         assert!(error.is_instance_of::<pyo3::panic::PanicException>(cx.py), "{error}");
     }
 
-    fn a_done_callback_that_panics_is_reported_and_the_next_are_called(cx: &Cx<'_>) {
+    fn a_panicking_done_callback_is_reported_and_the_next_one_runs(cx: &Cx<'_>) {
         let (open, gate) = oneshot::channel();
         let future = cx.spawn(async move {
             gate.await.map_err(|_| PyRuntimeError::new_err("the gate is opened"))?;
@@ -230,7 +230,7 @@ matrix! {
         assert!(unhandled[0].1.to_string().contains("on purpose: here"), "{unhandled:?}");
     }
 
-    fn a_local_future_that_panics_leaves_the_loop_at_work(cx: &Cx<'_>) {
+    fn the_loop_survives_a_panicking_local_future(cx: &Cx<'_>) {
         let python = cx.module(PYTHON)?;
         let polls = PyCFunction::new_closure(cx.py, None, None, |args, _| {
             let future = local_future_into_py(args.py(), async {
@@ -256,7 +256,7 @@ matrix! {
         assert_eq!(cx.run(&cx.spawn(async { Ok(42) })?)?.extract::<i32>()?, 42);
     }
 
-    fn a_main_future_that_panics_ends_run_until_complete_and_no_more(cx: &Cx<'_>) {
+    fn a_panicking_main_future_ends_only_its_own_run(cx: &Cx<'_>) {
         let panicking = run_until_complete::<_, ()>(cx.event_loop.clone(), async { panics() });
         assert_panicked(cx.py, &panicking.unwrap_err(), "on purpose: here");
         let dropping = run_until_complete::<_, i32>(cx.event_loop.clone(), async {
@@ -270,7 +270,7 @@ matrix! {
         assert_eq!(run(cx.py, async { Ok(42) })?, 42);
     }
 
-    fn a_panic_poisons_no_lock_that_others_wait_for(cx: &Cx<'_>) {
+    fn a_panic_poisons_no_lock_of_other_futures(cx: &Cx<'_>) {
         let shared = Arc::new(Mutex::new(0));
         let futures = (0..20).map(|number| {
             let shared = Arc::clone(&shared);

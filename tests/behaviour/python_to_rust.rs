@@ -54,13 +54,13 @@ async def works(started, cleaned_up):
 ";
 
 matrix! {
-    fn a_coroutine_gives_its_value(cx: &Cx<'_>) {
+    fn a_coroutine_returns_its_value(cx: &Cx<'_>) {
         let python = cx.module(c"async def answer():\n    return 42")?;
         let value = cx.block_on(cx.start(python.call_method0("answer")?)?)?;
         assert_eq!(value.extract::<i32>(cx.py)?, 42);
     }
 
-    fn inside_a_rust_future_the_loop_is_found(cx: &Cx<'_>) {
+    fn a_rust_future_finds_its_loop(cx: &Cx<'_>) {
         let python = cx.module(c"async def answer():\n    return 42")?;
         let answer = python.getattr("answer")?.unbind();
         let value = cx.block_on(async move {
@@ -70,7 +70,7 @@ matrix! {
         assert_eq!(value.extract::<i32>(cx.py)?, 42);
     }
 
-    fn each_of_many_tasks_gives_its_own_value(cx: &Cx<'_>) {
+    fn many_tasks_return_their_own_values(cx: &Cx<'_>) {
         let python = cx.module(
             c"
 import asyncio
@@ -80,7 +80,7 @@ async def echo(value):
     return value
 ",
         )?;
-        // More than one drain takes.
+        // These are more jobs than one drain takes.
         let tasks = (0..3000).map(|value| cx.start(python.call_method1("echo", (value,))?));
         let tasks: Vec<_> = tasks.collect::<PyResult<_>>()?;
         let values = cx.block_on(async {
@@ -95,7 +95,7 @@ async def echo(value):
         }
     }
 
-    fn an_exception_comes_out_as_the_same_object_with_its_traceback(cx: &Cx<'_>) {
+    fn an_exception_is_the_same_object_with_its_traceback(cx: &Cx<'_>) {
         let python = cx.module(
             c"
 error = LookupError('nothing here')
@@ -113,7 +113,7 @@ async def fails():
         assert!(traceback.contains("in deep_down"), "{traceback}");
     }
 
-    fn what_cannot_be_awaited_is_a_type_error_at_once_that_names_the_type(cx: &Cx<'_>) {
+    fn an_object_that_is_not_awaitable_raises_type_error_that_names_its_type(cx: &Cx<'_>) {
         let python = cx.module(
             c"
 async def coroutine_function(): pass
@@ -210,7 +210,7 @@ async def cancels_itself():
         cx.wait_for(has_cleaned_up)?;
     }
 
-    fn a_select_that_loses_cancels_the_task(cx: &Cx<'_>) {
+    fn losing_a_select_cancels_the_task(cx: &Cx<'_>) {
         let python = cx.module(CLEANS_UP)?;
         let (started, has_started) = cx.signal()?;
         let (cleaned_up, has_cleaned_up) = cx.signal()?;
@@ -224,7 +224,7 @@ async def cancels_itself():
         cx.wait_for(has_cleaned_up)?;
     }
 
-    fn a_timeout_that_elapses_cancels_the_task(cx: &Cx<'_>) {
+    fn an_elapsed_timeout_cancels_the_task(cx: &Cx<'_>) {
         let python = cx.module(CLEANS_UP)?;
         let (started, has_started) = cx.signal()?;
         let (cleaned_up, has_cleaned_up) = cx.signal()?;
@@ -239,7 +239,7 @@ async def cancels_itself():
         cx.wait_for(has_cleaned_up)?;
     }
 
-    fn dropping_the_rust_future_cancels_a_future_of_pythons(cx: &Cx<'_>) {
+    fn dropping_the_rust_future_cancels_an_asyncio_future(cx: &Cx<'_>) {
         let future = cx.event_loop.call_method0("create_future")?;
         let task = cx.start(future.clone())?;
         cx.catch_up()?;
@@ -248,7 +248,7 @@ async def cancels_itself():
         assert!(future.call_method0("cancelled")?.is_truthy()?);
     }
 
-    fn what_is_dropped_before_it_started_never_starts(cx: &Cx<'_>) {
+    fn a_coroutine_that_is_dropped_before_its_first_step_never_starts(cx: &Cx<'_>) {
         let python = cx.module(
             c"
 started = []
@@ -262,7 +262,7 @@ async def never_started():
         assert!(python.getattr("started")?.is_empty()?);
     }
 
-    fn a_dropped_task_that_refuses_to_be_cancelled_runs_on(cx: &Cx<'_>) {
+    fn a_dropped_task_that_swallows_its_cancellation_continues(cx: &Cx<'_>) {
         let python = cx.module(
             c"
 import asyncio
@@ -284,7 +284,7 @@ async def stubborn(started, ended):
         cx.wait_for(has_ended)?;
     }
 
-    fn a_task_that_swallowed_a_cancel_is_cancelled_by_the_next_rust_future_that_is_dropped(cx: &Cx<'_>) {
+    fn dropping_another_rust_future_cancels_a_task_that_swallowed_a_cancel(cx: &Cx<'_>) {
         let python = cx.module(
             c"
 import asyncio
@@ -343,7 +343,7 @@ async def fails_in_the_end(started):
         assert!(error.is(python.getattr("error")?));
     }
 
-    fn a_task_says_when_it_is_finished(cx: &Cx<'_>) {
+    fn is_finished_becomes_true_when_the_task_ends(cx: &Cx<'_>) {
         let future = cx.event_loop.call_method0("create_future")?;
         let task = cx.start(future.clone())?;
         cx.catch_up()?;
@@ -355,7 +355,7 @@ async def fails_in_the_end(started):
         assert_eq!(outcome.extract::<String>(cx.py)?, "done");
     }
 
-    fn a_detached_task_runs_on(cx: &Cx<'_>) {
+    fn a_detached_task_continues(cx: &Cx<'_>) {
         let python = cx.module(
             c"
 import asyncio
@@ -389,7 +389,7 @@ async def fails():
         assert!(error.is(python.getattr("error")?));
     }
 
-    fn the_error_of_a_task_that_had_failed_when_it_was_detached_reaches_the_exception_handler(cx: &Cx<'_>) {
+    fn detaching_a_failed_task_reports_its_error_to_the_exception_handler(cx: &Cx<'_>) {
         let python = cx.module(c"
 error = LookupError('nobody looks')
 
@@ -407,7 +407,7 @@ async def fails():
         assert!(error.is(python.getattr("error")?));
     }
 
-    fn a_detached_task_of_a_closed_loop_leaves_nothing(cx: &Cx<'_>) {
+    fn a_detached_task_of_a_closed_loop_is_freed(cx: &Cx<'_>) {
         let python = cx.module(c"
 class Held: pass
 
@@ -429,16 +429,16 @@ async def holds(held, gate):
         assert_eq!(message, "Task was destroyed but it is pending!");
     }
 
-    fn a_closed_loop_is_an_error_at_the_call(cx: &Cx<'_>) {
+    fn a_closed_loop_raises_loop_closed_at_the_call(cx: &Cx<'_>) {
         let python = cx.module(c"async def never_started(): pass")?;
         cx.event_loop.call_method0("close")?;
         let error = cx.start(python.call_method0("never_started")?).unwrap_err();
         assert!(error.is_instance_of::<LoopClosed>(cx.py), "{error}");
-        assert!(error.is_instance_of::<PyRuntimeError>(cx.py), "as asyncio has it");
+        assert!(error.is_instance_of::<PyRuntimeError>(cx.py), "asyncio raises RuntimeError for a closed loop too");
         assert!(error.to_string().contains("is closed"), "{error}");
     }
 
-    fn a_loop_that_closes_in_the_middle_tells_the_thread_that_waits(cx: &Cx<'_>) {
+    fn closing_the_loop_raises_loop_closed_in_a_waiting_thread(cx: &Cx<'_>) {
         let future = cx.event_loop.call_method0("create_future")?;
         let task = cx.start(future)?;
         cx.catch_up()?;
@@ -449,7 +449,7 @@ async def holds(held, gate):
         assert!(error.is_instance_of::<LoopClosed>(cx.py), "{error}");
     }
 
-    fn a_loop_that_closes_before_the_start_tells_the_thread_that_waits(cx: &Cx<'_>) {
+    fn closing_the_loop_before_the_first_step_raises_loop_closed_in_a_waiting_thread(cx: &Cx<'_>) {
         let python = cx.module(c"async def never_started(): pass")?;
         let task = cx.start(python.call_method0("never_started")?)?;
         let waiting = std::thread::spawn(|| await_in_plain_thread(task));
@@ -459,7 +459,7 @@ async def holds(held, gate):
         assert!(error.is_instance_of::<LoopClosed>(cx.py), "{error}");
     }
 
-    fn the_context_is_the_callers(cx: &Cx<'_>) {
+    fn a_coroutine_runs_in_the_context_of_its_caller_or_of_its_locals(cx: &Cx<'_>) {
         let python = cx.module(c"
 from contextvars import ContextVar, copy_context
 
@@ -484,7 +484,7 @@ def context_with(value):
         assert_eq!(cx.block_on(of_locals)?.extract::<String>(cx.py)?, "the locals'");
     }
 
-    fn a_rust_future_takes_the_context_along_from_the_task_that_called_it(cx: &Cx<'_>) {
+    fn a_rust_future_keeps_the_context_of_the_task_that_called_it(cx: &Cx<'_>) {
         let python = cx.module(c"
 from contextvars import ContextVar
 
@@ -600,12 +600,12 @@ async def where():
         assert_eq!(woken_second.0.load(SeqCst), 1);
         let poll = pin!(task).poll(&mut Context::from_waker(&first));
         let Poll::Ready(value) = poll else {
-            panic!("it was woken because it is ready");
+            panic!("the task is ready after its wake-up");
         };
         assert_eq!(value?.extract::<i32>(cx.py)?, 42);
     }
 
-    fn system_exit_passes_on_to_the_loop_and_reaches_rust(cx: &Cx<'_>) {
+    fn system_exit_leaves_the_loop_and_reaches_rust(cx: &Cx<'_>) {
         let python = cx.module(c"async def exits():\n    raise SystemExit(3)")?;
         let task = cx.start(python.call_method0("exits")?)?;
         let forever = cx.event_loop.call_method0("create_future")?;
@@ -615,7 +615,7 @@ async def where():
         assert!(error.is_instance_of::<PySystemExit>(cx.py), "{error}");
     }
 
-    fn a_python_task_finds_its_loop_in_the_functions_that_it_calls(cx: &Cx<'_>) {
+    fn get_current_loop_works_in_functions_that_a_python_task_calls(cx: &Cx<'_>) {
         let python = cx.module(c"async def calls(function):\n    return function()")?;
         let current_loop = pyo3::types::PyCFunction::new_closure(cx.py, None, None, |args, _| {
             get_current_loop(args.py()).map(Bound::unbind)

@@ -80,7 +80,7 @@ fn is_cancelled_error(error: &PyErr, py: Python<'_>) -> PyResult<bool> {
     error.value(py).is_instance(&cancelled_error)
 }
 
-/// The functions of the guide's example: one that sleeps, and one that awaits another from Rust.
+/// The functions of the guide's example: `nap` sleeps, and `wrap` awaits another function from Rust.
 #[pyfunction]
 fn nap(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
     future_into_py(py, async move {
@@ -98,12 +98,12 @@ fn wrap<'py>(py: Python<'py>, function: Py<PyAny>, seconds: f64) -> PyResult<Bou
 }
 
 matrix! {
-    fn a_rust_future_gives_its_value(cx: &Cx<'_>) {
+    fn a_rust_future_returns_its_value(cx: &Cx<'_>) {
         let future = cx.spawn(async { Ok(42) })?;
         assert_eq!(cx.run(&future)?.extract::<i32>()?, 42);
     }
 
-    fn each_of_many_futures_gives_its_own_value(cx: &Cx<'_>) {
+    fn many_futures_return_their_own_values(cx: &Cx<'_>) {
         let futures = (0..3000).map(|value| cx.spawn(async move { Ok(value) }));
         let futures: Vec<_> = futures.collect::<PyResult<_>>()?;
         let python = cx.module(c"
@@ -116,7 +116,7 @@ async def all_of(futures):
         assert!(values.extract::<Vec<usize>>()?.into_iter().eq(0..3000));
     }
 
-    fn python_sees_the_result_when_the_rust_future_is_gone(cx: &Cx<'_>) {
+    fn the_rust_future_is_dropped_before_python_sees_its_result(cx: &Cx<'_>) {
         let future = cx.spawn(async {
             yield_now().await;
             Ok(())
@@ -129,14 +129,14 @@ async def all_of(futures):
     fn a_result_is_posted_while_another_thread_holds_the_interpreter(cx: &Cx<'_>) {
         let future = cx.spawn(async { Ok(42) })?;
         let (sender, receiver) = std::sync::mpsc::channel();
-        // On a runtime with one thread, this comes after the result was posted.
+        // On a runtime with one thread, this task runs after the result was posted.
         rt::Runtime::spawn(async move { sender.send(()).expect("the test listens") });
-        // Attached, on purpose: a runtime that had to attach would not come to it.
-        receiver.recv_timeout(PATIENCE).expect("the runtime goes on");
+        // Stay attached here: a runtime that had to attach could not run the task.
+        receiver.recv_timeout(PATIENCE).expect("the runtime runs without the interpreter");
         assert_eq!(cx.run(&future)?.extract::<i32>()?, 42);
     }
 
-    fn an_error_comes_out_as_the_same_object(cx: &Cx<'_>) {
+    fn an_error_is_raised_as_the_same_object(cx: &Cx<'_>) {
         let error = PyKeyError::new_err("the very one");
         let object = error.value(cx.py).clone();
         let future = cx.spawn(async { Err::<(), _>(error) })?;
@@ -144,7 +144,7 @@ async def all_of(futures):
         assert!(error.value(cx.py).is(&object));
     }
 
-    fn an_error_of_pythons_goes_through_rust_and_back_as_the_same_object(cx: &Cx<'_>) {
+    fn a_python_error_that_crosses_twice_is_the_same_object(cx: &Cx<'_>) {
         let python = cx.module(c"
 error = LookupError('deep down')
 
@@ -176,14 +176,14 @@ async def passes_through(rust):
         assert!(error.to_string().contains("on purpose: while polling"), "{error}");
     }
 
-    fn a_panic_while_the_result_is_converted_raises_rust_panic_with_its_text(cx: &Cx<'_>) {
+    fn a_panic_in_the_conversion_raises_rust_panic_with_its_text(cx: &Cx<'_>) {
         let future = cx.spawn(async { Ok(Unconvertible) })?;
         let error = cx.run(&future).unwrap_err();
         assert!(error.is_instance_of::<RustPanic>(cx.py), "{error}");
         assert!(error.to_string().contains("on purpose: while converting"), "{error}");
     }
 
-    fn an_error_while_the_result_is_converted_is_raised(cx: &Cx<'_>) {
+    fn an_error_in_the_conversion_is_raised(cx: &Cx<'_>) {
         let future = cx.spawn(async { Ok(Refused) })?;
         let error = cx.run(&future).unwrap_err();
         assert!(error.is_instance_of::<PyKeyError>(cx.py), "{error}");
@@ -196,7 +196,7 @@ async def passes_through(rust):
         assert!(error.to_string().contains("on purpose: in drop"), "{error}");
     }
 
-    fn a_panic_in_the_drop_of_a_cancelled_future_hurts_nobody(cx: &Cx<'_>) {
+    fn a_panic_in_the_drop_of_a_cancelled_future_does_not_affect_the_next_one(cx: &Cx<'_>) {
         let (polled, is_polled) = oneshot::channel();
         let future = cx.spawn(PanicsInDrop { ready: false, polled: Some(polled) })?;
         cx.wait_for(is_polled)?;
@@ -228,7 +228,7 @@ async def passes_through(rust):
         assert_eq!(counters.counts().polled, 1);
     }
 
-    fn cancelling_the_task_that_awaits_drops_the_rust_future(cx: &Cx<'_>) {
+    fn cancelling_the_awaiting_task_drops_the_rust_future(cx: &Cx<'_>) {
         let python = cx.module(c"
 import asyncio
 
@@ -250,7 +250,7 @@ async def awaits(future):
         cx.counters.wait_for_drops(cx.py, made);
     }
 
-    fn a_result_that_is_set_from_python_drops_the_rust_future(cx: &Cx<'_>) {
+    fn setting_a_result_from_python_drops_the_rust_future(cx: &Cx<'_>) {
         let (polled, is_polled) = oneshot::channel();
         let future = cx.spawn(async {
             polled.send(()).expect("the test waits for it");
@@ -273,7 +273,7 @@ async def awaits(future):
         assert!(future.call_method0("cancelled")?.is_truthy()?);
     }
 
-    fn a_program_runs_on_a_loop_of_its_own(cx: &Cx<'_>) {
+    fn run_uses_a_new_loop(cx: &Cx<'_>) {
         let python = cx.module(c"async def answer(rust):\n    return await rust")?;
         let answer = python.getattr("answer")?.unbind();
         let value = run(cx.py, cx.tracked(async move {
@@ -306,7 +306,7 @@ async def main(wrap, function):
         assert_eq!(slept.extract::<f64>()?, 0.001);
     }
 
-    fn inside_a_rust_future_the_loop_is_found_in_every_poll(cx: &Cx<'_>) {
+    fn a_rust_future_finds_its_loop_in_every_poll(cx: &Cx<'_>) {
         let expected = cx.event_loop.clone().unbind();
         let future = cx.spawn(async move {
             for _ in 0..20 {
@@ -322,7 +322,7 @@ async def main(wrap, function):
         cx.run(&future)?;
     }
 
-    fn where_no_loop_is_known_the_error_says_which_call_gives_one(cx: &Cx<'_>) {
+    fn without_a_loop_the_error_names_the_functions_that_take_one(cx: &Cx<'_>) {
         let awaitable = cx.event_loop.call_method0("create_future")?;
         let error = into_future(awaitable).unwrap_err();
         assert!(error.is_instance_of::<PyRuntimeError>(cx.py), "{error}");
@@ -330,13 +330,13 @@ async def main(wrap, function):
         assert!(error.to_string().contains("_with_loop"), "{error}");
     }
 
-    fn where_no_loop_is_known_a_future_starts_when_it_is_awaited(cx: &Cx<'_>) {
+    fn a_future_that_is_made_without_a_loop_starts_when_it_is_awaited(cx: &Cx<'_>) {
         let coroutine = future_into_py(cx.py, cx.tracked(async { Ok("late") }))?;
         let value: String = cx.run(&coroutine)?.extract()?;
         assert_eq!(value, "late");
     }
 
-    fn a_closed_loop_is_an_error_at_the_call(cx: &Cx<'_>) {
+    fn a_closed_loop_raises_loop_closed_at_the_call(cx: &Cx<'_>) {
         cx.event_loop.call_method0("close")?;
         let error = cx.spawn(async { Ok(()) }).unwrap_err();
         assert!(error.is_instance_of::<LoopClosed>(cx.py), "{error}");
@@ -346,7 +346,7 @@ async def main(wrap, function):
         assert!(error.is_instance_of::<LoopClosed>(cx.py), "{error}");
     }
 
-    fn a_future_of_the_loop_is_made_in_another_thread_and_awaited_here(cx: &Cx<'_>) {
+    fn another_thread_can_make_a_future_for_the_loop(cx: &Cx<'_>) {
         let event_loop = cx.event_loop.clone().unbind();
         let future = cx.tracked(async {
             yield_now().await;
@@ -364,10 +364,10 @@ async def main(wrap, function):
         assert_eq!(cx.run(&future)?.extract::<String>()?, "from elsewhere");
     }
 
-    fn a_loop_that_sleeps_is_woken_by_another_threads_first_call(cx: &Cx<'_>) {
+    fn the_first_call_of_another_thread_wakes_a_sleeping_loop(cx: &Cx<'_>) {
         let (slept, is_asleep) = cx.signal()?;
         let awake = cx.event_loop.call_method0("create_future")?;
-        // The loop goes to sleep after this, with nothing of ours in it yet.
+        // After this the loop sleeps, before the bridge has installed anything in it.
         cx.event_loop.call_method1("call_soon", (slept,))?;
         let event_loop = cx.event_loop.clone().unbind();
         let wake = awake.clone().unbind();
@@ -389,7 +389,7 @@ async def main(wrap, function):
         cx.py.detach(|| thread.join().expect("the thread does not panic"))?;
     }
 
-    fn an_abandoned_future_goes_on(cx: &Cx<'_>) {
+    fn an_abandoned_future_continues(cx: &Cx<'_>) {
         let (open, gate) = oneshot::channel();
         let (finished, is_finished) = oneshot::channel();
         drop(cx.spawn(async {
@@ -428,7 +428,7 @@ async def main(wrap, function):
         assert!(message.contains("exception was never retrieved"), "{message}");
     }
 
-    fn a_failed_future_that_nobody_looks_at_is_reported_when_it_is_dropped(cx: &Cx<'_>) {
+    fn dropping_a_failed_future_reports_its_unretrieved_error(cx: &Cx<'_>) {
         let error = PyKeyError::new_err("nobody looks");
         let object = error.value(cx.py).clone();
         let future = cx.spawn(async { Err::<(), _>(error) })?;
@@ -443,7 +443,7 @@ async def main(wrap, function):
         assert!(error.is(&object));
     }
 
-    fn a_result_for_a_loop_that_has_closed_is_dropped_quietly(cx: &Cx<'_>) {
+    fn a_result_for_a_closed_loop_is_dropped_silently(cx: &Cx<'_>) {
         let (open, gate) = oneshot::channel();
         let future = cx.spawn(async {
             gate.await.expect("the gate is opened");
@@ -457,7 +457,7 @@ async def main(wrap, function):
         cx.counters.wait_for_drops(cx.py, made);
     }
 
-    fn a_future_that_is_awaited_on_a_loop_that_closes_leaves_nothing(cx: &Cx<'_>) {
+    fn closing_the_loop_frees_the_callbacks_of_its_pending_futures(cx: &Cx<'_>) {
         let python = cx.module(c"
 class Held: pass
 
@@ -478,13 +478,13 @@ def callback_with(held):
         drop(future);
         cx.catch_up()?;
         cx.collect_garbage()?;
-        assert!(watch.upgrade().is_some(), "somebody waits for the result");
+        assert!(watch.upgrade().is_some(), "the callback waits for the result");
         cx.event_loop.call_method0("close")?;
         cx.collect_garbage()?;
-        assert!(watch.upgrade().is_none(), "nobody can get the result any more");
+        assert!(watch.upgrade().is_none(), "no callback can run after the loop has closed");
     }
 
-    fn an_interrupt_out_of_one_task_is_not_the_end_of_the_next(cx: &Cx<'_>) {
+    fn an_interrupt_in_one_task_does_not_end_the_next(cx: &Cx<'_>) {
         let python = cx.module(c"
 async def interrupted(future):
     await future
@@ -515,7 +515,7 @@ async def undisturbed(future):
         assert!(error.is_instance_of::<PyKeyboardInterrupt>());
     }
 
-    fn what_python_awaits_at_once_and_what_it_awaits_later_are_the_same(cx: &Cx<'_>) {
+    fn awaiting_a_future_twice_returns_its_result_twice(cx: &Cx<'_>) {
         let python = cx.module(c"
 async def twice(future):
     return await future, await future

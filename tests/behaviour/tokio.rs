@@ -1,4 +1,4 @@
-//! What the behaviours know of their runtime, on either flavor of tokio.
+//! The items of the runtime that the behaviours use, on either flavor of tokio.
 
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;

@@ -17,7 +17,7 @@ def run(request):
 
 @pytest.fixture(params=LOOPS)
 def loop(request):
-    """The name of a loop for `python -m scan`."""
+    """The `--loop` argument for `python -m scan`."""
     return request.param
 
 
@@ -51,5 +51,5 @@ def tree(tmp_path):
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory):
-    """More files than the walk gets ahead, each with a match."""
+    """More files than the walk may be ahead, each with a match."""
     return plant(tmp_path_factory.mktemp("large"), {f"{number}": b"needle" for number in range(4500)})

@@ -1,4 +1,4 @@
-"""What the tests have in common."""
+"""Helpers that the tests share."""
 
 import asyncio
 import gc
@@ -13,11 +13,11 @@ except ImportError:
 else:
     LOOPS = {"asyncio": asyncio.run, "uvloop": uvloop.run}
 
-# No test waits this long; one that would wait for ever fails instead.
+# A test that would wait for ever fails after this time. No other test waits so long.
 PATIENCE = 60
 
-# Two files that are searched at once, and one that takes longer than anyone waits: for each of its letters, the rest of
-# the file is searched for the other one.
+# Two files that are searched at once, and one that takes longer than any test waits: for each of its letters, the search
+# reads the rest of the file.
 SLOW = {"one": b"needle", "two": b"needle", "slow": b"a" * 1_000_000}
 SLOW_PATTERN = "a[^b]*b|a|needle"
 
@@ -36,15 +36,15 @@ async def until(holds):
 
 
 def last_of(scanning):
-    """A function that waits until nothing of a scan is left: whatever runs for it holds its progress."""
+    """Returns a function that waits for the end of a scan: everything that runs for it holds its progress."""
     gone = asyncio.Event()
     weakref.finalize(scanning.progress, asyncio.get_running_loop().call_soon_threadsafe, gone.set)
 
     async def wait():
         while not gone.is_set():
-            # A task that failed refers to the frames that its exception came through.
+            # A failed task refers to the frames of its exception.
             gc.collect()
-            # A reference that Rust drops on a thread of its own is given back when Python next calls into it.
+            # PyO3 releases a reference that a detached Rust thread dropped at the next call into Rust.
             repr(scan.Match("", 0, 0, 0, ""))
             await asyncio.sleep(0)
 

@@ -11,7 +11,7 @@ from support import plant, until
 import scan
 
 
-def test_the_matches_of_a_file_come_in_order_and_one_at_a_time(run, tmp_path):
+def test_the_callback_gets_the_matches_of_a_file_in_order_and_one_at_a_time(run, tmp_path):
     plant(tmp_path, {"file": b"needle\n" * 100})
     lines = []
     busy = False
@@ -31,7 +31,7 @@ def test_the_matches_of_a_file_come_in_order_and_one_at_a_time(run, tmp_path):
     assert lines == list(range(1, 101))
 
 
-def test_no_more_files_are_searched_at_once_than_asked_for(run, tmp_path):
+def test_concurrency_limits_the_files_searched_at_once(run, tmp_path):
     plant(tmp_path, {f"{number}": b"needle" for number in range(50)})
     waiting = most = 0
 
@@ -55,7 +55,7 @@ def test_no_more_files_are_searched_at_once_than_asked_for(run, tmp_path):
     assert most == 3
 
 
-def test_progress_is_seen_while_the_search_runs(run, tmp_path):
+def test_progress_is_visible_while_the_search_runs(run, tmp_path):
     plant(tmp_path, {"plain": b"hay", "first": b"needle needle", "second": b"needle"})
 
     async def main():
@@ -64,7 +64,7 @@ def test_progress_is_seen_while_the_search_runs(run, tmp_path):
         seen = []
 
         async def on_match(match):
-            # The walk needs nothing from this callback, so it gets to its end.
+            # The walk does not wait for this callback, so it reaches its end.
             while progress.files_found < 3:
                 await asyncio.sleep(0)
             seen.append((progress.files_found, progress.matches))
@@ -79,7 +79,7 @@ def test_progress_is_seen_while_the_search_runs(run, tmp_path):
     run(main())
 
 
-def test_a_file_that_cannot_be_read_is_reported(run, tmp_path):
+def test_an_unreadable_file_is_reported(run, tmp_path):
     plant(tmp_path, {"one": b"needle", "two": b"needle"})
 
     async def main():
@@ -118,7 +118,7 @@ def test_the_callback_sees_the_context_of_the_caller(run, tmp_path):
     assert seen == ["the caller's"]
 
 
-def test_an_exception_in_the_callback_ends_the_search_and_comes_out_with_its_traceback(run, tmp_path):
+def test_an_exception_in_the_callback_ends_the_search_and_keeps_its_traceback(run, tmp_path):
     plant(tmp_path, {f"{number}": b"needle" for number in range(50)})
     error = LookupError("from the callback")
     cancelled = []
@@ -141,7 +141,7 @@ def test_an_exception_in_the_callback_ends_the_search_and_comes_out_with_its_tra
             await scanning.each(on_match)
         assert raised.value is error
         assert "on_match" in [frame.name for frame in traceback.extract_tb(error.__traceback__)]
-        # The other callback that was being awaited is cancelled.
+        # The other pending callback is cancelled.
         while not cancelled:
             await asyncio.sleep(0)
         assert (scanning.progress.matches, scanning.progress.files_done) == (0, 0)
@@ -150,7 +150,7 @@ def test_an_exception_in_the_callback_ends_the_search_and_comes_out_with_its_tra
     assert len(cancelled) == 1
 
 
-def test_cancelling_ends_the_callbacks_and_lets_go_of_them(run, tmp_path):
+def test_cancelling_ends_the_callbacks_and_frees_them(run, tmp_path):
     plant(tmp_path, {f"{number}": b"needle" for number in range(50)})
 
     async def main():
@@ -178,7 +178,7 @@ def test_cancelling_ends_the_callbacks_and_lets_go_of_them(run, tmp_path):
         searching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await searching
-        # A reference that Rust drops on a thread of its own is given back when Python next calls into it.
+        # PyO3 releases a reference that a detached Rust thread dropped at the next call into Rust.
         await until(lambda: repr(scanning) and dropped.is_set() and cancelled == 2)
         assert started == 2
         assert (scanning.progress.matches, scanning.progress.files_done) == (0, 0)
@@ -186,7 +186,7 @@ def test_cancelling_ends_the_callbacks_and_lets_go_of_them(run, tmp_path):
     run(main())
 
 
-def test_a_callback_that_gives_nothing_to_await_is_a_type_error(run, tmp_path):
+def test_a_callback_that_returns_no_awaitable_raises_type_error(run, tmp_path):
     plant(tmp_path, {"file": b"needle"})
 
     async def main():
@@ -196,9 +196,7 @@ def test_a_callback_that_gives_nothing_to_await_is_a_type_error(run, tmp_path):
     run(main())
 
 
-
-
-def test_a_scan_runs_once(run, tmp_path):
+def test_a_scan_runs_only_once(run, tmp_path):
     plant(tmp_path, {"file": b"needle needle"})
     begun = "^a scan runs once, and this one has begun"
 

@@ -8,7 +8,7 @@ from support import SLOW, SLOW_PATTERN, by_iterating, plant, until
 import scan
 
 
-def test_the_matches_of_a_file_come_together_and_in_their_order(run, tmp_path):
+def test_iteration_yields_the_matches_of_a_file_together_and_in_order(run, tmp_path):
     plant(tmp_path, {f"{number}": b"needle\n" * 50 for number in range(10)})
 
     async def main():
@@ -22,7 +22,7 @@ def test_the_matches_of_a_file_come_together_and_in_their_order(run, tmp_path):
     run(main())
 
 
-def test_a_match_in_a_file_that_was_searched_already_is_there_at_once(run, tmp_path):
+def test_another_match_of_a_searched_file_is_ready_at_once(run, tmp_path):
     plant(tmp_path, {"file": b"needle needle"})
 
     async def main():
@@ -35,7 +35,7 @@ def test_a_match_in_a_file_that_was_searched_already_is_there_at_once(run, tmp_p
     run(main())
 
 
-def test_progress_counts_what_was_given(run, tmp_path):
+def test_progress_counts_the_matches_returned(run, tmp_path):
     plant(tmp_path, {"one": b"needle needle", "two": b"needle", "plain": b"hay"})
 
     async def main():
@@ -51,19 +51,19 @@ def test_progress_counts_what_was_given(run, tmp_path):
     run(main())
 
 
-def test_a_slow_consumer_keeps_the_walk_from_getting_far_ahead(run, large):
+def test_a_slow_consumer_holds_the_walk_back(run, large):
     async def main():
         scanning = scan.scan(large, "needle", concurrency=1)
         for given in range(1, 201):
             await scanning.__anext__()
-            # The files that were given, those that wait to be searched, and the one that waits for room.
+            # These are the returned files, those in the queue, and the one that waits for room in it.
             await until(lambda: scanning.progress.files_found >= given + 4096 + 1)
             assert scanning.progress.files_found == given + 4096 + 1
 
     run(main())
 
 
-def test_a_slow_consumer_keeps_files_from_being_read(run, tmp_path):
+def test_a_slow_consumer_holds_reads_back(run, tmp_path):
     plant(tmp_path, {f"{number}": b"needle" for number in range(50)})
 
     async def main():
@@ -73,14 +73,14 @@ def test_a_slow_consumer_keeps_files_from_being_read(run, tmp_path):
         for file in tmp_path.iterdir():
             file.unlink()
         others = [match async for match in scanning]
-        # They were searched, or being searched, when the first was given.
+        # These files were searched before or while the first match was returned.
         assert len(others) <= 2
         assert len(scanning.progress.unreadable) == 49 - len(others)
 
     run(main())
 
 
-def test_tasks_that_share_a_scan_are_given_each_match_once(run, tmp_path):
+def test_tasks_that_share_a_scan_get_each_match_once(run, tmp_path):
     plant(tmp_path, {f"{number}": b"needle\n" * 10 for number in range(20)})
 
     async def main():
@@ -101,7 +101,7 @@ def test_tasks_that_share_a_scan_are_given_each_match_once(run, tmp_path):
     run(main())
 
 
-def test_a_cancelled_call_that_was_not_its_turn_takes_nothing_from_the_others(run, tmp_path):
+def test_cancelling_a_queued_call_takes_no_match_from_the_others(run, tmp_path):
     plant(tmp_path, {f"{number}": b"needle" for number in range(20)})
 
     async def main():
@@ -115,7 +115,7 @@ def test_a_cancelled_call_that_was_not_its_turn_takes_nothing_from_the_others(ru
     run(main())
 
 
-def test_a_call_that_is_cancelled_in_its_turn_ends_the_iteration_for_all(run, tmp_path):
+def test_cancelling_the_active_call_ends_the_iteration_for_all(run, tmp_path):
     plant(tmp_path, SLOW)
 
     async def main():
@@ -135,7 +135,7 @@ def test_a_call_that_is_cancelled_in_its_turn_ends_the_iteration_for_all(run, tm
     run(main())
 
 
-def test_an_iteration_that_is_over_stays_over(run, tmp_path):
+def test_an_ended_iteration_stays_ended(run, tmp_path):
     plant(tmp_path, {"file": b"needle"})
 
     async def main():

@@ -1,4 +1,4 @@
-"""What is found, in whichever way it is asked for."""
+"""The matches, which are the same in every way to search."""
 
 import asyncio
 
@@ -46,7 +46,7 @@ def test_rust_finds_what_python_finds(run, tree, pattern, options, way):
     assert rust.unreadable == []
 
 
-def test_a_match_says_where_it_is(run, tmp_path):
+def test_a_match_has_its_position(run, tmp_path):
     plant(tmp_path, {"file": b"one\n  caf\xe9 two three\r\n"})
 
     (match,) = run(scan.matches_in(tmp_path / "file", "two"))
@@ -56,7 +56,7 @@ def test_a_match_says_where_it_is(run, tmp_path):
     assert repr(match) == f"<Match {tmp_path / 'file'}:2: {match.text}>"
 
 
-def test_the_matches_in_one_file_are_those_that_a_scan_finds_there(run, tree):
+def test_matches_in_finds_the_matches_that_a_scan_finds(run, tree):
     async def main():
         found, _ = await found_by(by_callbacks, scan.scan(tree / "deep" / "er", "needle"))
         assert await scan.matches_in(tree / "deep" / "er" / "still.txt", "needle") == found
@@ -65,7 +65,7 @@ def test_the_matches_in_one_file_are_those_that_a_scan_finds_there(run, tree):
     run(main())
 
 
-def test_a_file_that_cannot_be_read_is_the_error_that_python_has_for_it(run, tmp_path):
+def test_an_unreadable_file_raises_the_error_that_open_raises(run, tmp_path):
     with pytest.raises(FileNotFoundError) as raised:
         run(scan.matches_in(tmp_path / "missing", "needle"))
     with pytest.raises(FileNotFoundError) as expected:
@@ -73,8 +73,8 @@ def test_a_file_that_cannot_be_read_is_the_error_that_python_has_for_it(run, tmp
     assert str(raised.value) == str(expected.value)
 
 
-def test_nothing_runs_before_it_is_awaited(run, tmp_path):
-    # There is no loop yet.
+def test_a_scan_does_not_run_before_it_is_awaited(run, tmp_path):
+    # No loop runs yet.
     scanning = scan.scan(tmp_path / "later", "needle")
     plant(tmp_path / "later", {"file": b"needle"})
     found, progress = run(found_by(by_callbacks, scanning))
@@ -82,7 +82,7 @@ def test_nothing_runs_before_it_is_awaited(run, tmp_path):
     assert repr(scanning) == f'<Scan of {tmp_path / "later"} for "needle">'
 
 
-def test_a_bad_pattern_is_a_value_error_of_the_call_that_shows_it(tmp_path):
+def test_a_bad_pattern_raises_value_error_that_shows_the_pattern(tmp_path):
     for call in (scan.scan, scan.matches_in):
         with pytest.raises(ValueError, match=r"cannot search for \"\(needle\"(.|\n)*unclosed group"):
             call(tmp_path, "(needle")
@@ -90,13 +90,13 @@ def test_a_bad_pattern_is_a_value_error_of_the_call_that_shows_it(tmp_path):
             call(tmp_path, b"needle")
 
 
-def test_a_search_of_no_file_at_a_time_is_a_value_error_of_the_call(tmp_path):
+def test_a_concurrency_of_zero_raises_value_error(tmp_path):
     with pytest.raises(ValueError, match="concurrency is 0"):
         scan.scan(tmp_path, "needle", concurrency=0)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_root_that_cannot_be_listed_is_the_error_that_python_has_for_it_where_it_is_awaited(run, tmp_path, way):
+def test_awaiting_a_scan_of_an_unlistable_root_raises_the_error_of_the_system(run, tmp_path, way):
     plant(tmp_path, {"file": b""})
 
     async def main():
@@ -108,7 +108,7 @@ def test_a_root_that_cannot_be_listed_is_the_error_that_python_has_for_it_where_
     run(main())
 
 
-def test_a_root_that_cannot_be_listed_keeps_the_block_from_being_entered(run, tmp_path):
+def test_the_block_is_not_entered_if_the_root_cannot_be_listed(run, tmp_path):
     async def main():
         entered = False
         with pytest.raises(FileNotFoundError):

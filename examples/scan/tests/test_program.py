@@ -1,4 +1,4 @@
-"""`python -m scan`, and how Ctrl-C ends a program."""
+"""`python -m scan`, and Ctrl-C."""
 
 import re
 import signal
@@ -14,7 +14,7 @@ import scan.threads
 
 
 def start(*arguments):
-    # A shell has its background jobs ignore the signal, and the program would inherit that.
+    # A shell makes its background jobs ignore the signal, and the program would inherit that.
     return subprocess.Popen(
         [sys.executable, *arguments],
         stdout=subprocess.PIPE,
@@ -25,7 +25,7 @@ def start(*arguments):
 
 
 def end(process):
-    """What the program printed from now on, on standard output and on standard error."""
+    """Waits for the program. Returns the rest of its standard output and its standard error."""
     try:
         return process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
@@ -57,7 +57,7 @@ def test_the_program_prints_the_matches_by_module(tmp_path, loop):
     assert "2/2" in errors
 
 
-def test_all_searches_find_the_same_in_the_whole_standard_library(loop):
+def test_all_searches_agree_on_the_standard_library(loop):
     with start("-m", "scan", "--no-progress", "--loop", loop) as process:
         output, errors = end(process)
     assert (process.returncode, errors) == (0, "")
@@ -76,7 +76,7 @@ def test_the_program_fails_if_the_searches_differ(run, tree, capsys):
     assert f"one found {missed!r}, and other did not" in capsys.readouterr().err
 
 
-def test_the_program_says_in_one_line_what_is_wrong_with_its_arguments(tmp_path):
+def test_bad_arguments_are_explained_in_one_line(tmp_path):
     for arguments, message in (
         (["(needle"], "'(needle' is no regular expression"),
         (["--root", str(tmp_path / "missing")], "No such file or directory"),
@@ -90,7 +90,7 @@ def test_the_program_says_in_one_line_what_is_wrong_with_its_arguments(tmp_path)
 
 @pytest.mark.parametrize("bar", ["--progress", "--no-progress"])
 def test_control_c_ends_the_program_cleanly(tmp_path, loop, bar):
-    # So many matches that the search takes longer than anyone waits.
+    # With so many matches the search takes longer than the test waits.
     plant(tmp_path, {f"{number}.py": b"needle\n" * 100_000 for number in range(20)})
     with start("-m", "scan", ".", "--root", str(tmp_path), "--loop", loop, bar) as process:
         assert process.stdout.readline().startswith("searching")
@@ -109,7 +109,7 @@ import asyncio, sys, scan
 
 async def callback():
     async def on_match(match):
-        # Where asyncio does not turn the signal into a cancellation, it may strike here.
+        # Before Python 3.11 asyncio does not turn the signal into a cancellation, and it may be raised here.
         try:
             print("found", flush=True)
             await asyncio.Event().wait()
@@ -134,7 +134,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize(("waiting_in", "files"), [("callback", {"file": b"needle needle"}), ("iteration", SLOW)])
-def test_control_c_ends_what_waits(tmp_path, waiting_in, files):
+def test_control_c_ends_a_waiting_scan(tmp_path, waiting_in, files):
     plant(tmp_path, files)
     with start("-c", WAITS, waiting_in, str(tmp_path), SLOW_PATTERN) as process:
         assert process.stdout.readline() == "found\n"

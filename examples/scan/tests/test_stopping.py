@@ -1,4 +1,4 @@
-"""Whatever ends a scan early leaves nothing that runs."""
+"""A scan that ends early leaves nothing running."""
 
 import asyncio
 import os
@@ -58,7 +58,7 @@ CALLING = [cancels_the_callbacks, raises_in_a_callback]
 
 
 async def stop(scanning, way, busy):
-    """Stops a scan once it is as busy as that."""
+    """Stops a scan once `busy` is true."""
     if way in CALLING:
         stopped = way(scanning, busy)
     else:
@@ -72,11 +72,11 @@ async def stop(scanning, way, busy):
 
 
 @pytest.mark.parametrize("way", ITERATING + CALLING)
-def test_the_walk_ends(run, large, way):
+def test_stopping_a_scan_ends_the_walk(run, large, way):
     async def main():
         scanning = scan.scan(large, "needle")
         progress_is_gone = last_of(scanning)
-        # It gets no further before there is room.
+        # The walk stops here until there is room in the queue.
         await stop(scanning, way, lambda: scanning.progress.files_found > 4096)
         del scanning
         await progress_is_gone()
@@ -85,7 +85,7 @@ def test_the_walk_ends(run, large, way):
 
 
 @pytest.mark.parametrize("way", ITERATING + CALLING)
-def test_the_threads_that_search_end(run, tmp_path, way):
+def test_stopping_a_scan_ends_the_search_threads(run, tmp_path, way):
     plant(tmp_path, SLOW)
 
     async def main():
@@ -98,7 +98,7 @@ def test_the_threads_that_search_end(run, tmp_path, way):
     run(main())
 
 
-def test_a_break_is_enough_where_only_the_loop_has_the_scan(run, large):
+def test_a_break_ends_a_scan_that_only_the_loop_refers_to(run, large):
     async def main():
         of_scan = []
 
@@ -116,7 +116,7 @@ def test_a_break_is_enough_where_only_the_loop_has_the_scan(run, large):
     run(main())
 
 
-def test_a_task_that_is_cancelled_while_it_waits_for_a_match_ends_all(run, tmp_path):
+def test_cancelling_a_task_that_waits_for_a_match_ends_the_scan(run, tmp_path):
     plant(tmp_path, SLOW)
 
     async def main():
@@ -129,14 +129,14 @@ def test_a_task_that_is_cancelled_while_it_waits_for_a_match_ends_all(run, tmp_p
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        # Up to Python 3.10 a task keeps the cancellation that ended it, with its frames.
+        # Up to Python 3.10 a task keeps its cancellation and the frames of it.
         del waiting
         await progress_is_gone()
 
     run(main())
 
 
-def test_a_scan_that_nobody_awaits_is_nothing_but_an_object(run, tmp_path):
+def test_a_scan_that_is_never_awaited_starts_nothing(run, tmp_path):
     async def main():
         scanning = scan.scan(tmp_path, "needle")
         progress_is_gone = last_of(scanning)
@@ -146,7 +146,7 @@ def test_a_scan_that_nobody_awaits_is_nothing_but_an_object(run, tmp_path):
     run(main())
 
 
-def test_the_end_of_the_block_ends_the_walk_also_if_the_scan_is_kept(run, large):
+def test_leaving_the_block_ends_the_walk_even_if_the_scan_is_kept(run, large):
     def is_open():
         links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
         return str(large) in [os.readlink(link) for link in links if os.path.lexists(link)]
@@ -164,7 +164,7 @@ def test_the_end_of_the_block_ends_the_walk_also_if_the_scan_is_kept(run, large)
     run(main())
 
 
-def test_the_end_of_the_block_is_the_end_for_who_waits_in_another_task(run, tmp_path):
+def test_leaving_the_block_ends_the_scan_in_other_tasks(run, tmp_path):
     plant(tmp_path, SLOW)
 
     async def iterate(scanning, given):
@@ -189,7 +189,7 @@ def test_the_end_of_the_block_is_the_end_for_who_waits_in_another_task(run, tmp_
     run(main())
 
 
-def test_an_exception_comes_out_of_the_block(run, tmp_path):
+def test_an_exception_leaves_the_block(run, tmp_path):
     async def main():
         with pytest.raises(LookupError):
             async with scan.scan(tmp_path, "needle"):

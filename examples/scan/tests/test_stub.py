@@ -1,4 +1,4 @@
-"""`_scan.pyi` says of the native module what is so, and what its users need."""
+"""The stub `_scan.pyi` matches the native module and suffices for its users."""
 
 import subprocess
 import sys
@@ -13,14 +13,14 @@ def check(*arguments):
     assert checked.returncode == 0, checked.stdout
 
 
-def test_the_stub_has_what_the_module_has_with_the_same_parameters():
+def test_the_stub_matches_the_module():
     check("mypy.stubtest", "scan._scan")
 
 
-def test_a_type_checker_knows_what_is_awaited_and_what_it_comes_to():
+def test_a_type_checker_knows_the_awaitables_and_their_results():
     check("mypy", "--strict", str(TYPED))
 
 
 def test_the_package_itself_has_no_type_errors():
-    # There is not for every Python a uvloop.
+    # uvloop is not available for every Python.
     check("mypy", "--check-untyped-defs", "--disable-error-code", "import-not-found", "--package", "scan")

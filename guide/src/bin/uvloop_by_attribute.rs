@@ -1,4 +1,4 @@
-//! "Using `uvloop` in Rust Applications" says that the attribute cannot do this.
+//! "Using `uvloop` in Rust Applications" says that the attribute cannot select uvloop. Here it does.
 
 use pyo3::{prelude::*, types::PyType};
 

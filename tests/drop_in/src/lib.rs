@@ -1,14 +1,14 @@
-//! The public functions of pyo3-async-runtimes 0.30, each with the type and the bounds that it has there.
+//! The public functions of pyo3-async-runtimes 0.30, each with its type and its bounds.
 //!
-//! What is behind `unstable-streams` there is left out, and so are the local futures of the runtimes' own modules, which are
-//! deprecated. That this compiles is the check; the tests call it all.
+//! The functions behind `unstable-streams` are left out, and so are the local futures of the runtimes' own modules, which are
+//! deprecated. The check is that this compiles; the tests call all of it.
 
 use std::future::Future;
 
 use pyo3::prelude::*;
 use pyo3_async_runtimes::TaskLocals;
 
-/// The functions that every runtime has, in a module of the runtime's name.
+/// The functions that every runtime has, in a module named after the runtime.
 macro_rules! runtime {
     ($runtime:ident) => {
         /// The functions of the module of the same name.
@@ -29,7 +29,7 @@ macro_rules! runtime {
                     bridge::future_into_py_with_locals::<F, T>;
             }
 
-            /// With a future that a program consists of.
+            /// With the main future of a program.
             pub fn programs<F, T>()
             where
                 F: Future<Output = PyResult<T>> + Send + 'static,
@@ -43,7 +43,7 @@ macro_rules! runtime {
             ///
             /// # Errors
             ///
-            /// Those of the function.
+            /// The errors of the function.
             pub fn python_to_rust(
                 awaitable: Bound<'_, PyAny>,
             ) -> PyResult<impl Future<Output = PyResult<Py<PyAny>>> + Send + Sync + use<>> {
@@ -86,12 +86,12 @@ macro_rules! runtime {
 runtime!(async_std);
 runtime!(tokio);
 
-/// The functions that are tokio's alone.
+/// The functions that only tokio has.
 pub mod tokio_runtime {
     use pyo3_async_runtimes::tokio as bridge;
     use tokio::runtime::{Builder, Runtime};
 
-    /// Those that choose the runtime and that give it.
+    /// The functions that choose and return the runtime.
     pub fn runtime() {
         let _: fn(Builder) = bridge::init;
         let _: fn(&'static Runtime) -> Result<(), ()> = bridge::init_with_runtime;
@@ -99,7 +99,7 @@ pub mod tokio_runtime {
     }
 }
 
-/// The traits of `generic`, and its functions with no more bounds than they have there.
+/// The traits of `generic`, and its functions with no more bounds than in pyo3-async-runtimes.
 pub mod generic {
     use std::any::Any;
     use std::pin::Pin;
@@ -173,8 +173,11 @@ pub mod generic {
             bridge::future_into_py_with_locals::<R, F, T>;
     }
 
-    /// With a future that Python awaits and that stays on its thread, as its value does.
-    #[allow(deprecated, reason = "the function is, there and not here")]
+    /// With a future and a value that stay on their thread, for Python to await.
+    #[allow(
+        deprecated,
+        reason = "only pyo3-async-runtimes deprecates the function"
+    )]
     pub fn local_rust_to_python<R, F, T>()
     where
         R: Runtime + ContextExt + SpawnLocalExt + LocalContextExt,
@@ -185,8 +188,11 @@ pub mod generic {
             bridge::local_future_into_py::<R, F, T>;
     }
 
-    /// The same on a runtime that does not know the locals of its tasks.
-    #[allow(deprecated, reason = "the function is, there and not here")]
+    /// Like `local_rust_to_python`, on a runtime without task locals.
+    #[allow(
+        deprecated,
+        reason = "only pyo3-async-runtimes deprecates the function"
+    )]
     pub fn local_rust_to_python_with_locals<R, F, T>()
     where
         R: Runtime + SpawnLocalExt + LocalContextExt,
@@ -197,7 +203,7 @@ pub mod generic {
             bridge::local_future_into_py_with_locals::<R, F, T>;
     }
 
-    /// With a future that a program consists of.
+    /// With the main future of a program.
     pub fn programs<R, F, T>()
     where
         R: Runtime + ContextExt,
@@ -212,7 +218,7 @@ pub mod generic {
     ///
     /// # Errors
     ///
-    /// Those of the function.
+    /// The errors of the function.
     pub fn python_to_rust<R>(
         awaitable: Bound<'_, PyAny>,
     ) -> PyResult<impl Future<Output = PyResult<Py<PyAny>>> + Send + Sync + use<R>>
@@ -236,7 +242,7 @@ pub mod root {
     ///
     /// # Errors
     ///
-    /// Those of the function.
+    /// The errors of the function.
     pub fn python_to_rust(
         locals: &TaskLocals,
         awaitable: Bound<'_, PyAny>,
@@ -244,7 +250,7 @@ pub mod root {
         pyo3_async_runtimes::into_future_with_locals(locals, awaitable)
     }
 
-    /// The methods of `TaskLocals`, and what it can be used for.
+    /// The methods and traits of `TaskLocals`.
     pub fn task_locals() {
         fn is_passed_around<T: Clone + std::fmt::Debug + Send + Sync + 'static>() {}
         is_passed_around::<TaskLocals>();
@@ -255,7 +261,10 @@ pub mod root {
         let _: fn(TaskLocals, Python<'_>) -> PyResult<TaskLocals> = TaskLocals::copy_context;
         let _: for<'py> fn(&TaskLocals, Python<'py>) -> Bound<'py, PyAny> = TaskLocals::event_loop;
         let _: for<'py> fn(&TaskLocals, Python<'py>) -> Bound<'py, PyAny> = TaskLocals::context;
-        #[expect(deprecated, reason = "it is there as well, and used all the same")]
+        #[expect(
+            deprecated,
+            reason = "both crates deprecate it, and users still call it"
+        )]
         let _: for<'py> fn(&TaskLocals, Python<'py>) -> TaskLocals = TaskLocals::clone_ref;
     }
 }

@@ -1,4 +1,4 @@
-//! What code for pyo3-async-runtimes does with its functions, under asyncio and on both runtimes.
+//! Code for pyo3-async-runtimes works under asyncio, on both runtimes.
 
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -40,12 +40,12 @@ async def fail():
     raise LookupError('on purpose')
 ";
 
-/// The module above.
+/// Imports the module above.
 fn python(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     PyModule::from_code(py, PYTHON, c"drop_in.py", c"drop_in")
 }
 
-/// Something for Python to call.
+/// Makes a Python function of a closure.
 fn callback<T>(
     py: Python<'_>,
     function: impl Fn(Python<'_>) -> PyResult<T> + Send + Sync + 'static,
@@ -67,7 +67,7 @@ fn attached(test: impl FnOnce(Python<'_>) -> PyResult<()>) {
 }
 
 #[test]
-fn task_locals_are_the_loop_and_the_context_that_they_were_made_with() {
+fn task_locals_keep_their_loop_and_context() {
     attached(|py| {
         let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
         let locals = TaskLocals::new(event_loop.clone());
@@ -78,7 +78,10 @@ fn task_locals_are_the_loop_and_the_context_that_they_were_made_with() {
         let locals = locals.with_context(context.clone());
         assert!(locals.clone().event_loop(py).is(&event_loop));
         assert!(locals.context(py).is(&context));
-        #[expect(deprecated, reason = "it is there as well, and used all the same")]
+        #[expect(
+            deprecated,
+            reason = "both crates deprecate it, and users still call it"
+        )]
         let same = locals.clone_ref(py);
         assert!(same.event_loop(py).is(&event_loop) && same.context(py).is(&context));
 
@@ -92,7 +95,7 @@ fn task_locals_are_the_loop_and_the_context_that_they_were_made_with() {
 }
 
 #[test]
-fn the_running_loop_is_found_where_one_runs() {
+fn get_running_loop_finds_the_running_loop() {
     attached(|py| {
         assert!(get_running_loop(py).is_err());
         assert!(TaskLocals::with_running_loop(py).is_err());
@@ -108,7 +111,7 @@ fn the_running_loop_is_found_where_one_runs() {
     });
 }
 
-/// On a thread that polls futures which are not `Send`.
+/// Blocks on a future that is not `Send`.
 fn block_on_tokio<F: Future>(future: F) -> F::Output {
     let runtime = pyo3_async_runtimes::tokio::get_runtime();
     ::tokio::task::LocalSet::new().block_on(runtime, future)
@@ -116,7 +119,7 @@ fn block_on_tokio<F: Future>(future: F) -> F::Output {
 
 macro_rules! on_each_runtime {
     ($($runtime:ident: $sleep:path, $block_on:path)+) => { $( mod $runtime {
-        #[allow(deprecated, reason = "two of them are, there and not here")]
+        #[allow(deprecated, reason = "only pyo3-async-runtimes deprecates two of them")]
         use pyo3_async_runtimes::$runtime::{
             future_into_py, future_into_py_with_locals, get_current_locals, get_current_loop,
             into_future, local_future_into_py, local_future_into_py_with_locals, run,
@@ -148,7 +151,7 @@ macro_rules! on_each_runtime {
         }
 
         #[test]
-        fn a_program_gets_the_value_of_its_future() {
+        fn run_returns_the_value_of_its_future() {
             attached(|py| {
                 let text = run(py, async {
                     $sleep(SHORT).await;
@@ -160,7 +163,7 @@ macro_rules! on_each_runtime {
         }
 
         #[test]
-        fn a_loop_of_ones_own_runs_one_future_after_the_other() {
+        fn one_loop_runs_several_futures_in_turn() {
             attached(|py| {
                 let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
                 for number in [1, 2] {
@@ -176,7 +179,7 @@ macro_rules! on_each_runtime {
         }
 
         #[test]
-        fn an_exception_of_python_comes_back_as_it_was() {
+        fn a_python_exception_comes_back_unchanged() {
             attached(|py| {
                 let result = run(py, async {
                     Python::attach(|py| into_future(python(py)?.call_method0("fail")?))?.await
@@ -189,7 +192,7 @@ macro_rules! on_each_runtime {
         }
 
         #[test]
-        fn a_panic_is_an_exception() {
+        fn a_panic_is_raised_as_an_exception() {
             attached(|py| {
                 let result = run(py, async {
                     let panics = Python::attach(|py| {
@@ -206,7 +209,7 @@ macro_rules! on_each_runtime {
         }
 
         #[test]
-        fn a_future_of_another_thread_finds_the_loop_and_the_context_by_locals() {
+        fn locals_give_the_loop_and_the_context_to_a_future_of_another_thread() {
             attached(|py| {
                 let get = python(py)?.getattr("get")?.unbind();
                 let rust = callback(py, move |py| {
@@ -234,7 +237,7 @@ macro_rules! on_each_runtime {
         }
 
         #[test]
-        fn a_scope_has_the_locals_that_it_was_given() {
+        fn a_scope_has_its_given_locals() {
             attached(|py| {
                 let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
                 let locals = TaskLocals::new(event_loop.clone());
@@ -263,8 +266,8 @@ macro_rules! on_each_runtime {
         }
 
         #[test]
-        #[allow(deprecated, reason = "the functions are, there and not here")]
-        fn a_future_that_is_not_send_runs_on_the_thread_that_drives_its_executor() {
+        #[allow(deprecated, reason = "only pyo3-async-runtimes deprecates the functions")]
+        fn a_future_that_is_not_send_runs_on_the_thread_of_its_executor() {
             attached(|py| {
                 let answer = run(py, async {
                     let locals = Python::attach(get_current_locals)?;

@@ -1,4 +1,4 @@
-//! What programs do that bring a runtime of their own: `generic` and its traits.
+//! Programs with a custom runtime: `generic` and its traits.
 
 use std::any::Any;
 use std::cell::OnceCell;
@@ -40,7 +40,7 @@ fn cell(locals: TaskLocals) -> OnceCell<TaskLocals> {
     OnceCell::from(locals)
 }
 
-/// A tokio of the program's, with a handle and an error of its own.
+/// A tokio of the program, with a custom handle and error.
 struct Own;
 
 struct OwnHandle(task::JoinHandle<()>);
@@ -117,7 +117,7 @@ impl LocalContextExt for Own {
     }
 }
 
-/// Whichever tokio the caller has entered, with tokio's own handle and error.
+/// The tokio that the caller has entered, with tokio's own handle and error.
 struct Entered;
 
 impl Runtime for Entered {
@@ -178,7 +178,7 @@ async def cancel(function, wait_until_polled):
         return 'cancelled'
 ";
 
-/// The one module, as its variable is to be the same for all.
+/// Imports the module above once, so that all tests share its variable.
 fn python(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let module = || PyModule::from_code(py, PYTHON, c"generic.py", c"generic").map(Bound::unbind);
@@ -190,7 +190,7 @@ fn attached(test: impl FnOnce(Python<'_>) -> PyResult<()>) {
     Python::attach(|py| test(py).unwrap_or_else(|error| panic!("{error}")));
 }
 
-/// Something for Python to call.
+/// Makes a Python function of a closure.
 fn callback<T>(
     py: Python<'_>,
     function: impl Fn(Python<'_>) -> PyResult<T> + Send + Sync + 'static,
@@ -201,14 +201,14 @@ where
     PyCFunction::new_closure(py, None, None, move |arguments, _| function(arguments.py()))
 }
 
-/// Python's variable in the context of the task that is being polled.
+/// The value of Python's variable in the context of the polled task.
 async fn variable<R: Runtime + ContextExt>() -> PyResult<String> {
     let value = Python::attach(|py| into_future::<R>(python(py)?.call_method0("get")?))?;
     let value = value.await?;
     Python::attach(|py| value.extract(py))
 }
 
-/// Whether all that tells of a task's locals tells the same.
+/// Whether every function that returns a task's locals agrees.
 fn has_its_locals<R: Runtime + ContextExt>(py: Python<'_>) -> PyResult<bool> {
     let Some(scoped) = R::get_task_locals() else {
         return Ok(false);
@@ -239,17 +239,17 @@ fn python_awaits_what_awaits_python<R: Runtime + ContextExt>() {
 }
 
 #[test]
-fn python_awaits_a_future_on_a_runtime_of_the_programs_own() {
+fn python_awaits_a_future_on_a_custom_runtime() {
     python_awaits_what_awaits_python::<Own>();
 }
 
 #[test]
-fn python_awaits_a_future_on_the_runtime_that_is_entered() {
+fn python_awaits_a_future_on_the_entered_runtime() {
     python_awaits_what_awaits_python::<Entered>();
 }
 
 #[test]
-fn a_future_has_the_locals_that_it_is_given() {
+fn a_future_has_its_given_locals() {
     attached(|py| {
         let rust = callback(py, |py| {
             let locals = TaskLocals::with_running_loop(py)?.copy_context(py)?;
@@ -270,7 +270,7 @@ fn a_future_has_the_locals_that_it_is_given() {
 }
 
 #[test]
-fn a_task_that_the_program_spawns_in_a_scope_awaits_python() {
+fn a_task_spawned_in_a_scope_awaits_python() {
     attached(|py| {
         let (value, answer) = run::<Own, _, _>(py, async {
             let locals = Python::attach(|py| {
@@ -306,7 +306,7 @@ fn a_task_that_the_program_spawns_in_a_scope_awaits_python() {
     });
 }
 
-/// Sends, when it is dropped, whether the task's locals are there.
+/// Sends in its drop whether the task has locals.
 struct Dropped(mpsc::Sender<bool>);
 
 impl Drop for Dropped {
@@ -316,7 +316,7 @@ impl Drop for Dropped {
 }
 
 #[test]
-fn a_future_that_python_cancels_is_dropped_in_its_scope() {
+fn a_cancelled_future_is_dropped_in_its_scope() {
     attached(|py| {
         let (dropped, is_dropped) = mpsc::channel();
         let (polled, is_polled) = mpsc::channel();
@@ -343,7 +343,7 @@ fn a_future_that_python_cancels_is_dropped_in_its_scope() {
 }
 
 #[test]
-fn a_future_that_panics_raises() {
+fn a_panicking_future_raises() {
     attached(|py| {
         let panicked = run::<Own, _, ()>(py, async { panic!("on purpose") });
         assert!(panicked.unwrap_err().is_instance_of::<RustPanic>(py));
@@ -352,7 +352,7 @@ fn a_future_that_panics_raises() {
 }
 
 #[test]
-fn a_future_returns_the_exception_of_python_that_it_awaits() {
+fn a_future_returns_the_python_exception_that_it_receives() {
     attached(|py| {
         let failed = run::<Own, _, ()>(py, async {
             let fails = future_into_py::<Own, _, ()>;
@@ -366,7 +366,7 @@ fn a_future_returns_the_exception_of_python_that_it_awaits() {
 }
 
 #[test]
-fn a_loop_of_the_programs_own_runs_one_future_after_the_other() {
+fn one_loop_runs_several_futures_in_turn() {
     attached(|py| {
         let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
         for number in [1, 2] {
@@ -387,7 +387,7 @@ fn a_loop_of_the_programs_own_runs_one_future_after_the_other() {
     });
 }
 
-/// What a task has panicked with, by way of the traits.
+/// The panic message of a task, read through the traits.
 async fn panic_of<R: Runtime>(task: R::JoinHandle) -> &'static str {
     let Err(error) = task.await else {
         return "it did not fail";
@@ -401,7 +401,7 @@ async fn panic_of<R: Runtime>(task: R::JoinHandle) -> &'static str {
         .map_or("no text", |text| *text)
 }
 
-fn a_handle_tells_of_a_panic<R: Runtime>() {
+fn assert_join_handle_reports_a_panic<R: Runtime>() {
     TOKIO.block_on(async {
         assert_eq!(panic_of::<R>(R::spawn(async {})).await, "it did not fail");
         assert_eq!(
@@ -416,13 +416,13 @@ fn a_handle_tells_of_a_panic<R: Runtime>() {
 }
 
 #[test]
-fn the_handle_of_a_runtime_tells_of_a_panic() {
-    a_handle_tells_of_a_panic::<Own>();
+fn the_join_handle_of_a_custom_runtime_reports_a_panic() {
+    assert_join_handle_reports_a_panic::<Own>();
 }
 
 #[test]
-fn the_handle_of_tokio_tells_of_a_panic() {
-    a_handle_tells_of_a_panic::<Entered>();
+fn the_join_handle_of_tokio_reports_a_panic() {
+    assert_join_handle_reports_a_panic::<Entered>();
     let task = TOKIO.spawn(std::future::pending());
     task.abort();
     assert_eq!(
@@ -432,7 +432,7 @@ fn the_handle_of_tokio_tells_of_a_panic() {
 }
 
 #[test]
-fn every_function_has_the_type_that_it_has_there() {
+fn every_function_has_the_type_of_its_counterpart() {
     use std::future::Ready;
 
     use drop_in::generic;
@@ -463,8 +463,11 @@ impl<'py> IntoPyObject<'py> for NotSend {
 }
 
 #[test]
-#[allow(deprecated, reason = "the functions are, there and not here")]
-fn a_future_that_is_not_send_runs_on_the_thread_that_drives_its_executor() {
+#[allow(
+    deprecated,
+    reason = "only pyo3-async-runtimes deprecates the functions"
+)]
+fn a_future_that_is_not_send_runs_on_the_thread_of_its_executor() {
     use pyo3_async_runtimes::generic::{local_future_into_py, local_future_into_py_with_locals};
 
     attached(|py| {

@@ -1,4 +1,4 @@
-//! A program that chooses how tokio is built. It is a process of its own.
+//! A program that chooses the builder of tokio. It needs its own process.
 
 use std::sync::Once;
 
@@ -7,12 +7,12 @@ use pyo3_async_runtimes::tokio::{future_into_py, get_runtime, init, into_future,
 use tokio::runtime::{Builder, RuntimeFlavor};
 
 #[test]
-fn the_runtime_is_built_as_the_builder_says() {
+fn init_builds_the_runtime_with_the_given_builder() {
     static START: Once = Once::new();
 
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(3).enable_all();
-    // A closure that has to return `()`, and a later call before the first use: both compile and work there.
+    // In pyo3-async-runtimes, a closure that returns `()` and a second call before the first use compile and work.
     START.call_once(|| init(Builder::new_current_thread()));
     init(builder);
 

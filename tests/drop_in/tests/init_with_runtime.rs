@@ -1,4 +1,4 @@
-//! A program that has a runtime already. It is a process of its own.
+//! A program that has a runtime already. It needs its own process.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 });
 
 #[test]
-fn the_runtime_is_the_one_that_was_given() {
+fn init_with_runtime_uses_the_given_runtime() {
     init_with_runtime(&RUNTIME).expect("nothing was started before");
     assert!(std::ptr::eq(get_runtime(), &*RUNTIME));
     assert_eq!(init_with_runtime(&RUNTIME), Err(()));

@@ -1,4 +1,4 @@
-//! The programs are built for this test by cargo; here they run.
+//! Runs the programs, which cargo builds for this test.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! The functions of the library, each with a type for every type parameter: what they check, they check as they compile.
+//! Instantiates every function of the library with concrete types. The check is that this compiles.
 
 use std::future::Ready;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use pyo3_async_runtimes::TaskLocals;
 
 type Future = Ready<PyResult<String>>;
 
-macro_rules! every_function_has_the_type_that_it_has_there {
+macro_rules! every_function_has_the_type_of_its_counterpart {
     ($($runtime:ident)+) => { $(
         #[test]
         fn $runtime() {
@@ -25,22 +25,22 @@ macro_rules! every_function_has_the_type_that_it_has_there {
     )+ };
 }
 
-every_function_has_the_type_that_it_has_there!(async_std tokio);
+every_function_has_the_type_of_its_counterpart!(async_std tokio);
 
 #[test]
-fn of_tokio_alone() {
+fn tokio_only() {
     tokio_runtime::runtime();
 }
 
 #[test]
-fn of_the_crate_itself() {
+fn crate_root() {
     root::running_loop();
     root::task_locals();
     let _: fn(&TaskLocals, Bound<'_, PyAny>) -> PyResult<_> = root::python_to_rust;
 }
 
 #[test]
-fn what_the_attributes_there_need_is_there() {
+fn paths_that_the_attributes_expand_to_exist() {
     use pyo3_async_runtimes::{async_std, tokio};
 
     drop(tokio::re_exports::pending::<()>());

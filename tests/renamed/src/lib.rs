@@ -1,16 +1,16 @@
-//! A facade, as a framework has it: its users reach the bridge through it.
+//! The facade of a framework, through which its users reach the bridge.
 
 use python::prelude::*;
 
 pub use bridge;
 
-/// A greeting, as Python gets it: the attributes find both crates under the names that `Cargo.toml` gives them.
+/// A greeting for Python. The attribute finds both crates under their names in `Cargo.toml`.
 #[bridge::tokio::pyfunction]
 pub async fn greeting(name: String) -> String {
     format!("hello from {name}")
 }
 
-/// Somebody who greets.
+/// A class with a greeting.
 #[python::pyclass(frozen, crate = "python")]
 #[derive(Debug)]
 pub struct Greeter;
@@ -22,11 +22,11 @@ impl Greeter {
     }
 }
 
-/// Awaits Python, which awaits Rust, and prints what came of it.
+/// Awaits Python, which awaits Rust, and prints the result.
 ///
 /// # Errors
 ///
-/// Those of Python.
+/// The errors of the Python code.
 pub async fn greet(name: &str) -> PyResult<()> {
     let greeting = Python::attach(|py| {
         let greeter = Py::new(py, Greeter)?.into_bound(py);

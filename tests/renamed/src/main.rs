@@ -1,4 +1,4 @@
-//! The attribute finds the crate under the name that `Cargo.toml` gives it.
+//! The attribute finds the crate under its name in `Cargo.toml`.
 
 #[bridge::tokio::main]
 async fn main() -> python::PyResult<()> {

@@ -1,4 +1,4 @@
-//! The programs are built for this test by cargo; here they run.
+//! Runs the programs, which cargo builds for this test.
 
 use std::process::Command;
 
@@ -10,13 +10,13 @@ fn output(program: &str) -> String {
 }
 
 #[test]
-fn the_crate_is_found_under_the_name_that_cargo_toml_gives_it() {
+fn a_program_finds_the_crate_under_its_cargo_toml_name() {
     let printed = output(env!("CARGO_BIN_EXE_renamed"));
     assert_eq!(printed.trim_end(), "hello from another name");
 }
 
 #[test]
-fn the_crate_is_found_by_the_path_that_the_attribute_gives() {
+fn a_program_finds_the_crate_by_the_path_in_its_attribute() {
     let printed = output(env!("CARGO_BIN_EXE_by_path"));
     assert_eq!(printed.trim_end(), "hello from a path");
 }

@@ -1,4 +1,4 @@
-//! The user's own attributes, documentation and lint levels.
+//! A `main` with other attributes, documentation and lint levels.
 
 #![deny(unused)]
 

@@ -1,4 +1,4 @@
-//! A `main` out of a `macro_rules!` macro, whose parts come in invisible groups.
+//! A `main` from a `macro_rules!` macro, which wraps its parts in invisible groups.
 
 macro_rules! program {
     ($threads:literal, $event_loop:literal, $result:ty, $body:block) => {

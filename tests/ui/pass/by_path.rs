@@ -1,4 +1,4 @@
-//! The crate under a path of the user's.
+//! The crate under a path that the program chooses.
 
 mod facade {
     pub(crate) use pyo3_asyncio as bridge;

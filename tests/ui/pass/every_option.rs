@@ -1,4 +1,4 @@
-//! Every option, and any type of value.
+//! Every option, with values of several types.
 
 use pyo3::prelude::*;
 

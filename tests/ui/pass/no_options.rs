@@ -1,4 +1,4 @@
-//! The attribute alone.
+//! The attribute without options.
 
 use pyo3::prelude::*;
 

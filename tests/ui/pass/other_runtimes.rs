@@ -1,4 +1,4 @@
-//! The same attribute for other runtimes.
+//! The attribute of the other runtimes.
 
 pub(crate) mod async_std {
     #[pyo3_asyncio::async_std::main(event_loop = "uvloop")]

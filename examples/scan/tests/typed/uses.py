@@ -1,4 +1,4 @@
-"""What a type checker makes of the package. It is checked, and never run."""
+"""Checks the types of the package. A type checker reads this file; it never runs."""
 
 from pathlib import Path
 

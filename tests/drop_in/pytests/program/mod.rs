@@ -1,6 +1,6 @@
-//! Tests of every kind, in a program for one runtime: there a test can be given the loop on the runtime of its `main` only.
+//! Tests of every kind, in a program for one runtime. A test can take the loop only on the runtime of its `main`.
 
-/// The tests of a runtime, and a `main` that runs them in the way that is given.
+/// Defines the tests of a runtime, and a `main` that runs them.
 macro_rules! program {
     ($runtime:ident, $runs_them:expr) => {
         mod tests {
@@ -19,7 +19,7 @@ macro_rules! program {
             }
 
             #[pyo3_async_runtimes::$runtime::test]
-            fn a_plain_test_can_be_given_the_loop(event_loop: Py<PyAny>) -> PyResult<()> {
+            fn a_plain_test_can_take_the_loop(event_loop: Py<PyAny>) -> PyResult<()> {
                 let is_running = Python::attach(|py| {
                     event_loop
                         .call_method0(py, "is_running")?
@@ -30,7 +30,7 @@ macro_rules! program {
             }
 
             #[pyo3_async_runtimes::$runtime::test]
-            fn a_plain_test_runs_loops_of_its_own() -> PyResult<()> {
+            fn a_plain_test_can_run_its_own_loops() -> PyResult<()> {
                 Python::attach(|py| {
                     let python = PyModule::from_code(
                         py,

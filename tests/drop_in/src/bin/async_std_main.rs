@@ -1,4 +1,4 @@
-//! The attribute, which has no options.
+//! An async `main` on async-std, whose attribute has no options.
 
 use pyo3::prelude::*;
 

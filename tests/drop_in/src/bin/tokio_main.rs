@@ -1,4 +1,4 @@
-//! The attribute with all of its options.
+//! An async `main` on tokio, with every option of the attribute.
 
 use pyo3::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The attribute finds the crate where it is told to.
+//! The attribute finds the crate under the path in its options.
 
 #[renamed::bridge::tokio::main(crate = "renamed::bridge")]
 async fn main() -> python::PyResult<()> {
