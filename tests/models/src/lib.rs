@@ -38,7 +38,7 @@ mod sync {
 }
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Wake, Waker};
 
 use loom::thread::JoinHandle;
@@ -52,9 +52,13 @@ fn spawn<T: 'static, R: 'static>(
     loom::thread::spawn(move || act(&shared))
 }
 
-/// Counts the wakes of a waker. It is no part of a protocol, so loom does not look at it.
+/// Counts the wakes of a waker.
 #[derive(Default)]
-struct Wakes(AtomicUsize);
+#[expect(
+    clippy::disallowed_types,
+    reason = "it is no part of a protocol, so loom need not look at it"
+)]
+struct Wakes(std::sync::atomic::AtomicUsize);
 
 impl Wakes {
     fn count(&self) -> usize {
