@@ -27,6 +27,10 @@ impl Guarded {
 
 /// Bars a guard, once by a fork and once by exit, while another thread acts. A thread that finds itself alone has what the
 /// other may not use then, until it lifts the bar.
+#[expect(
+    clippy::arc_with_non_send_sync,
+    reason = "loom finds what is not synchronized"
+)]
 fn bar_during(act: fn(&Guarded, &Presence)) {
     for [bar, lift] in [FORK, EXIT] {
         model(move || {
@@ -88,6 +92,7 @@ fn a_thread_that_waits_in_an_activity_comes_back_when_the_bar_is_lifted() {
             guarded.run_user_code();
             guarded.guard.pause(presence);
             count_in(&guarded.guard, presence);
+            assert_eq!(guarded.guard.count_in(presence), Ok(()), "it is counted");
             guarded.run_user_code();
             guarded.guard.leave(presence);
         }
@@ -98,6 +103,8 @@ fn a_thread_that_waits_in_an_activity_comes_back_when_the_bar_is_lifted() {
 fn an_uncounted_activity_counts_after_it_has_waited() {
     bar_during(|guarded, presence| {
         guarded.guard.enter_uncounted(presence);
+        guarded.guard.enter(presence).expect("it is in already");
+        guarded.guard.leave(presence);
         guarded.guard.pause(presence);
         count_in(&guarded.guard, presence);
         guarded.run_user_code();
@@ -173,32 +180,13 @@ fn a_refused_task_is_not_woken_while_another_bar_remains() {
             let (waker, wakes) = counting_waker();
             let guard = Arc::new(Guard::new());
             first[0](&guard);
-            last[0](&guard);
             let lifting = spawn(&guard, first[1]);
+            last[0](&guard);
             assert!(poll(&guard, &waker));
             lifting.join().unwrap();
             assert_eq!(wakes.count(), 0);
             last[1](&guard);
             assert_eq!(wakes.count(), 1);
-        });
-    }
-}
-
-#[test]
-fn a_refused_task_is_woken_though_another_bar_comes() {
-    for [bar, lift] in [FORK, EXIT] {
-        model(move || {
-            let (waker, wakes) = counting_waker();
-            let guard = Arc::new(Guard::new());
-            bar(&guard);
-            let barring = spawn(&guard, move |guard| {
-                lift(guard);
-                bar(guard);
-                lift(guard);
-            });
-            let refused = poll(&guard, &waker);
-            barring.join().unwrap();
-            assert_eq!(wakes.count(), usize::from(refused));
         });
     }
 }
