@@ -75,7 +75,7 @@ async def timer(rust, share):
     thread = threading.Thread(target=compute)
     thread.start()
     serving = asyncio.ensure_future(serve())
-    delays = await rust.timer_delays(max(1, 3 * share))
+    delays = await rust.timer_delays(max(1, 2 * share))
     stopping.set()
     await serving
     thread.join()

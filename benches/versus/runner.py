@@ -40,7 +40,7 @@ class Scale:
     mix_seconds: float
 
 
-FULL = Scale(rounds=5, probe_rounds=3, seconds=0.35, share=1.0, mixes=3, mix_rounds=3, mix_seconds=0.1)
+FULL = Scale(rounds=5, probe_rounds=3, seconds=0.3, share=1.0, mixes=3, mix_rounds=3, mix_seconds=0.08)
 QUICK = Scale(rounds=3, probe_rounds=1, seconds=0.12, share=0.1, mixes=2, mix_rounds=2, mix_seconds=0.03)
 
 
