@@ -1,5 +1,11 @@
 //! Every Python name that the crate uses, as typed functions. No other module interns a name or imports a module.
 
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    reason = "this is the module for the names of Python"
+)]
+
 mod awaitable;
 mod event_loop;
 mod lookup;

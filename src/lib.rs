@@ -31,6 +31,7 @@
 //! connection. The loop wakes once for a burst of results.
 
 #![forbid(unsafe_code)]
+#![warn(clippy::disallowed_macros, clippy::disallowed_methods)]
 #[cfg(all(doctest, feature = "tokio-runtime", feature = "attributes"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -4,6 +4,11 @@
 //! counters, so that a loop and a worker do not contend for one line: their difference is what is in flight. Jobs are counted once
 //! a turn. The clock is read twice a burst: when the doorbell rings and when the drain answers.
 
+#![expect(
+    clippy::disallowed_macros,
+    reason = "the derive interns the names of the fields"
+)]
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 

@@ -126,6 +126,10 @@ impl AtExit {
 impl Drop for AtExit {
     fn drop(&mut self) {
         if *self.was_called.get_mut() && self.generation == generation_of_process() {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "already attached: Python drops what holds this"
+            )]
             Python::attach(|py| py.detach(end));
         }
     }
@@ -145,6 +149,10 @@ fn end() {
 pub(crate) fn shutdown_tokio(patience: Duration) -> bool {
     use crate::runtime::tokio::shutdown;
     // `None`: there is no interpreter that a task could wait for.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "to detach a thread that may be attached"
+    )]
     Python::try_attach(|py| py.detach(|| shutdown(patience))).unwrap_or_else(|| shutdown(patience))
 }
 

@@ -318,6 +318,10 @@ where
     let converted = async move {
         let value = R::scope_local(scope, fut).await?;
         // The value may not be `Send`, so it is converted on this thread.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a thread of the user's runtime, as in `pyo3-async-runtimes`"
+        )]
         Python::attach(|py| value.into_py_any(py))
     };
     let plan = Plan::new().locals(locals);

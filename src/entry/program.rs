@@ -18,6 +18,7 @@ where
     T: Send + 'static,
 {
     Python::initialize();
+    #[expect(clippy::disallowed_methods, reason = "Python's main thread")]
     Python::attach(|py| {
         let result = prepare_interpreter(py)
             .and_then(|()| asyncio::handle_interrupts(py))

@@ -195,6 +195,10 @@ pub(super) fn start_helper() -> PyResult<()> {
 fn make_call(call: Arc<Call>) {
     let _activity = Activity::enter_when_open();
     // `None`: the interpreter is finalized, and no loop is left to call.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the thread of these calls waits for Python so that no other has to"
+    )]
     let _ = Python::try_attach(|py| {
         call.make(py);
         drop(call);

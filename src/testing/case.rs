@@ -4,6 +4,10 @@
 //! if that of the spawning thread is, and the test may block without holding a worker of the runtime.
 
 #![allow(missing_docs, reason = "not public API: what the attributes expand to")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the threads are those of the tests"
+)]
 
 use std::fmt;
 use std::future::Future;

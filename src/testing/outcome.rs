@@ -1,6 +1,10 @@
 //! The output of a test, and the text of a failure.
 
 #![allow(missing_docs, reason = "not public API: what the attributes expand to")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the threads are those of the tests"
+)]
 
 use std::any::Any;
 use std::error::Error;

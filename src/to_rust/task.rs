@@ -529,6 +529,7 @@ impl Drop for StartTask {
         };
         if let Source::Awaitable { .. } = source {
             // Dropped attached: by `into_future` if the mailbox refuses the job, or by closing the mailbox.
+            #[expect(clippy::disallowed_methods, reason = "already attached")]
             let _ = Python::try_attach(|py| {
                 if let Err(error) = source.close(py) {
                     error.write_unraisable(py, None);

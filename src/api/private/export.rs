@@ -295,6 +295,7 @@ where
     B: for<'py> FromPyObject<'a, 'py>,
 {
     // Does not block, because the Python call that polls this is attached.
+    #[expect(clippy::disallowed_methods, reason = "already attached")]
     let borrow = Python::attach(|py| object.bind_borrowed(py).extract().ok());
     let borrow = borrow.ok_or_else(|| {
         PyRuntimeError::new_err(format!(
