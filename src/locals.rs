@@ -18,7 +18,6 @@ use crate::asyncio;
 use crate::error::LoopClosed;
 use crate::event_loop::Mailbox;
 use crate::process::Entry;
-use crate::to_rust::{self, PyCall, PyTask};
 
 /// The event loop and the `contextvars` context that a Rust task belongs to.
 ///
@@ -110,29 +109,6 @@ impl TaskLocals {
                  make them with TaskLocals::new",
             )
         })
-    }
-
-    /// Calls a function on the thread of the event loop, and awaits there the awaitable that it returns.
-    ///
-    /// Like [`tokio::run_coroutine`](crate::tokio::run_coroutine), on the loop and in the context of these locals. Call it on
-    /// any thread, attached or not.
-    pub fn run_coroutine<F>(&self, function: F) -> PyTask
-    where
-        F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
-    {
-        to_rust::run_coroutine(Ok(self.clone()), function)
-    }
-
-    /// Calls a function on the thread of the event loop.
-    ///
-    /// Like [`tokio::call_soon`](crate::tokio::call_soon), on the loop and in the context of these locals. Call it on any
-    /// thread, attached or not.
-    pub fn call_soon<F, T>(&self, function: F) -> PyCall<T>
-    where
-        F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
-        T: Send + 'static,
-    {
-        PyCall::post(Ok(self.clone()), function)
     }
 
     /// Installs the locals on this thread until the guard drops.

@@ -1,5 +1,9 @@
 //! Python awaitables that Rust awaits, and Rust functions that are called on the thread of an event loop.
 
+use pyo3::prelude::*;
+
+use crate::locals::TaskLocals;
+
 mod call;
 mod convert;
 mod task;
@@ -8,3 +12,28 @@ pub use call::PyCall;
 pub use convert::ConvertedPyTask;
 pub(crate) use task::{GivenUpTasks, run_coroutine};
 pub use task::{PyTask, into_future_with_locals, into_future_with_loop};
+
+impl TaskLocals {
+    /// Calls a function on the thread of the event loop, and awaits there the awaitable that it returns.
+    ///
+    /// Like [`tokio::run_coroutine`](crate::tokio::run_coroutine), on the loop and in the context of these locals. Call it on
+    /// any thread, attached or not.
+    pub fn run_coroutine<F>(&self, function: F) -> PyTask
+    where
+        F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
+    {
+        task::run_coroutine(Ok(self.clone()), function)
+    }
+
+    /// Calls a function on the thread of the event loop.
+    ///
+    /// Like [`tokio::call_soon`](crate::tokio::call_soon), on the loop and in the context of these locals. Call it on any
+    /// thread, attached or not.
+    pub fn call_soon<F, T>(&self, function: F) -> PyCall<T>
+    where
+        F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        PyCall::post(Ok(self.clone()), function)
+    }
+}
