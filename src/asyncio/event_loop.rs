@@ -1,5 +1,7 @@
 //! Event loops, contexts, and the hooks of the process.
 
+use std::time::Duration;
+
 use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{PyAttributeError, PyNotImplementedError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -19,6 +21,7 @@ imports! {
     import_catch_warnings = "warnings", "catch_warnings";
     import_simplefilter = "warnings", "simplefilter";
     import_is_finalizing = "sys", "is_finalizing";
+    import_logger = "asyncio.log", "logger";
 }
 
 /// The running event loop of this thread, as `asyncio.get_running_loop()` returns it.
@@ -86,6 +89,26 @@ pub(crate) fn is_debug(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
     event_loop
         .call_method0(intern!(event_loop.py(), "get_debug"))?
         .is_truthy()
+}
+
+/// Warns of a callback of a loop in debug mode, as `BaseEventLoop._run_once` does.
+pub(crate) fn warn_if_slow(
+    event_loop: &Bound<'_, PyAny>,
+    callback: &str,
+    took: Duration,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let limit = intern!(py, "slow_callback_duration");
+    let took = took.as_secs_f64();
+    match event_loop.getattr_opt(limit)? {
+        Some(limit) if limit.extract::<f64>()? <= took => {
+            let arguments = ("Executing %s took %.3f seconds", callback, took);
+            import_logger(py)?
+                .call_method1(intern!(py, "warning"), arguments)
+                .map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn run_until_complete<'py>(

@@ -1,10 +1,12 @@
 //! Rust functions that are called on the thread of an event loop.
 
+use std::any::type_name;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use pyo3::prelude::*;
 
@@ -138,10 +140,16 @@ where
         let output = Arc::new(Mutex::new(None));
         let result = {
             let output = Arc::clone(&output);
-            call_in_context(py, &self.locals, move |py| {
-                *lock(&output) = Some(function(py)?);
-                Ok(py.None())
-            })
+            call_in_context(
+                py,
+                &self.called.mailbox,
+                &self.locals,
+                type_name::<F>(),
+                move |py| {
+                    *lock(&output) = Some(function(py)?);
+                    Ok(py.None())
+                },
+            )
         };
         let value = lock(&output).take();
         let result = match (result, value) {
@@ -168,10 +176,12 @@ impl<F, T> Drop for Call<F, T> {
     }
 }
 
-/// Calls a function in a copy of the locals' context.
+/// Calls a function in a copy of the locals' context. In debug mode, the log has the name of a slow one.
 pub(super) fn call_in_context<'py, F>(
     py: Python<'py>,
+    mailbox: &Mailbox,
     locals: &TaskLocals,
+    name: &str,
     function: F,
 ) -> PyResult<Bound<'py, PyAny>>
 where
@@ -183,7 +193,13 @@ where
         context if context.is_none() => asyncio::copy_context(py)?,
         context => context,
     };
-    asyncio::run_in_copy(&context, once.as_any())
+    if !mailbox.is_debug() {
+        return asyncio::run_in_copy(&context, once.as_any());
+    }
+    let started = Instant::now();
+    let result = asyncio::run_in_copy(&context, once.as_any());
+    asyncio::warn_if_slow(&locals.event_loop(py), name, started.elapsed())?;
+    result
 }
 
 pub(super) type Function = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;

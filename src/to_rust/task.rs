@@ -106,7 +106,8 @@ where
         Ok((mailbox, locals)) => {
             let execution = Execution::new(mailbox, || type_name::<F>().to_owned());
             let function = Box::new(move |py: Python<'_>| Ok(function(py)?.unbind()));
-            execution.post(locals, Source::Call(function))
+            let name = type_name::<F>();
+            execution.post(locals, Source::Call { name, function })
         }
         Err(error) => PyTask(Err(Some(error))),
     }
@@ -403,13 +404,17 @@ enum Source {
         awaitable: Py<PyAny>,
         context: Py<PyAny>,
     },
-    Call(Function),
+    Call {
+        name: &'static str,
+        function: Function,
+    },
 }
 
 impl Source {
     fn start<'py>(
         &mut self,
         event_loop: &Bound<'py, PyAny>,
+        mailbox: &Mailbox,
         locals: &TaskLocals,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = event_loop.py();
@@ -417,10 +422,10 @@ impl Source {
             Self::Awaitable { awaitable, context } => {
                 asyncio::start_task(event_loop, awaitable.bind(py), context.bind(py))
             }
-            Self::Call(function) => {
+            Self::Call { name, function } => {
                 let function = std::mem::replace(function, Box::new(|py| Ok(py.None())));
                 let event_loop = event_loop.clone().unbind();
-                call_in_context(py, locals, move |py| {
+                call_in_context(py, mailbox, locals, name, move |py| {
                     let awaitable = function(py)?.into_bound(py);
                     check_awaitable(&awaitable)?;
                     Ok(asyncio::start_task_here(event_loop.bind(py), &awaitable)?.unbind())
@@ -439,7 +444,7 @@ impl Source {
                     false => asyncio::close_unstarted(awaitable),
                 }
             }
-            Self::Call(_) => Ok(()),
+            Self::Call { .. } => Ok(()),
         }
     }
 
@@ -447,7 +452,7 @@ impl Source {
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         match self {
             Self::Awaitable { awaitable, .. } => asyncio::close_unstarted(awaitable.bind(py)),
-            Self::Call(_) => Ok(()),
+            Self::Call { .. } => Ok(()),
         }
     }
 }
@@ -478,7 +483,7 @@ impl StartTask {
             return source.give_up(py);
         }
         let event_loop = self.locals.event_loop(py);
-        let started = catch(|| source.start(&event_loop, &self.locals));
+        let started = catch(|| source.start(&event_loop, &self.execution.mailbox, &self.locals));
         match started.unwrap_or_else(|panic| Err(rust_panic(py, panic))) {
             Ok(task) => {
                 if let Err(error) = self.started(&task) {

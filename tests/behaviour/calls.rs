@@ -242,6 +242,42 @@ async def get():
         assert_eq!(cx.block_on(again)?, "caller's");
     }
 
+    fn the_log_of_debug_mode_has_the_name_of_a_function_that_blocks_the_loop(cx: &Cx<'_>) {
+        fn is_slow(_: Python<'_>) -> PyResult<()> {
+            Ok(())
+        }
+        fn starts_slowly(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+            py.import("asyncio")?.call_method1("sleep", (0,))
+        }
+        let python = cx.module(
+            c"import logging, threading
+home = threading.get_ident()
+class Log(logging.Handler):
+    messages = []
+    def emit(self, record):
+        if record.thread == home:
+            self.messages.append(record.getMessage())
+log = Log()
+logging.getLogger('asyncio').addHandler(log)
+def remove():
+    logging.getLogger('asyncio').removeHandler(log)",
+        )?;
+        cx.event_loop.call_method1("set_debug", (true,))?;
+        // Every function is too slow.
+        cx.event_loop.setattr("slow_callback_duration", 0.0)?;
+        cx.block_on(async {
+            call_soon(is_slow).await?;
+            run_coroutine(starts_slowly).await
+        })?;
+        cx.event_loop.call_method1("set_debug", (false,))?;
+        python.call_method0("remove")?;
+        let messages: Vec<String> = python.getattr("log")?.getattr("messages")?.extract()?;
+        for function in ["is_slow", "starts_slowly"] {
+            let is_named = |message: &&String| message.contains(function) && message.starts_with("Executing ");
+            assert_eq!(messages.iter().filter(is_named).count(), 1, "{function}: {messages:?}");
+        }
+    }
+
     fn a_future_that_is_not_send_calls_the_loop_that_polls_it(cx: &Cx<'_>) {
         let value = cx.spawn_local(|| async {
             let not_send = std::rc::Rc::new(1);
