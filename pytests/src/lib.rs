@@ -50,7 +50,10 @@ mod pyo3_asyncio_pytests {
     #[pymodule_export]
     use crate::on_the_loop::{around, run_ready};
     #[pymodule_export]
-    use crate::process::{call_for_ever, init_runtime, init_runtime_named_by, shutdown, workers};
+    use crate::process::{
+        call_for_ever, init_runtime, init_runtime_named_by, run_coroutines_for_ever, shutdown,
+        workers,
+    };
     #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};
 

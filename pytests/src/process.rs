@@ -53,3 +53,27 @@ pub(crate) fn call_for_ever(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bou
     };
     bridge::future_into_py(py, recorded(Arc::default(), future))
 }
+
+/// A Rust future that has the event loop call a function for ever, a hundred times at once, and starts a coroutine of each call.
+#[pyfunction]
+pub(crate) fn run_coroutines_for_ever(
+    py: Python<'_>,
+    function: Py<PyAny>,
+) -> PyResult<Bound<'_, PyAny>> {
+    let function = Arc::new(function);
+    let future = async move {
+        loop {
+            let call = || {
+                let function = Arc::clone(&function);
+                bridge::run_coroutine(move |py| function.bind(py).call0())
+            };
+            let calls: Vec<_> = std::iter::repeat_with(call).take(100).collect();
+            for call in calls {
+                call.await?;
+            }
+        }
+        #[expect(unreachable_code, reason = "it gives the future its output type")]
+        PyResult::Ok(())
+    };
+    bridge::future_into_py(py, recorded(Arc::default(), future))
+}

@@ -60,6 +60,15 @@ IN_FLIGHT = {
     """,
         COMPUTES,
     ),
+    "coroutines that Rust calls on the loop": (
+        """
+        async def handle():
+            await asyncio.sleep(0)
+        kept.append([rust.run_coroutines_for_ever(handle) for _ in range(4)])
+        await rust.turns(20, None)
+    """,
+        "",
+    ),
     "a worker that sits in its poll": (
         """
         kept.append(rust.Hold())

@@ -488,6 +488,39 @@ def test_workers_that_attach_do_not_prevent_a_fork():
 
 
 @pytest.mark.parametrize("kind", START)
+def test_a_loop_that_rust_calls_can_fork_inside_a_call_and_outside(kind):
+    quiet(
+        """
+        children, home = [], os.getpid()
+
+        async def handle():
+            # The call that forks has a part in the child too.
+            if os.getpid() == home and len(children) < 10:
+                children.append(run_in_child(use))
+            await asyncio.sleep(0)
+
+        def start():
+            # Called on the loop, outside of a task.
+            if os.getpid() == home and len(children) < 20:
+                children.append(in_child(lambda: None))
+            return handle()
+
+        async def main():
+            calls = [rust.run_coroutines_for_ever(start) for _ in range(4)]
+            while len(children) < 20:
+                await rust.turns(3, None)
+                wait_for(run_in_child(use))
+            for call in calls:
+                call.cancel()
+            for child in children:
+                wait_for(child)
+            print("done")
+        """,
+        kind,
+    )
+
+
+@pytest.mark.parametrize("kind", START)
 def test_multiprocessing_can_fork(kind):
     quiet(
         """
