@@ -115,6 +115,29 @@ fn an_outcome_of_a_detached_task_comes_out_once() {
 }
 
 #[test]
+fn an_outcome_that_has_to_be_converted_comes_out_once() {
+    model(|| {
+        let (waker, wakes) = counting_waker();
+        let handoff = running();
+        assert!(handoff.poll(&waker).is_pending());
+        let finishing = spawn(&handoff, |handoff| handoff.finish(1));
+        let early = handoff.convert();
+        assert_once([early, finishing.join().unwrap()]);
+        assert_eq!(wakes.count(), usize::from(early.is_some()));
+    });
+}
+
+#[test]
+fn a_task_is_cancelled_once_by_its_future_and_the_end_of_the_loop() {
+    model(|| {
+        let handoff = running();
+        let cancelling = spawn(&handoff, |handoff| handoff.cancel(|()| ()).is_some());
+        let cancelled = handoff.cancel(|()| ()).is_some();
+        assert!(cancelled ^ cancelling.join().unwrap());
+    });
+}
+
+#[test]
 fn a_detached_task_runs_and_is_not_cancelled() {
     model(|| {
         let handoff = Arc::new(Handoff::<(), u8>::new());
