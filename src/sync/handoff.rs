@@ -130,7 +130,6 @@ impl<T, R> Handoff<T, R> {
     pub(crate) fn started(&self, task: T) -> bool {
         let mut state = self.0.lock();
         let is_given_up = state.interest == Interest::Nothing;
-        state.is_cancelled |= is_given_up;
         let refused = match state.stage {
             Stage::Posted if !is_given_up => {
                 state.stage = Stage::Running(task);

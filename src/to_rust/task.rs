@@ -274,7 +274,8 @@ impl Execution {
                 Ok(())
             })),
             (Some(conversion), Err(error)) => conversion.fail(error),
-            (None, _) => unreachable!("the loop's thread converts only what comes later"),
+            // The loop has closed since, and failed the conversion.
+            (None, _) => {}
         }
     }
 
