@@ -2,13 +2,15 @@
 //!
 //! # Protocol
 //!
-//! 1. `into_future` posts the job [`StartTask`], which wraps the awaitable in a task on its loop. If the loop closes before that,
-//!    dropping the job settles the Rust side with `LoopClosed`.
-//! 2. The done callback of the task, [`Completion`], delivers the outcome. Until then the execution watches the loop, and settles
-//!    the Rust side with `LoopClosed` if the loop closes first.
+//! 1. `into_future` posts the job [`StartTask`], which wraps the awaitable in a task on its loop. If the loop closes before
+//!    that, dropping the job settles the Rust side with `LoopClosed`.
+//! 2. The done callback of the task, [`Completion`], delivers the outcome. Until then the [`Execution`] watches the loop, and
+//!    settles the Rust side with `LoopClosed` if the loop closes first.
 //! 3. Dropping the [`PyTask`] gives up the task. An awaitable that has not started never starts. A running task is cancelled on
-//!    its loop. Later outcomes are not retrieved, so that asyncio reports an error. A detached task is not cancelled, and
-//!    otherwise the same.
+//!    its loop.
+//! 4. A detached task is not cancelled.
+//! 5. The outcome of a task that was given up or detached is not retrieved, so asyncio itself reports an error. If it was
+//!    retrieved already, this module reports the error.
 //!
 //! [`handoff`](crate::sync::handoff) is the protocol between the two threads.
 
@@ -329,16 +331,16 @@ impl Watcher for Execution {
 }
 
 thread_local! {
-    /// The main future that this thread polls or drops collects here.
+    /// Where the main future that this thread polls or drops collects its tasks.
     static COLLECTED: RefCell<Option<GivenUpTasks>> = const { RefCell::new(None) };
 }
 
-/// The tasks that a main future gave up in its last poll, or in its drop: they clean up because of its end.
+/// The tasks that a main future gave up in its last poll or in its drop. They are cleaning up because the main future ended.
 #[derive(Clone, Default)]
 pub(crate) struct GivenUpTasks(Arc<Mutex<Vec<Arc<Execution>>>>);
 
 impl GivenUpTasks {
-    /// Collects what is given up while `run` runs. What was given up before that is forgotten.
+    /// Collects the tasks that are given up while `run` runs, and forgets those of the last call.
     pub(crate) fn collect<R>(&self, run: impl FnOnce() -> R) -> R {
         /// Restores what was there before, also if `run` panics.
         struct Restore(Option<GivenUpTasks>);
@@ -364,7 +366,7 @@ impl GivenUpTasks {
         });
     }
 
-    /// Cancels the tasks that were not cancelled yet, and gives those that still run. On the loop's thread.
+    /// Cancels the tasks that were not cancelled yet, and returns those that still run. Called on the loop's thread.
     pub(crate) fn cancel<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let given_up = std::mem::take(&mut *lock(&self.0));
         for execution in &given_up {
