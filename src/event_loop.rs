@@ -4,19 +4,21 @@
 //! # Protocol
 //!
 //! 1. A loop has one mailbox. [`Mailbox::of`] finds it by the loop's address: in the thread's own cache, then in the
-//!    [registry](crate::sync::registry). Both count only while the mailbox is open, and an open mailbox belongs to a loop
-//!    that lives (5).
-//! 2. Posting pushes to the [queue](crate::sync::queue), which rings the [`doorbell`] once for a burst.
-//! 3. The loop calls the [`drain`], which runs a bounded number of jobs and then lets the loop go on with its other work. An
-//!    error of a job passes on to the loop. The jobs behind it stay in the queue, and the bell stays audible.
-//! 4. An object that must live until its job comes, or must hear that it never will, [watches](Watcher) the loop. The garbage
-//!    collector sees watchers through the drain, which the loop owns: a loop that nobody else reaches is collected together
-//!    with all that waits on it. What the collector is shown changes only while attached, or it could take a live object for
-//!    garbage. In a child nothing is shown: a lock that a watcher needs may be held for ever.
-//! 5. A handle of the loop owns the drain. The loop drops it in `close()`, or when it is collected. A weak reference to the
-//!    loop is the second signal, for a loop that leaks its handles. Closing the mailbox drops the queued jobs, tells the
-//!    watchers, and gives the descriptor back.
-//! 6. Locks are released before a job runs, before anything of the user is dropped and before Python is called.
+//!    [registry](crate::sync::registry). Closed mailboxes are never found. An open mailbox belongs to a loop that lives,
+//!    because the end of a loop closes its mailbox (6).
+//! 2. Posting pushes the job to the [queue](crate::sync::queue), which rings the [`doorbell`] once for a burst.
+//! 3. The loop then calls the [`drain`], which runs a bounded number of jobs and returns to the loop. If a job fails, the drain
+//!    raises its error to the loop. The loop calls the drain again for the jobs that are left.
+//! 4. An object that waits for its job [watches](Watcher) the loop. The mailbox keeps it alive, and tells it when the loop
+//!    closes.
+//! 5. The loop owns the drain, and the drain shows the watchers to the garbage collector. So a loop that nobody else reaches is
+//!    collected together with all that waits on it. What the collector is shown changes only while attached. Otherwise it could
+//!    take a live object for garbage. In a forked child nothing is shown, because a thread of the parent may hold a lock for
+//!    ever.
+//! 6. The loop drops the drain in `close()`, or when the loop is collected. That closes the mailbox. A weak reference to the
+//!    loop is a second signal, for a loop that leaks its handles. Closing drops the queued jobs, tells the watchers and closes
+//!    the descriptor.
+//! 7. Locks are released before a job runs, before anything of the user is dropped and before Python is called.
 
 pub(crate) mod doorbell;
 mod drain;
@@ -48,8 +50,8 @@ pub(crate) type Job = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
 
 /// An object that watches for the end of a loop.
 pub(crate) trait Watcher: Send + Sync {
-    /// Shows the garbage collector what it holds, which changes only while attached. Must not call Python. May wait for a lock
-    /// under which nobody attaches.
+    /// Shows the garbage collector what this object holds, which changes only while attached. Must not call Python. May wait
+    /// for a lock only if no holder of the lock attaches.
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
     /// The loop is closed: nothing posted runs any more.
     fn loop_closed(&self, py: Python<'_>);
@@ -142,8 +144,8 @@ impl Mailbox {
         self.0.debug.load(Ordering::Relaxed)
     }
 
-    /// Keeps an object, and tells it when the loop closes, until it is removed. `None` if the loop is closed: then nobody tells
-    /// the object.
+    /// Keeps an object alive until [`unwatch`](Self::unwatch), and tells it when the loop closes. `None` if the loop is closed
+    /// already: then nobody tells the object.
     pub(crate) fn watch(&self, object: Arc<dyn Watcher>) -> Option<WatcherKey> {
         self.0.watchers.add(object)
     }

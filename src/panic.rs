@@ -1,12 +1,14 @@
-//! Panics of user code, caught where we call it, with what only a panic hook is told of them.
+//! Catches panics of user code, with their place in the source.
 //!
-//! A caught payload has the text of a panic, but not its place. So a hook of ours wraps the hook that it finds:
+//! A caught payload has the text of a panic, but not its place. Only a panic hook is told the place. So our hook wraps the hook
+//! that the program has:
 //!
-//! 1. It is installed once, by the first crossing. It calls the hook that it found, so that nobody's report is lost.
-//! 2. It looks only at panics inside of [`catch`], and leaves what it sees in a thread-local for it.
-//! 3. What it saw counts for a payload of the same text only: user code may resume another one, which calls no hook.
-//! 4. It says nothing of panics inside of [`silently`].
-//! 5. A hook that the program sets later takes its place. If that does not call ours, panics have no place.
+//! 1. The first crossing installs it, once. It calls the hook that it wraps, so no report is lost.
+//! 2. It notes the place of a panic inside [`catch`], in a thread-local that `catch` reads.
+//! 3. `catch` uses the place only if the payload has the same text. The payload may come from another panic that user code
+//!    resumed, and resuming calls no hook.
+//! 4. A panic inside `silently` is neither noted nor reported.
+//! 5. A hook that the program sets later replaces ours. If it does not call ours, panics have no place.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};

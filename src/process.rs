@@ -1,28 +1,26 @@
-//! The process around us: what every entry point owes it, and what becomes of the bridge when it ends or forks.
+//! The end and the forks of the process, and the [`Entry`] that every entry point must make.
 //!
 //! # Exit
 //!
-//! Python kills a thread that wants the interpreter during its finalization. Up to 3.13 no Rust function on the stack of that
-//! thread survives this, and the process aborts. So the bridge ends before:
+//! While Python finalizes, it kills each thread that tries to attach. Up to Python 3.13, the process aborts if that thread has
+//! a Rust function on its stack. So this crate stops before Python finalizes:
 //!
-//! 1. The first crossing registers a callback with `atexit`. Python drops its callbacks when the last one has returned, and
-//!    finalizes the interpreter with nothing in between. So the drop of ours is the moment to end everything. Every
-//!    callback of the program's can still use Rust.
-//! 2. The [guard](crate::sync::guard) closes. No future that crosses is polled any more, and an attached thread that
-//!    [enters](Entry) rests for ever, detached.
-//! 3. The bridge's tokio is shut down: its tasks are dropped, its threads end. Other runtimes cannot be ended.
-//! 4. What is under way may finish, for [`EXIT_PATIENCE`] at most. The hook waits for it detached.
-//! 5. If the process goes on after all, since a program called the callbacks by hand, the next use by the same thread
-//!    opens the guard.
+//! 1. The first crossing registers a callback with `atexit`. Python calls all callbacks, then drops them, and then finalizes.
+//!    The *drop* of our callback does what follows. So every other callback can still use Rust.
+//! 2. The drop closes the [guard](crate::sync::guard). No future that crosses is polled any more. An attached thread that makes
+//!    an [`Entry`] detaches and rests for ever.
+//! 3. It shuts down our tokio: the tasks are dropped and the threads end. Other runtimes cannot be shut down.
+//! 4. It waits, detached, for activities that are under way. Steps 3 and 4 together take [`EXIT_PATIENCE`] at most.
+//! 5. A program may call the callbacks by hand and go on. The next [`Entry`] of the same thread then opens the guard.
 //!
 //! # Fork
 //!
-//! Only the thread that forks exists in the child. Whatever another thread had in hand stays as it was, locks included. So
+//! Only the thread that forks exists in the child. What other threads had in hand stays as it was, locks included.
 //!
-//! 1. before a fork the guard is held, and what is under way may finish, for [`LOOKS_BEFORE_FORK`] looks at most. After the
-//!    fork the parent releases its guard.
+//! 1. Before a fork, the guard is held, and activities that are under way may finish. The forking thread looks
+//!    [`LOOKS_BEFORE_FORK`] times at most, and then forks all the same. After the fork, the parent releases the guard.
 //! 2. The child belongs to a new [generation](crate::sync::generation). It forgets the runtime, the mailboxes and the helper
-//!    thread of its parent, and does not end them: their threads are not there to answer.
+//!    thread of its parent. It does not shut them down, because their threads do not exist in the child.
 //! 3. What the child inherits, such as a Python future, never wakes a task of the parent: see
 //!    [`Mailbox::is_inherited`](crate::event_loop::Mailbox::is_inherited).
 
@@ -35,18 +33,19 @@ use crate::sync::activity::{self, Activity};
 use crate::sync::generation::{generation, generation_of_process};
 use crate::{asyncio, event_loop, panic};
 
-/// How much later a process may end for our sake.
+/// The longest time by which this crate delays the end of a process.
 const EXIT_PATIENCE: Duration = Duration::from_millis(100);
-/// How often a fork looks whether the activities that are under way have ended: a quarter of a second on a quiet machine. It
-/// is longer where threads compete for processors and for the interpreter, since both the looks and the activities are.
+/// How many times at most a forking thread looks whether the activities of other threads have ended. This takes a quarter of a
+/// second on a quiet machine. It takes longer where threads compete for processors and for the interpreter. The activities
+/// take longer there too.
 const LOOKS_BEFORE_FORK: u32 = 2000;
 
-/// The token of an attached thread that comes into our code from outside. Whatever reaches a runtime or an event loop asks for
-/// one, so that no entry point can forget what its constructor does:
+/// The token of an attached thread that calls this crate. Whatever opens a mailbox or starts a Rust future requires one. So no
+/// entry point can forget what the constructor does:
 ///
-/// - it watches the end and the forks of the process,
-/// - it installs the panic hook,
-/// - it counts the thread among those that exit and fork wait for.
+/// - It registers the hooks of exit and fork.
+/// - It installs the panic hook.
+/// - It begins an [`Activity`], for which exit and fork wait.
 pub(crate) struct Entry<'py> {
     py: Python<'py>,
     _activity: Activity,
@@ -83,7 +82,7 @@ impl<'py> Entry<'py> {
         self.py
     }
 
-    /// Runs user code detached. It is counted: if the process forks just now, it waits.
+    /// Runs user code detached, as a counted activity. Waits first if the process is forking.
     pub(crate) fn detach<R: Send>(&self, run: impl FnOnce() -> R + Send) -> R {
         self.py.detach(|| {
             activity::count_in();
@@ -100,7 +99,7 @@ fn watch(py: Python<'_>) -> PyResult<()> {
         was_called: AtomicBool::new(false),
     };
     asyncio::at_exit(Bound::new(py, at_exit)?.as_any())?;
-    // Both are for ever, and hold in every child.
+    // Both stay registered for ever, in every child too.
     if !IS_WATCHED.swap(true, Ordering::Relaxed) {
         asyncio::at_fork(Bound::new(py, AroundFork)?.as_any())?;
         py.detach(panic::install_hook);
@@ -108,7 +107,7 @@ fn watch(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// The callback of `atexit`. Its drop ends the bridge.
+/// The callback of `atexit`. Its drop stops this crate.
 #[pyclass(frozen, module = "pyo3_asyncio")]
 struct AtExit {
     generation: u32,
@@ -135,7 +134,7 @@ impl Drop for AtExit {
     }
 }
 
-/// Ends the bridge, detached.
+/// Steps 2 to 4 of the exit. Called detached.
 fn end() {
     let deadline = Instant::now() + EXIT_PATIENCE;
     activity::close();

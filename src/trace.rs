@@ -5,7 +5,7 @@
 //! | `direction` | `rust_to_python` or `python_to_rust` |
 //! | `name` | the type of the Rust future, which contains the function's path, or the name of the Python awaitable |
 //! | `event_loop` | the loop's `id()`, in hexadecimal |
-//! | `mailbox_wait_us` | the microseconds that the job was queued which settles the future or starts the awaitable |
+//! | `mailbox_wait_us` | how long the job that settles the future or starts the awaitable was queued, in microseconds |
 //!
 //! An eager start that is ready at its first poll does not cross and has no span.
 //!

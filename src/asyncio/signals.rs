@@ -1,4 +1,4 @@
-//! Ctrl-C.
+//! Ctrl-C: its handler, and how a signal wakes a sleeping loop.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;

@@ -6,11 +6,12 @@
 //!    caller, and no other thread is involved. It is `Send`, because PyO3 requires that of everything used detached.
 //! 2. A waker sets the [flag](crate::sync::wake_flag) and unparks the thread. The token of `park` alone is not enough: polled
 //!    code may park too, and consume it.
-//! 3. Signals do not end a `park`, and Python's wake-up descriptor belongs to the loop that may run in this thread. So the main
-//!    thread, which alone handles signals, checks for them every [`SIGNAL_PATIENCE`].
-//! 4. A loop that runs in this thread cannot progress meanwhile. It is marked as [blocked](BlockedLoop), so that a future that
-//!    waits for it here fails instead of waiting for ever.
-//! 5. The thread is active while it polls and inactive while it waits. A fork waits for polls only.
+//! 3. A signal does not end a `park`. Python can write to a descriptor for each signal, but a loop that runs in this thread may
+//!    use that already. So the main thread, which alone handles signals, checks for them every [`SIGNAL_PATIENCE`].
+//! 4. A loop that runs in this thread makes no progress meanwhile. It is marked as [blocked](BlockedLoop). If this thread polls
+//!    a future that waits for the loop, the future fails instead of waiting for ever.
+//! 5. The thread is [active](crate::sync::guard) while it polls. While it waits, its activity is paused. So a fork waits for
+//!    polls only.
 //! 6. In every case the future is dropped before the call returns: detached, and inside the runtime's context.
 
 use std::future::Future;

@@ -1,4 +1,6 @@
-//! Ctrl-C while a loop of ours runs. The first one ends the work in an orderly way, the second one raises `KeyboardInterrupt`.
+//! Ctrl-C while a loop that Rust started runs.
+//!
+//! The first one cancels the main future, or stops the loop. The second one raises `KeyboardInterrupt`.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! The main future of a loop that Rust runs.
+//! The main future of a loop that Rust runs. It sends its result to the thread that runs the loop, without Python.
 
 use std::future::Future;
 use std::pin::Pin;

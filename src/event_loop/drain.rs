@@ -1,4 +1,4 @@
-//! The callable by which a loop runs what is posted. The protocol is told in [`event_loop`](super).
+//! The callable that a loop calls to run the posted jobs. [`event_loop`](super) describes the protocol.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,4 +1,15 @@
 //! The [`Guard`] of this process, and the activities of its threads.
+//!
+//! A thread begins an activity in one of these ways. They differ in what happens while a bar is set:
+//!
+//! | | called by | while the process ends | while the process forks |
+//! | --- | --- | --- | --- |
+//! | [`enter_poll`](Activity::enter_poll) | a task, before a poll | refuses, and wakes the task later | the same |
+//! | [`enter_when_open`](Activity::enter_when_open) | our helper thread, detached | waits | waits |
+//! | [`enter_anyway`](Activity::enter_anyway) | drops, and the start of a runtime | enters, counted | enters, counted |
+//! | [`enter_attached`](Activity::enter_attached) | attached threads | refuses | enters, uncounted |
+//!
+//! The thread that ends the process may always enter as an attached thread.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -10,9 +21,9 @@ use std::time::{Duration, Instant};
 use super::generation::PerProcess;
 use super::guard::{Barred, Guard, Presence};
 
-/// How often a thread that waits for others looks again.
+/// The time between two looks of a thread that waits for the activities of others.
 const LOOK_AGAIN: Duration = Duration::from_micros(50);
-/// How often a thread looks for the end of the process to be called off.
+/// The time between two looks of a thread that rests because the process ends.
 const REST: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
@@ -48,20 +59,20 @@ impl Drop for Activity {
 }
 
 impl Activity {
-    /// Begins an activity, or says what bars it.
+    /// Begins an activity, or returns the bar that refuses it.
     pub(crate) fn enter() -> Result<Self, Barred> {
         PRESENCE.with(|presence| guard().enter(presence))?;
         Ok(Self(PhantomData))
     }
 
-    /// Begins the activity of a poll. If the process ends or forks, the task is woken when that is over.
+    /// Begins the activity of a poll. `None` while the process ends or forks. The task is then woken when that is over.
     pub(crate) fn enter_poll(waker: &Waker) -> Option<Self> {
         Self::enter()
             .map_err(|_| guard().wake_when_open(waker.clone()))
             .ok()
     }
 
-    /// Begins an activity as soon as nothing bars it. Called detached, by a thread of ours.
+    /// Begins an activity, after it has waited until no bar is set. Called detached, by a thread of this crate.
     pub(crate) fn enter_when_open() -> Self {
         loop {
             match Self::enter() {
@@ -72,7 +83,7 @@ impl Activity {
         }
     }
 
-    /// Begins an activity that cannot be put off.
+    /// Begins an activity that cannot wait, whether a bar is set or not.
     pub(crate) fn enter_anyway() -> Self {
         PRESENCE.with(|presence| {
             guard().count_in_anyway(presence);
@@ -81,8 +92,9 @@ impl Activity {
         Self(PhantomData)
     }
 
-    /// Begins the activity of a thread that is attached to the interpreter. An error if the thread has to let go of that
-    /// first, and [rest](rest_while_closed), because the process ends.
+    /// Begins the activity of a thread that is attached to the interpreter.
+    ///
+    /// An error if another thread ends the process. The caller must then detach and [rest](rest_while_closed).
     pub(crate) fn enter_attached() -> Result<Self, Barred> {
         match Self::enter() {
             Err(Barred::Closed) if !ENDS_PROCESS.get() => Err(Barred::Closed),
@@ -96,14 +108,15 @@ impl Activity {
     }
 }
 
-/// Waits until the process does not end any more, which is for ever as a rule. Called detached.
+/// Waits while the process ends: for ever, unless the process goes on after all. Called detached.
 pub(crate) fn rest_while_closed() {
     while guard().barred() == Some(Barred::Closed) {
         thread::sleep(REST);
     }
 }
 
-/// Puts the activity of this thread into the count, in the midst of it and detached: waits for a fork that is under way.
+/// Puts the current activity of this thread into the count, unless it is counted already. Waits for a fork that is under way,
+/// and rests if another thread ends the process. Called detached.
 pub(crate) fn count_in() {
     PRESENCE.with(|presence| {
         while let Err(barred) = guard().count_in(presence) {
@@ -116,7 +129,7 @@ pub(crate) fn count_in() {
     });
 }
 
-/// Waits for something in the midst of an activity, detached. Neither exit nor fork waits for it.
+/// Waits for something in the middle of an activity, detached. Neither exit nor fork waits for this thread meanwhile.
 pub(crate) fn pause<R>(wait: impl FnOnce() -> R) -> R {
     PRESENCE.with(|presence| guard().pause(presence));
     let result = wait();
@@ -124,7 +137,7 @@ pub(crate) fn pause<R>(wait: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Refuses activities from now on, but for those of this thread, which ends the process.
+/// Closes the guard: refuses activities from now on, except those of this thread, which ends the process.
 pub(crate) fn close() {
     ENDS_PROCESS.set(true);
     guard().close();
@@ -142,14 +155,14 @@ pub(crate) fn ends_process() -> bool {
     ENDS_PROCESS.get()
 }
 
-/// Refuses activities until this thread calls `release`.
+/// Holds the guard: refuses activities until this thread calls [`release`].
 pub(crate) fn hold() {
     if !HOLDS.replace(true) {
         guard().hold();
     }
 }
 
-/// Ends `hold`. A fork may have begun before its hooks were there: then this thread holds nothing.
+/// Ends [`hold`]. Does nothing if the hooks were registered in the middle of a fork, because this thread then holds nothing.
 pub(crate) fn release() {
     if HOLDS.replace(false) {
         guard().release();

@@ -2,14 +2,13 @@
 //!
 //! # Protocol
 //!
-//! 1. Python's side leaves a cancellation with [`hand`](CancelSlot::hand). One that was not taken yet is replaced.
-//! 2. The handle, which the future has, takes each cancellation once, with [`poll_taken`](CancelSlot::poll_taken).
+//! 1. Python's side leaves a cancellation in the slot with [`hand`](CancelSlot::hand). It replaces one that nobody has taken.
+//! 2. The Rust future has a handle. The handle takes each cancellation once, with [`poll_taken`](CancelSlot::poll_taken).
 //! 3. The slot closes when the handle is dropped, with [`close`](CancelSlot::close), or when the future is done, with
-//!    [`take_and_close`](CancelSlot::take_and_close). A closed slot refuses cancellations, and Python's side then drops the
-//!    future.
-//! 4. Python was told that an accepted cancellation counts. If the handle leaves one, the wrapper around the future gets it
-//!    from [`poll_left`](CancelSlot::poll_left), and is woken if it polled too early. If the future leaves one, it comes out of
-//!    `take_and_close`, in the same step that closes the slot.
+//!    [`take_and_close`](CancelSlot::take_and_close). A closed slot refuses cancellations. Python's side then drops the future.
+//! 4. An accepted cancellation is never lost, because Python was told that it counts. If the handle is dropped and leaves one,
+//!    `close` wakes the wrapper around the future, which takes it with [`poll_left`](CancelSlot::poll_left). If the future is
+//!    done and leaves one, `take_and_close` returns it, in the same step that closes the slot.
 //! 5. Cancellations are dropped without the lock.
 
 use std::task::{Poll, Waker};

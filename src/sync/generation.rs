@@ -1,22 +1,22 @@
-//! How many forks lie between this process and the one that loaded us.
+//! The number of forks between this process and the process that loaded this library.
 //!
-//! What was made in another generation belongs to a parent. Its threads are not here, and a lock that one of them held at the
-//! fork is held for ever. So a child leaves what it inherits where it is.
+//! What was made in another generation belongs to a parent process. The parent's threads do not exist here, and a lock that one
+//! of them held at the fork is held for ever. So a child leaves what it inherits where it is.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
-/// The process that `GENERATION` is about. 0 before anybody asked.
+/// The process to which `GENERATION` belongs. 0 before the first call of [`generation_of_process`].
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 
-/// The generation of this process, as far as the hooks of a fork told.
+/// The generation of this process, as last determined by [`generation_of_process`].
 pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Like [`generation`], for the places where something begins. It asks the system, and so finds out about a fork that called
-/// no hooks.
+/// Determines the generation of this process. It asks the system for the process id, so it also sees a fork that called no
+/// hooks of Python. Called by those hooks, and wherever something starts that a child must not inherit.
 pub(crate) fn generation_of_process() -> u32 {
     let process = std::process::id();
     let before = PROCESS.swap(process, Ordering::Relaxed);
@@ -27,7 +27,8 @@ pub(crate) fn generation_of_process() -> u32 {
     generation()
 }
 
-/// A static that each process has of its own: the value of this process, and behind it that of its child.
+/// A static of which each process has its own value. The values form a list: behind the value of a process comes that of its
+/// child.
 pub(crate) struct PerProcess<T> {
     value: T,
     next: OnceLock<Box<Self>>,

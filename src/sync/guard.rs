@@ -1,21 +1,23 @@
-//! The threads that run user code by way of ours, and how the process keeps them out while it ends or forks.
+//! Counts the threads that run user code for this crate, and keeps them out while the process ends or forks.
 //!
 //! # Protocol
 //!
-//! 1. A thread [enters](Guard::enter) before it runs user code and [leaves](Guard::leave) after it. What it does in between,
-//!    entering again included, is one *activity*.
-//! 2. One word holds the count of activities and the bars. Entering is one atomic addition, which tells what was there before.
-//!    So either the thread that bars the word sees the activity, or the activity sees the bar and is taken back.
-//! 3. A *closed* guard (the process ends) refuses every activity until it opens again. A *held* guard (the process forks)
-//!    refuses until it is released.
-//! 4. A refused thread does not wait with user code on its stack: a poll leaves its waker with
-//!    [`wake_when_open`](Guard::wake_when_open) and returns. Lifting the last bar wakes all that were left. The waker is
-//!    left, and the bar looked at again, under the lock under which they are taken.
-//! 5. The thread that bars waits, with a bound, until [no other thread](Guard::others) is active.
-//! 6. A thread that only waits in the midst of an activity [leaves for so long](Guard::pause).
-//! 7. An attached thread may be active [uncounted](Guard::enter_uncounted) while the process forks: the fork needs the
-//!    interpreter, which that thread has.
-//! 8. The child of a fork [starts over](Guard::start_over), with the activity of the thread that forked.
+//! 1. A thread [enters](Guard::enter) before it runs user code and [leaves](Guard::leave) after it. What it does in between is
+//!    one *activity*. Entering again within an activity belongs to the same activity.
+//! 2. One atomic word holds the number of active threads and the bars. To enter, a thread adds one, and the addition returns
+//!    which bars were set before. Either the thread that sets a bar sees the activity in the count, or the entering thread sees
+//!    the bar. Then it subtracts its one again and is refused.
+//! 3. There are two bars. A *closed* guard (the process ends) refuses every activity until it [opens](Guard::open). A *held*
+//!    guard (the process forks) refuses every activity until it is [released](Guard::release).
+//! 4. A refused poll does not wait with user code on its stack. It leaves its waker with
+//!    [`wake_when_open`](Guard::wake_when_open) and returns. The thread that lifts the last bar wakes every such waker. One
+//!    lock guards the wakers, and both sides look at the bars under it. So no waker stays behind after the last bar is lifted.
+//! 5. The thread that sets a bar waits, for a bounded time, until [no other thread](Guard::others) is active.
+//! 6. A thread that only waits in the middle of an activity [pauses](Guard::pause) it. Nobody waits for a paused activity.
+//! 7. A thread that is attached to the interpreter enters a held guard [uncounted](Guard::enter_uncounted). The fork needs the
+//!    interpreter, so it cannot happen before this thread detaches. Before the thread runs user code detached, it [counts
+//!    itself in](Guard::count_in).
+//! 8. In the child of a fork, only the activity of the thread that forked is [counted](Guard::start_over).
 
 use std::cell::Cell;
 use std::task::Waker;
@@ -29,7 +31,7 @@ const COUNT: usize = HELD - 1;
 const HELD: usize = 1 << 16;
 const CLOSED: usize = 1 << 31;
 
-/// The activities of a process, and what bars them.
+/// The number of active threads in a process, and the bars.
 pub(crate) struct Guard {
     word: AtomicUsize,
     refused: Mutex<Vec<Waker>>,
@@ -81,7 +83,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Begins an activity that no bar stops and that nobody waits for.
+    /// Begins an activity that no bar stops and that is not counted.
     pub(crate) fn enter_uncounted(&self, presence: &Presence) {
         presence.depth.set(presence.depth.get() + 1);
     }
@@ -94,14 +96,14 @@ impl Guard {
         }
     }
 
-    /// Takes an activity out of the count, for as long as its thread waits.
+    /// Takes the activity of this thread out of the count, while the thread waits. [`count_in`](Self::count_in) puts it back.
     pub(crate) fn pause(&self, presence: &Presence) {
         if presence.is_counted.replace(false) {
             self.word.fetch_sub(1, Ordering::Release);
         }
     }
 
-    /// Puts the activity of this thread into the count, unless it is there.
+    /// Puts the activity of this thread into the count, unless it is counted already. An error if a bar is set.
     pub(crate) fn count_in(&self, presence: &Presence) -> Result<(), Barred> {
         if presence.is_counted.get() {
             return Ok(());
@@ -115,7 +117,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Puts the activity of this thread into the count though the guard is barred. A thread that still waits for the others
+    /// Puts the activity of this thread into the count, whether a bar is set or not. A thread that set a bar and still waits
     /// sees it.
     pub(crate) fn count_in_anyway(&self, presence: &Presence) {
         if !presence.is_counted.replace(true) {

@@ -2,18 +2,20 @@
 //!
 //! # Protocol
 //!
-//! 1. A task is `Posted` while the job that starts it is under way, then `Running`, then `Done`, then `Over`. It may be `Done`
-//!    straight from `Posted`.
-//! 2. The loop's thread calls `finish` when the task ends, and once more when the loop closes. The first call counts, and
-//!    wakes the future.
-//! 3. An outcome goes to exactly one caller: to `poll`, to `give_up`, `detach` or `convert` if it was there by then, or back out of
-//!    `finish` if it came later. An error is not lost.
-//! 4. `give_up` tells whether a task runs that has to be cancelled. If the task is only being started, `started` tells so to
-//!    the caller that starts it. So exactly one of the two cancels the task, and `cancel` gives it out once: the end of a loop
-//!    cancels every task as well.
-//! 5. A task goes in and out only in `started` and `finish`, which attached threads call. The garbage collector looks at the
-//!    task, and must find the same in every phase of a collection.
-//! 6. Tasks and outcomes are dropped without the lock.
+//! 1. A task is `Posted` while the job that starts it is queued. Then it is `Running`. It is `Done` while its outcome waits for
+//!    the Rust future, and `Over` once the outcome is taken or nobody wants it. `Running` and `Done` may be skipped.
+//! 2. `finish` brings the outcome. It is called when the task ends, and again when the loop closes. The first call counts, and
+//!    wakes the Rust future. Later calls return their outcome.
+//! 3. Each outcome goes to exactly one caller, so that no error is lost. An outcome that is there goes to the next call of
+//!    `poll`, `detach`, `convert` or `give_up`. After `detach`, `convert` or `give_up`, `finish` returns the outcome to its
+//!    caller.
+//! 4. Exactly one caller has to cancel a task that was given up. If the task runs, it is the caller of `give_up`, which returns
+//!    [`GivenUp::Task`]. If the task is being started, it is the caller of `started`, which returns true.
+//! 5. `cancel` gives the task out once. A loop that ends cancels its tasks too, and a second cancellation would interrupt a
+//!    task that cleans up.
+//! 6. Only `started` stores the task and only `finish` takes it out. A thread that does either is attached. The garbage
+//!    collector looks at the task, and must find the same in every phase of a collection.
+//! 7. Tasks and outcomes are dropped without the lock.
 
 use std::task::{Poll, Waker};
 
@@ -31,7 +33,7 @@ enum Stage<T, R> {
     Posted,
     Running(T),
     Done(R),
-    /// Somebody has the outcome, or nobody wants it any more.
+    /// The outcome was taken, or nobody wants it any more.
     Over,
 }
 
@@ -40,9 +42,9 @@ enum Stage<T, R> {
 pub(crate) enum Interest {
     /// The outcome.
     Outcome,
-    /// The outcome, which the caller of `finish` converts first.
+    /// The outcome, after the caller of `finish` has converted it.
     Conversion,
-    /// That the task goes on, unobserved.
+    /// Only that the task goes on.
     Progress,
     /// That the task ends.
     Nothing,
@@ -93,7 +95,7 @@ impl<T, R> Handoff<T, R> {
         self.0.lock().is_finished()
     }
 
-    /// Lets the task go on unobserved. Gives the outcome if it is there already.
+    /// Lets the task go on without the Rust future. Returns the outcome if it is there already.
     #[must_use = "an outcome that comes back may be an error"]
     pub(crate) fn detach(&self) -> Option<R> {
         self.0.change(|state| {
@@ -105,7 +107,7 @@ impl<T, R> Handoff<T, R> {
         })
     }
 
-    /// Has `finish` give the outcome back, to be converted. Gives the outcome if it is there already.
+    /// Lets `finish` return the outcome to its caller, which converts it. Returns the outcome if it is there already.
     #[must_use = "an outcome that comes back has to be converted"]
     pub(crate) fn convert(&self) -> Option<R> {
         self.0.change(|state| {
@@ -125,7 +127,7 @@ impl<T, R> Handoff<T, R> {
         outcome.map(|outcome| outcome.expect("a future is not polled again after it was done"))
     }
 
-    /// The task runs. Tells whether the caller has to cancel it, because it was given up while it was started.
+    /// The task runs. True if the caller has to cancel it, because it was given up while it was being started.
     #[must_use = "a task that was given up has to be cancelled"]
     pub(crate) fn started(&self, task: T) -> bool {
         let mut state = self.0.lock();
@@ -142,7 +144,7 @@ impl<T, R> Handoff<T, R> {
         is_given_up
     }
 
-    /// Runs `copy` on the running task, for the caller to cancel the copy. `None` if it does not run, or was cancelled before.
+    /// Copies the running task with `copy`, for the caller to cancel. `None` if no task runs, or if it was cancelled before.
     pub(crate) fn cancel<O>(&self, copy: impl FnOnce(&T) -> O) -> Option<O> {
         let mut state = self.0.lock();
         match &state.stage {
@@ -155,7 +157,7 @@ impl<T, R> Handoff<T, R> {
         }
     }
 
-    /// Brings the outcome. Gives it back if nobody will take it.
+    /// Brings the outcome. Returns it if the Rust future will not take it.
     #[must_use = "an outcome that comes back may be an error"]
     pub(crate) fn finish(&self, outcome: R) -> Option<R> {
         let (refused, stage) = self.0.change(|state| {
@@ -175,7 +177,7 @@ impl<T, R> Handoff<T, R> {
         refused
     }
 
-    /// The Rust future is gone.
+    /// The Rust future is gone. Returns what it leaves behind.
     pub(crate) fn give_up(&self) -> GivenUp<R> {
         self.0.change(|state| {
             if state.interest == Interest::Progress {

@@ -2,15 +2,15 @@
 //!
 //! # Protocol
 //!
-//! 1. One mutex guards the jobs, the bell, and `rung`: whether a drain has been called for that has not yet found the queue
-//!    empty.
-//! 2. `push` appends. If `rung` is not set, it sets it and rings, all under the lock. So a bell is never rung after `close`
-//!    has taken it away, when its descriptor may belong to somebody else.
-//! 3. `pop` takes the first job. If there is none, it unsets `rung` and silences the bell in the same step. So a queue that
-//!    holds jobs has been rung for, and jobs that come during a drain cost no ring.
-//! 4. A drain ends with `pause`. If the drain stopped before `pop` gave `None`, `pause` reminds the bell. A bell that stays
-//!    audible until it is silenced has nothing to do then. A bell that is heard once rings again.
-//! 5. `close` takes the jobs and the bell out. From then on `push` gives the job back and `pop` gives `None`.
+//! 1. One mutex guards the jobs, the bell and the flag `rung`. The flag is set when the bell rings. It stays set until a drain
+//!    finds the queue empty.
+//! 2. `push` appends a job. If `rung` is not set, `push` sets it and rings the bell. All of this happens under the lock. So
+//!    nobody rings a bell that `close` has taken out, whose descriptor may belong to somebody else by then.
+//! 3. `pop` takes the first job. If there is none, it unsets `rung` and silences the bell in the same step. So the bell has
+//!    rung for every job in the queue, and jobs that come during a drain cost no ring.
+//! 4. A drain ends with `pause`. If `rung` is still set, jobs may be left, and `pause` reminds the bell. A bell that stays
+//!    audible until it is silenced ignores this. A bell that is heard only once rings again.
+//! 5. `close` takes the jobs and the bell out. From then on `push` returns the job and `pop` returns `None`.
 //! 6. Jobs run, and are dropped, after the lock is released.
 
 use std::collections::VecDeque;

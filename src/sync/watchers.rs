@@ -2,10 +2,10 @@
 //!
 //! # Protocol
 //!
-//! 1. One mutex guards the watchers. `close` takes them all, and none can be added after that.
-//! 2. An object must be ready to hear of the end before it is added. If `add` gives `None`, the loop is closed and nobody else
-//!    tells the object. So it hears exactly once.
-//! 3. Removed watchers are dropped, and closed ones told, without the lock.
+//! 1. One mutex guards the watchers. `close` takes them all out, and none can be added after that.
+//! 2. An object hears exactly once. It may hear as soon as it is added, so it must be ready before. If `add` returns `None`,
+//!    the loop is closed already, and the caller tells the object itself.
+//! 3. The lock is released before a watcher is told or dropped.
 
 use std::num::NonZeroU32;
 

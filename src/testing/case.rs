@@ -1,7 +1,7 @@
 //! One test: its thread and its event loop.
 //!
-//! The body of a test runs on a thread that is named after the test. So a panic message names the test, the output is captured
-//! if that of the spawning thread is, and the test may block without holding a worker of the runtime.
+//! The body of a test runs on a thread that is named after the test. So a panic message names the test, and the test may block
+//! without holding a worker of the runtime. The output of the thread is captured if that of its parent thread is.
 
 #![allow(missing_docs, reason = "not public API: what the attributes expand to")]
 #![expect(

@@ -1,11 +1,14 @@
 //! The start of a Rust future: where it is polled, and the first step of a coroutine.
 //!
+//! [`OnRuntime`] polls a future that is `Send` on the runtime. [`OnThisThread`] keeps a future on its thread, where the event
+//! loop or the runtime's local executor polls it.
+//!
 //! # Protocol of the eager start
 //!
 //! 1. The first poll happens on the caller's thread, inside the runtime's context. A future that is `Send` is polled detached
-//!    from the interpreter. A future that is ready then is done, without a hop.
-//! 2. The waker of that poll does nothing. A future that is not ready is spawned, and polled once more with a waker of its
-//!    own. So whatever happened since the first poll is seen then.
+//!    from the interpreter. If the future is ready, nothing is spawned.
+//! 2. The waker of the first poll does nothing. If the future is not ready, it is spawned, and its task polls it once more with
+//!    a real waker. So that poll sees whatever happened since the first one.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -46,7 +49,8 @@ pub(super) trait Place<F, T>: 'static {
     ) -> PyResult<Bound<'py, RustFuture>>;
 }
 
-/// Drops if the runtime refuses the task by a panic. The caller hears that, and nobody needs to hear of the dropped task.
+/// Dropped only if the runtime panics instead of taking the task. The panic reaches the caller, so the loss of the task is not
+/// reported a second time.
 struct Spawning<'a>(&'a Arc<FutureState>);
 
 impl Drop for Spawning<'_> {
@@ -82,8 +86,8 @@ where
     }
 }
 
-/// A future that stays here: the event loop polls it if this thread runs the loop, otherwise the runtime's local executor if
-/// this thread is inside of one.
+/// A future that stays on this thread. The event loop polls it if this thread runs the loop. Otherwise the runtime's local
+/// executor polls it, if this thread is inside one.
 pub(super) struct OnThisThread<R>(PhantomData<R>);
 
 impl<R, F, T> Place<F, T> for OnThisThread<R>

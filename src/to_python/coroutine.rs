@@ -7,13 +7,13 @@
 //!
 //! 1. A step takes the state and leaves `Running` in its place, so that neither another thread nor Python code inside the step
 //!    can begin a second one. A panic in a step finishes the coroutine.
-//! 2. `throw`, `close` and dropping the object finish a coroutine that waits. They cancel its [`RustFuture`], so that the runtime
-//!    drops the Rust future without polling it.
+//! 2. `throw`, `close` and dropping the object finish a coroutine that waits. They cancel its [`RustFuture`]. The runtime then
+//!    drops the Rust future without polling it again.
 //! 3. If the Rust future has a [`CancelHandle`](crate::CancelHandle), a thrown `CancelledError` goes to the handle instead, and
 //!    the coroutine waits on. Other exceptions finish the coroutine.
 //! 4. The lock is never held while Python is called or an object is dropped.
-//! 5. The object may be dropped on any thread, and inside a garbage collection. Then the drain calls the callbacks of its
-//!    [`RustFuture`].
+//! 5. The object may be dropped on any thread, and inside a garbage collection. So the drop does not call the callbacks of the
+//!    [`RustFuture`] itself. It posts a job for them.
 //!
 //! # Differences from `async def`
 //!

@@ -1,7 +1,8 @@
 //! The Rust half of a crossing: a task that polls the user's future and posts its outcome.
 //!
-//! The way of an outcome: the user's future is polled to its end and dropped, a job is posted to the mailbox, and the loop's
-//! thread converts the outcome and settles the Python future. A worker never attaches to the interpreter here.
+//! 1. The task polls the user's future until it is ready, and drops it.
+//! 2. The task posts a job to the mailbox. A worker never attaches to the interpreter here.
+//! 3. The loop's thread converts the outcome and settles the Python future.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,7 +35,7 @@ pub(super) enum Failure {
 /// The end of a user's future, which is dropped by now.
 pub(super) struct Ended<T> {
     pub(super) outcome: Result<T, Failure>,
-    /// They cost least to drop where somebody is attached.
+    /// Dropped on the loop's thread, because an attached thread drops them at less cost.
     pub(super) locals: Option<TaskLocals>,
 }
 
@@ -123,7 +124,7 @@ pin_project! {
     }
 
     impl<F> PinnedDrop for Crossing<F> {
-        // The runtime lets go of the task before it is done.
+        // Posts an error if the runtime drops the task before it is done.
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let Some(state) = this.state.take() else {
@@ -172,7 +173,7 @@ impl<F> Crossing<F> {
         Ok((crossing, python))
     }
 
-    /// Drops the task that nobody can poll. Its Python future was not given to anybody.
+    /// Drops the task because nobody can poll it. Posts nothing, because nobody has its Python future.
     pub(super) fn abort(mut self) {
         self.state = None;
     }

@@ -2,14 +2,14 @@
 //!
 //! # Protocol
 //!
-//! 1. The future lies in a [`ThreadBound`], which only its own thread can open. Other threads hold a [`LocalTask`].
+//! 1. The future is in a [`ThreadBound`], which only its own thread can open. Other threads hold a [`LocalTask`].
 //! 2. A wake, on any thread, posts a job that polls the future, unless such a job is under way: see
 //!    [`wake_flag`](crate::sync::wake_flag).
-//! 3. The task watches the loop until the future is done. When the loop closes, the future is dropped there and then.
-//! 4. When Python settles the Python future on the future's own thread, its wake drops the Rust future at once. So a borrow
-//!    that the future holds is given back before Python goes on.
-//! 5. The future is dropped on its own thread or not at all. If another thread runs the loop by now, a wake settles the Python
-//!    future with an error and leaves the Rust future where it is.
+//! 3. The task watches the loop until the future is done. When the loop closes, the future is dropped at once.
+//! 4. When Python settles the Python future on the future's own thread, the wake drops the Rust future at once. So a borrow
+//!    that the future holds ends before Python code continues.
+//! 5. The future is dropped on its own thread or not at all. If another thread runs the loop later, a wake settles the Python
+//!    future with an error, and the Rust future stays where it is.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -62,7 +62,7 @@ where
 struct LocalTask<R> {
     future: ThreadBound<LocalFuture>,
     mailbox: Mailbox,
-    /// The future has it, and with it the event loop, which a waker must not keep.
+    /// Weak, because a waker must not keep the event loop alive. The future keeps the state.
     state: Weak<FutureState>,
     is_posted: WakeFlag,
     watching: Mutex<Option<WatcherKey>>,
@@ -93,7 +93,7 @@ impl<R: Runtime> LocalTask<R> {
         if !self.future.is_here() {
             return self.strand(py);
         }
-        // One that is done may be woken still, and one that is being polled is woken again.
+        // `None`: the future is done, or it is being polled further up on this stack.
         let Some(mut future) = self.future.take() else {
             return Ok(());
         };
@@ -193,7 +193,7 @@ impl<T: 'static> ThreadBound<T> {
         if !self.is_here() {
             return None;
         }
-        // An error: the thread has ended, but for what others of its destructors do.
+        // An error: the thread is ending, and its values are gone.
         let taken = HERE.try_with(|here| here.borrow_mut().0.remove(&self.key));
         let value = taken.ok()??.downcast::<T>();
         value.ok().map(|value| *value)

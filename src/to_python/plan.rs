@@ -1,4 +1,6 @@
-//! How a Python awaitable is made of a Rust future.
+//! How Python awaits a Rust future: the options, and the methods that make a future or a coroutine with them.
+//!
+//! The Rust future is polled by the runtime, or stays on this thread. [`begin`](super::begin) starts it.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -27,7 +29,7 @@ impl<T> Crossed for T where T: for<'py> IntoPyObject<'py> + Send + 'static {}
 /// How an awaitable is made: everything but the future itself.
 pub(crate) struct Plan {
     names: Option<Names>,
-    /// A name in the place of those.
+    /// Replaces `names` in one coroutine.
     name: Option<String>,
     eager_start: bool,
     locals: Option<TaskLocals>,
@@ -96,14 +98,14 @@ impl Plan {
         Self { arguments, ..self }
     }
 
-    /// Has cancellations handed to the future, which is given this handle, instead of dropping it.
+    /// Makes a handle, which the caller gives to the future. Cancellations then go to the handle, and do not drop the future.
     pub(crate) fn cancel_handle(&mut self) -> CancelHandle {
         let (handle, cancellation) = CancelHandle::new();
         self.cancellation = Some(cancellation);
         handle
     }
 
-    /// Makes a future, or a coroutine where no loop is known.
+    /// Makes a future, or a coroutine if no loop is known here.
     pub(crate) fn future<R, F, T>(mut self, py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
     where
         R: Runtime,

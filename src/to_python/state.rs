@@ -2,22 +2,25 @@
 //!
 //! # Protocol
 //!
-//! 1. The outcome is set once, on the loop's thread: by [`settle`](FutureState::settle), from a job of the Rust task, or by Python
-//!    (`cancel`, `set_result`, `set_exception`). The second one finds it set and is dropped.
-//! 2. The Rust task asks [`poll_settled`](FutureState::poll_settled) before it polls the user's future, and leaves its waker there.
-//!    So either it sees that Python has settled, or Python wakes it: the user's future is dropped promptly, and never polled
-//!    after that.
-//! 3. Python holds the state through its future object, the Rust task while it runs. Neither keeps the other alive, until
-//!    somebody registers a callback: then the object watches the loop until the outcome is there. It is put in its place
-//!    first, so that a loop that closes meanwhile takes it from there.
-//! 4. A future whose object Python dropped goes on. If it fails then, the loop's exception handler is told.
-//! 5. The drain is a callback of the loop like any other, and nothing of Python runs around it. So it runs the callbacks itself,
-//!    each in its context, and reports their errors as a handle of the loop does. In debug mode, where the loop times every
-//!    callback, and wherever Python settles, which may be within a task, they go through `call_soon`.
-//! 6. A task that awaits the future clears `blocking`, and registers its wake-up as the next callback: that is asyncio's own
-//!    protocol between `Future.__await__` and `Task`. It tells whether a task takes an error that would end the loop.
-//! 7. The lock is never held while Python is called or an object is dropped. So the garbage collector, which holds the
-//!    interpreter, may wait for it. What the collector is shown changes only while attached.
+//! 1. The outcome is set once. [`settle`](FutureState::settle) sets it on the loop's thread, in a job of the Rust task. After
+//!    an eager start that was ready, it does so at once, before anybody has the object. [`decide`](FutureState::decide) sets it
+//!    for Python (`cancel`, `set_result`, `set_exception`). [`forsake`](FutureState::forsake) cancels on any thread. Later
+//!    outcomes are dropped.
+//! 2. Before each poll of the user's future, the Rust task calls [`poll_settled`](FutureState::poll_settled), which stores its
+//!    waker. So the task sees that there is an outcome, or is woken when it comes. It then drops the user's future, and never
+//!    polls it again.
+//! 3. Python's object and the Rust task both hold the state, and neither holds the other. Once a callback is registered, the
+//!    state also holds the object, and watches the loop until the outcome is set. It stores the object first. So if the loop
+//!    closes in between, the object is found and dropped.
+//! 4. If Python drops the object, the Rust future goes on. If that fails, the loop's exception handler is told.
+//! 5. `settle` runs inside the drain, an ordinary callback of the loop, so no task is running. It calls the callbacks itself,
+//!    each in its context, and reports their errors as asyncio does. Two kinds go through `call_soon` instead: those in debug
+//!    mode, where the loop times every callback, and those of `decide`, because a task may be running.
+//! 6. A task that awaits the future clears `blocking`, and then registers its wake-up. This is asyncio's own protocol between
+//!    `Future.__await__` and `Task`. It shows that the next callback is a task's. A task receives `SystemExit` and
+//!    `KeyboardInterrupt` itself. If no task waits, `settle` raises them to the loop.
+//! 7. The lock is never held while Python is called or an object is dropped. So the garbage collector may wait for it, though
+//!    it holds the interpreter. What the collector is shown changes only while attached.
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -49,7 +52,7 @@ const _: () = assert!(size_of::<FutureState>() <= 88);
 pub(super) struct State {
     pub(super) outcome: Outcome,
     pub(super) source_traceback: Option<Py<PyAny>>,
-    /// The watching of `Waiting::object`.
+    /// Set while the loop is watched for `Waiting::object`.
     watching: Option<WatcherKey>,
     /// `_asyncio_future_blocking`: an `await` has yielded the future to its task.
     pub(super) blocking: bool,
@@ -80,7 +83,7 @@ pub(super) enum Outcome {
 #[derive(Default)]
 pub(super) struct Waiting {
     pub(super) callbacks: Callbacks,
-    /// The Python object, once there is a callback to pass it to: the one thing that keeps it alive if nobody else does.
+    /// The Python object, once there is a callback to pass it to. Nothing else may keep it alive.
     object: Option<Py<RustFuture>>,
 }
 
@@ -172,7 +175,7 @@ impl FutureState {
         }
     }
 
-    /// Has the waiting object shown to the garbage collector, or drops it if the loop is closed.
+    /// Watches the loop, so that the garbage collector sees the stored object. Drops the object if the loop is closed.
     fn watch(self: &Arc<Self>) {
         let key = self.mailbox.watch(Arc::clone(self) as Arc<dyn Watcher>);
         let (superfluous, object) = {
@@ -215,7 +218,7 @@ impl FutureState {
             return Ok(());
         };
         if callbacks.as_slice().iter().any(|it| it.is_waiter) {
-            // The task that awaits decides, and passes it on unless it catches it.
+            // The awaiting task receives it, and raises it to the loop unless it catches it.
             exit = None;
         }
         if let Some(future) = future {
@@ -249,8 +252,9 @@ impl FutureState {
         interrupted
     }
 
-    /// An outcome that Python decides on. Drops the Rust future; every callback goes through `call_soon`, since the caller
-    /// may be a task, and a task cannot be entered from within another. `false` if there was an outcome already.
+    /// Sets an outcome for Python, which drops the Rust future. `false` if there was an outcome already.
+    ///
+    /// Every callback goes through `call_soon`, because the caller may be a task, and no task can run within another.
     pub(super) fn decide(self: &Arc<Self>, py: Python<'_>, outcome: Outcome) -> PyResult<bool> {
         let _entry = Entry::new(py)?;
         let Some((future, callbacks)) = self.set(outcome) else {
@@ -314,7 +318,7 @@ impl FutureState {
         }
     }
 
-    /// Tells the loop's exception handler of an exception that nobody can retrieve any more.
+    /// Reports an exception that nobody can retrieve any more to the loop's exception handler.
     pub(super) fn report_unretrieved(&self, future: &Bound<'_, PyAny>) {
         let py = future.py();
         let (error, source_traceback) = {
@@ -344,7 +348,7 @@ impl FutureState {
         }
     }
 
-    /// What the garbage collector may know: the objects that only this state owns.
+    /// Shows the garbage collector the objects that only this state owns.
     pub(super) fn traverse_owned(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         let state = self.state();
         visit.call(&self.event_loop)?;

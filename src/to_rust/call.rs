@@ -1,4 +1,14 @@
 //! Rust functions that are called on the thread of an event loop.
+//!
+//! # Protocol
+//!
+//! 1. [`PyCall::post`] posts the job [`Call`], on any thread, attached or not.
+//! 2. The loop's thread calls the function in a copy of the locals' context, and hands the result over through a
+//!    [`handoff`](crate::sync::handoff). There is no Python task, so `Running` is skipped.
+//! 3. If the [`PyCall`] is dropped before the call, the job drops the function uncalled.
+//! 4. If the loop closes before the call, dropping the job settles the [`PyCall`] with `LoopClosed`.
+//! 5. `SystemExit` and `KeyboardInterrupt` go to the [`PyCall`] and also to the loop. Any other error that nobody takes goes to
+//!    the loop's exception handler.
 
 use std::any::type_name;
 use std::fmt;
@@ -118,7 +128,7 @@ impl<T> fmt::Debug for PyCall<T> {
     }
 }
 
-/// The job that calls the function. If it is dropped before it runs, the loop is closed, and it settles the [`PyCall`].
+/// The job. If it is dropped before it runs, the loop is closed, and it settles the [`PyCall`].
 struct Call<F, T> {
     called: Arc<Called<T>>,
     function: Option<F>,

@@ -1,4 +1,10 @@
 //! The outcome of a Python task, converted on the thread of its loop.
+//!
+//! 1. [`PyTask::and_then`] leaves the conversion with the task, and then tells the task's [`handoff`](crate::sync::handoff)
+//!    that the outcome is to be converted.
+//! 2. If the outcome comes later, the loop's thread converts it when it comes. If the outcome is there already, a job converts
+//!    it.
+//! 3. A second handoff carries the converted value to the [`ConvertedPyTask`].
 
 use std::fmt;
 use std::future::Future;

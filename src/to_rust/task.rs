@@ -2,13 +2,15 @@
 //!
 //! # Protocol
 //!
-//! 1. `into_future` posts the job [`StartTask`], which wraps the awaitable in a task on its loop. If the loop closes before that,
-//!    dropping the job settles the Rust side with `LoopClosed`.
-//! 2. The done callback of the task, [`Completion`], delivers the outcome. Until then the execution watches the loop, and settles
-//!    the Rust side with `LoopClosed` if the loop closes first.
+//! 1. `into_future` posts the job [`StartTask`], which wraps the awaitable in a task on its loop. If the loop closes before
+//!    that, dropping the job settles the Rust side with `LoopClosed`.
+//! 2. The done callback of the task, [`Completion`], delivers the outcome. Until then the [`Execution`] watches the loop, and
+//!    settles the Rust side with `LoopClosed` if the loop closes first.
 //! 3. Dropping the [`PyTask`] gives up the task. An awaitable that has not started never starts. A running task is cancelled on
-//!    its loop. Later outcomes are not retrieved, so that asyncio reports an error. A detached task is not cancelled, and
-//!    otherwise the same.
+//!    its loop.
+//! 4. A detached task is not cancelled.
+//! 5. The outcome of a task that was given up or detached is not retrieved, so asyncio itself reports an error. If it was
+//!    retrieved already, this module reports the error.
 //!
 //! [`handoff`](crate::sync::handoff) is the protocol between the two threads.
 

@@ -3,7 +3,7 @@
 //! A method of one type hides the method of the same name of the types that it dereferences to. So the compiler picks the most
 //! specific `show` or `into_result`.
 //!
-//! Comments behind bounds say what to do if the bound is not met, because the compiler shows the line.
+//! The compiler shows the source line of a bound that is not met. So a comment at the end of the line says what to do.
 
 use std::convert::Infallible;
 use std::future::Future;

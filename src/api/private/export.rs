@@ -3,9 +3,10 @@
 //!
 //! # Protocol of a borrowed receiver
 //!
-//! 1. One `async` block, inside the user's future, owns the object and the borrow. It takes the borrow, waits once, and then
-//!    calls the `async fn`.
-//! 2. The Python call polls the block to that wait. So the call raises an error about the borrow.
+//! 1. One `async` block owns the object and the borrow. It takes the borrow, returns `Pending` once, and then calls the user's
+//!    `async fn`.
+//! 2. The Python call polls the block once, which takes the borrow. So the call itself raises an error about the borrow, and
+//!    not the `await`.
 //! 3. The event loop polls the rest on its own thread. When the coroutine ends, the future and its borrow are dropped before
 //!    Python code continues.
 //!
