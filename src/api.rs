@@ -346,6 +346,9 @@ macro_rules! facade {
         ///
         /// May be called on any thread that is attached to the interpreter. The returned future may be awaited on any thread.
         ///
+        /// Inside a Rust future, use [`run_coroutine`], which does not wait for the interpreter. See
+        /// [Calling Python from a Rust future](crate#calling-python-from-a-rust-future).
+        ///
         /// # Errors
         ///
         /// `TypeError` if the object cannot be awaited, `RuntimeError` if no loop is known here, and
@@ -356,17 +359,25 @@ macro_rules! facade {
         /// ```
         /// use pyo3::prelude::*;
         ///
+        /// /// Doubles the number that awaiting the argument gives.
+        /// #[pyfunction]
+        /// fn doubled(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+        ///     let py = awaitable.py();
+        #[doc = concat!("    let number = pyo3_asyncio::", $path, "::into_future(awaitable)?.extract::<i32>();")]
+        #[doc = concat!("    pyo3_asyncio::", $path, "::future_into_py", $turbofish, "(py, async { Ok(2 * number.await?) })")]
+        /// }
+        ///
         /// # Python::initialize();
         /// # Python::attach(|py| {
-        #[doc = concat!("pyo3_asyncio::", $path, "::run", $turbofish, "(py, async {")]
-        ///     let nap = Python::attach(|py| {
-        ///         let asyncio = py.import("asyncio")?;
-        #[doc = concat!("        pyo3_asyncio::", $path, "::into_future(asyncio.call_method1(\"sleep\", (0.01, \"rested\"))?)")]
-        ///     })?;
-        ///     let result = nap.await?;
-        ///     assert_eq!(Python::attach(|py| result.extract::<String>(py))?, "rested");
-        ///     Ok(())
-        /// })
+        /// #     let program = c"
+        /// # import asyncio
+        /// # async def main():
+        /// #     assert await doubled(asyncio.sleep(0.01, 21)) == 42
+        /// # asyncio.run(main())
+        /// # ";
+        /// #     let globals = pyo3::types::PyDict::new(py);
+        /// #     globals.set_item("doubled", wrap_pyfunction!(doubled, py)?)?;
+        /// #     py.run(program, Some(&globals), None)
         /// # }).unwrap();
         /// ```
         pub fn into_future(awaitable: Bound<'_, PyAny>) -> PyResult<PyTask> {
@@ -419,7 +430,7 @@ macro_rules! facade {
 
         /// Calls a function on the thread of the event loop, and gives a future of what it returns.
         ///
-        /// It replaces `Python::attach` in a Rust future: the function is called attached to the interpreter, on the loop and in a
+        /// It replaces `Python::attach` in a Rust future. The function is called attached to the interpreter, on the loop and in a
         /// copy of the context of the current future, while this thread never waits for the interpreter. A burst of calls wakes
         /// the loop once. Calls from one thread run in their order.
         ///
@@ -513,8 +524,8 @@ macro_rules! facade {
         /// Waits for a Rust future, in an exported function that is not asynchronous.
         ///
         /// This thread polls the future, detached from the interpreter and inside the runtime's context. So the future may borrow
-        /// from the caller. It must be `Send`, and call `Python::attach` to use Python. No event loop is needed. If this thread
-        /// runs one, as in Jupyter, that loop stops until this returns.
+        /// from the caller. It must be `Send`. To use Python it may call `Python::attach`, since this thread waits anyway. No event
+        /// loop is needed. If this thread runs one, as in Jupyter, that loop stops until this returns.
         ///
         /// In the main thread, Ctrl-C drops the future between two polls and raises `KeyboardInterrupt` within a tenth of a
         /// second. So does every signal whose Python handler raises.

@@ -7,12 +7,14 @@
 //! | --- | --- |
 //! | to export an asynchronous Rust function | [`tokio::future_into_py`] |
 //! | to export an `async fn`, which is an `async def` in Python | [`#[tokio::pyfunction]`](macro@tokio::pyfunction), [`#[tokio::pymethods]`](macro@tokio::pymethods) |
-//! | to await Python from Rust | [`tokio::into_future`] |
+//! | to call Python from a Rust future, and await what it returns | [`tokio::run_coroutine`] |
+//! | to call Python from a Rust future | [`tokio::call_soon`] |
+//! | to await a Python awaitable that you have | [`tokio::into_future`] |
 //! | to make such a coroutine from any Rust future | [`tokio::into_coroutine`] |
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
 //! | to test either | [`#[tokio::test]`](macro@tokio::test), [`testing`] |
 //! | to block on a Rust future | [`tokio::block_on`] |
-//! | to cross from a thread of your own | [`TaskLocals`], the functions that end in `_with_locals` or `_with_loop` |
+//! | to cross from a thread of your own | [`TaskLocals::run_coroutine`], [`TaskLocals::call_soon`], the functions that end in `_with_locals` or `_with_loop` |
 //! | to see what crosses | [`metrics()`], and the feature `tracing`: a span of the target `pyo3_asyncio` for each crossing |
 //!
 //! # Which thread runs what
@@ -23,12 +25,69 @@
 //!   future_into_py(fut)  ---- spawn ----------->  poll fut, poll fut, ... done
 //!   drain: settle, wake the awaiting task  <----  post the result, ring once for a burst
 //!
-//!   drain: start the Python task           <----  into_future(coroutine) (you attach to call it)
-//!   task done: take the result   -- waker ----->  poll the future that awaits it
+//!   drain: call f, start the Python task   <----  run_coroutine(f)
+//!   task done: extract the result -- waker ---->  poll the future that awaits it
+//!
+//!   drain: call f, take what it returns    <----  call_soon(f)
+//!   called                       -- waker ----->  poll the future that awaits it
 //! ```
 //!
 //! A worker never attaches to the interpreter for this crate. So Python code that holds the GIL delays no Rust timer and no Rust
-//! connection. The loop wakes once for a burst of results.
+//! connection. The loop wakes once for a burst of results and calls.
+//!
+//! # Calling Python from a Rust future
+//!
+//! [`tokio::run_coroutine`] and [`tokio::call_soon`] call a closure on the loop's thread, which is attached anyway.
+//! [`PyTask::extract`] and [`PyTask::and_then`] convert the result there too. Capture what the closure needs in an `Arc`: cloning an
+//! `Arc` needs no interpreter, cloning a `Py` does.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use pyo3::prelude::*;
+//! use pyo3_asyncio::tokio::{call_soon, run_coroutine};
+//!
+//! /// Adds up what `get_price`, an `async def`, gives for each name. Tells `on_price`, a plain function, of each price.
+//! #[pyo3_asyncio::tokio::pyfunction]
+//! async fn total(names: Vec<String>, get_price: Py<PyAny>, on_price: Py<PyAny>) -> PyResult<f64> {
+//!     let (get_price, on_price) = (Arc::new(get_price), Arc::new(on_price));
+//!     let mut total = 0.0;
+//!     for name in names {
+//!         let get_price = Arc::clone(&get_price);
+//!         let price = run_coroutine(move |py| get_price.bind(py).call1((name,)));
+//!         let price = price.extract::<f64>().await?;
+//!         let on_price = Arc::clone(&on_price);
+//!         call_soon(move |py| on_price.call1(py, (price,)).map(drop)).await?;
+//!         total += price;
+//!     }
+//!     Ok(total)
+//! }
+//!
+//! # Python::initialize();
+//! # Python::attach(|py| {
+//! #     let program = c"
+//! # import asyncio
+//! # prices = []
+//! # async def get_price(name):
+//! #     return float(len(name))
+//! # async def main():
+//! #     assert await total(['tea', 'milk'], get_price, prices.append) == 7.0
+//! #     assert prices == [3.0, 4.0]
+//! # asyncio.run(main())
+//! # ";
+//! #     let globals = pyo3::types::PyDict::new(py);
+//! #     globals.set_item("total", wrap_pyfunction!(total, py)?)?;
+//! #     py.run(program, Some(&globals), None)
+//! # }).unwrap();
+//! ```
+//!
+//! `Python::attach` in a Rust future waits until no other thread holds the GIL, and every task of that worker waits with it. It is
+//! right if the Python code is short and synchronous, and the thread may wait:
+//!
+//! - in `spawn_blocking` and in a thread of your own;
+//! - inside [`tokio::block_on`], where the calling thread polls the future and its loop stands still;
+//! - in a future of [`tokio::local_future_into_py`], which the loop polls attached.
+//!
+//! Never hold an attachment over an `await`.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::disallowed_macros, clippy::disallowed_methods)]

@@ -26,18 +26,24 @@ use crate::process::Entry;
 /// thread of your own:
 ///
 /// ```
+/// use std::sync::Arc;
+/// use std::{io, thread};
 /// use pyo3::prelude::*;
 /// use pyo3_asyncio::TaskLocals;
 ///
-/// # Python::initialize();
-/// Python::attach(|py| -> PyResult<()> {
-///     let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
-///     let locals = TaskLocals::new(event_loop.clone()).copy_context(py)?;
-///     assert!(locals.event_loop(py).is(&event_loop));
-///     # event_loop.call_method0("close")?;
+/// /// Reads standard input in a thread, and calls `on_line` for each line, on the event loop that runs here.
+/// #[pyfunction]
+/// fn read_lines(py: Python<'_>, on_line: Py<PyAny>) -> PyResult<()> {
+///     let locals = TaskLocals::with_running_loop(py)?.copy_context(py)?;
+///     let on_line = Arc::new(on_line);
+///     thread::spawn(move || {
+///         for line in io::stdin().lines().map_while(Result::ok) {
+///             let on_line = Arc::clone(&on_line);
+///             locals.call_soon(move |py| on_line.call1(py, (line,)).map(drop)).detach();
+///         }
+///     });
 ///     Ok(())
-/// })
-/// # .unwrap();
+/// }
 /// ```
 #[derive(Clone)]
 pub struct TaskLocals(Arc<LoopAndContext>);

@@ -110,7 +110,8 @@ pub struct Metrics {
     pub rust_futures: u64,
     /// Python awaitables that Rust awaits and that are neither done nor dropped.
     pub python_tasks: u64,
-    /// Jobs that loops have run. A job settles a future, starts or cancels an awaitable, or polls a future that is not `Send`.
+    /// Jobs that loops have run. A job settles a future, calls a function, starts or cancels an awaitable, or polls a future that
+    /// is not `Send`.
     pub jobs: u64,
     /// How often a loop was woken for jobs. `jobs / wake_ups` is the mean size of a burst.
     pub wake_ups: u64,

@@ -22,12 +22,10 @@
 //! use pyo3::prelude::*;
 //!
 //! async fn nap() -> PyResult<String> {
-//!     let nap = Python::attach(|py| {
-//!         let asyncio = py.import("asyncio")?;
-//!         pyo3_asyncio::tokio::into_future(asyncio.call_method1("sleep", (0.01, "rested"))?)
-//!     })?;
-//!     let result = nap.await?;
-//!     Python::attach(|py| result.extract(py))
+//!     let nap = pyo3_asyncio::tokio::run_coroutine(|py| {
+//!         py.import("asyncio")?.call_method1("sleep", (0.01, "rested"))
+//!     });
+//!     nap.extract().await
 //! }
 //!
 //! #[cfg(test)]

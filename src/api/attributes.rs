@@ -39,11 +39,10 @@ macro_rules! attributes {
         ///
         #[doc = concat!("#[pyo3_asyncio::", $path, "::main]")]
         /// async fn main() -> PyResult<()> {
-        ///     let sleep = Python::attach(|py| {
-        ///         let asyncio = py.import("asyncio")?;
-        #[doc = concat!("        pyo3_asyncio::", $path, "::into_future(asyncio.call_method1(\"sleep\", (0.1,))?)")]
-        ///     })?;
-        ///     sleep.await?;
+        #[doc = concat!("    let answer = pyo3_asyncio::", $path, "::run_coroutine(|py| {")]
+        ///         py.import("asyncio")?.call_method1("sleep", (0.1, 42))
+        ///     });
+        ///     assert_eq!(answer.extract::<i32>().await?, 42);
         ///     Ok(())
         /// }
         /// ```
@@ -56,8 +55,8 @@ macro_rules! attributes {
         /// An `async fn` is polled on this runtime; a plain `fn` may block. Each test has a thread of its own. No event loop
         /// runs on that thread, and it is not attached to the interpreter.
         ///
-        /// [`get_current_loop`] and [`into_future`] find the test's event loop. Under cargo's harness each test has its own.
-        /// Under [`testing`](crate::testing) all tests share that of the program's `main`.
+        /// [`get_current_loop`], [`into_future`], [`run_coroutine`] and [`call_soon`] find the test's event loop. Under cargo's
+        /// harness each test has its own. Under [`testing`](crate::testing) all tests share that of the program's `main`.
         ///
         /// A test may take one parameter, the loop, as a `Py<PyAny>` or as [`TaskLocals`](crate::TaskLocals). It returns
         /// nothing, or a `Result<(), E>` with any `E: Debug`. The report shows the traceback of a `PyErr`.
@@ -86,11 +85,10 @@ macro_rules! attributes {
         ///
         #[doc = concat!("    #[pyo3_asyncio::", $path, "::test]")]
         ///     async fn python_sleeps() -> PyResult<()> {
-        ///         let sleep = Python::attach(|py| {
-        ///             let asyncio = py.import("asyncio")?;
-        #[doc = concat!("            pyo3_asyncio::", $path, "::into_future(asyncio.call_method1(\"sleep\", (0.1,))?)")]
-        ///         })?;
-        ///         sleep.await?;
+        #[doc = concat!("        let answer = pyo3_asyncio::", $path, "::run_coroutine(|py| {")]
+        ///             py.import("asyncio")?.call_method1("sleep", (0.1, 42))
+        ///         });
+        ///         assert_eq!(answer.extract::<i32>().await?, 42);
         ///         Ok(())
         ///     }
         /// }

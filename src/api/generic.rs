@@ -67,12 +67,10 @@
 //! # Python::initialize();
 //! # Python::attach(|py| {
 //! let answer = generic::run::<MyRuntime, _, _>(py, async {
-//!     let nap = Python::attach(|py| {
-//!         let asyncio = py.import("asyncio")?;
-//!         generic::into_future::<MyRuntime>(asyncio.call_method1("sleep", (0.01, 42))?)
-//!     })?;
-//!     let answer = nap.await?;
-//!     Python::attach(|py| answer.extract::<u8>(py))
+//!     let answer = generic::run_coroutine::<MyRuntime, _>(|py| {
+//!         py.import("asyncio")?.call_method1("sleep", (0.01, 42))
+//!     });
+//!     answer.extract::<u8>().await
 //! });
 //! assert_eq!(answer.unwrap(), 42);
 //! # });

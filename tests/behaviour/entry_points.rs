@@ -19,7 +19,9 @@ use pyo3::types::{PyCFunction, PyList};
 use pyo3_asyncio::err::{LoopClosed, RustPanic};
 use pyo3_asyncio::run_forever;
 
-use crate::rt::{future_into_py_with_loop, get_current_loop, into_future, run, run_until_complete};
+use crate::rt::{
+    future_into_py_with_loop, get_current_loop, run, run_coroutine, run_until_complete,
+};
 use event_loop::LoopKind;
 
 /// Code that leaves leftovers on its loop: a task with a clean-up of several steps, an unfinished async generator, and a
@@ -125,7 +127,7 @@ fn attached(kind: LoopKind, test: fn(Python<'_>) -> PyResult<()>) {
 
 /// A Rust future that leaves a leftover of each kind.
 async fn leave_behind(module: Py<PyModule>) -> PyResult<()> {
-    let task = Python::attach(|py| into_future(module.bind(py).call_method0("leave_behind")?))?;
+    let task = run_coroutine(move |py| module.bind(py).call_method0("leave_behind"));
     task.await.map(drop)
 }
 
@@ -170,7 +172,7 @@ fn run_returns_the_system_exit_of_a_python_task(py: Python<'_>) -> PyResult<()> 
     let module = python(py, c"async def exits():\n    raise SystemExit(3)")?;
     let exits = module.getattr("exits")?.unbind();
     let error = run(py, async move {
-        Python::attach(|py| into_future(exits.bind(py).call0()?))?.await
+        run_coroutine(move |py| exits.bind(py).call0()).await
     })
     .unwrap_err();
     assert!(error.is_instance_of::<PySystemExit>(py), "{error}");
@@ -234,7 +236,7 @@ async def main():
     )?;
     let main = module.getattr("main")?.unbind();
     run(py, async move {
-        Python::attach(|py| into_future(main.bind(py).call0()?))?.await
+        run_coroutine(move |py| main.bind(py).call0()).await
     })?;
     let reported: Vec<Bound<'_, PyAny>> = module.getattr("reported")?.extract()?;
     assert_eq!(reported.len(), 1);
@@ -266,8 +268,7 @@ fn a_task_that_the_end_of_the_main_future_gives_up_cleans_up_undisturbed(
         let inner = module.getattr("inner")?.unbind();
         run(py, async move {
             let (started, has_started) = oneshot::channel();
-            let _task =
-                Python::attach(|py| into_future(inner.bind(py).call1((signal(py, started)?,))?))?;
+            let _task = run_coroutine(move |py| inner.bind(py).call1((signal(py, started)?,)));
             has_started.await.expect("the task starts");
             Ok(())
         })?;
@@ -309,12 +310,12 @@ async def stubborn(log, entered):
     let of_task = log.clone().unbind();
     run(py, async move {
         let (sender, mut entered) = tokio::sync::mpsc::unbounded_channel();
-        let mut task = Python::attach(|py| {
+        let mut task = run_coroutine(move |py| {
             let signal = PyCFunction::new_closure(py, None, None, move |_, _| {
                 sender.send(()).expect("the test listens");
             })?;
-            into_future(stubborn.bind(py).call1((of_task, signal))?)
-        })?;
+            stubborn.bind(py).call1((of_task, signal))
+        });
         tokio::select! {
             outcome = &mut task => panic!("the task ended by itself: {outcome:?}"),
             _ = entered.recv() => {}

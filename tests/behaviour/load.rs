@@ -8,7 +8,7 @@ use pyo3::types::PyCFunction;
 
 use super::counters::{Counters, Tracked};
 use super::harness::spawn;
-use crate::rt::{future_into_py, into_future};
+use crate::rt::{future_into_py, run_coroutine};
 
 /// Splitmix: the same numbers in every run.
 struct Random(u64);
@@ -57,8 +57,7 @@ fn exported_through_rust<'py>(
     PyCFunction::new_closure(py, None, None, move |args, _| {
         let (function, value): (Py<PyAny>, usize) = args.extract()?;
         let future = Tracked::new(&counters, async move {
-            let task = Python::attach(|py| into_future(function.bind(py).call1((value,))?))?;
-            task.await
+            run_coroutine(move |py| function.bind(py).call1((value,))).await
         });
         future_into_py(args.py(), future).map(Bound::unbind)
     })

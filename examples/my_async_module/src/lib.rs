@@ -6,7 +6,7 @@ use pyo3::{prelude::*, wrap_pyfunction};
 fn rust_sleep(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     pyo3_asyncio::tokio::future_into_py(py, async {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        Ok(Python::attach(|py| py.None()))
+        Ok(())
     })
 }
 

@@ -4,13 +4,13 @@ use pyo3::prelude::*;
 
 #[pyo3_asyncio::tokio::main]
 async fn main() -> PyResult<()> {
-    let fut = Python::attach(|py| {
+    // The event loop's thread makes the coroutine, and runs it as a task.
+    let sleep = pyo3_asyncio::tokio::run_coroutine(|py| {
         let asyncio = py.import("asyncio")?;
-        // convert asyncio.sleep into a Rust Future
-        pyo3_asyncio::tokio::into_future(asyncio.call_method1("sleep", (1,))?)
-    })?;
+        asyncio.call_method1("sleep", (1,))
+    });
 
-    fut.await?;
+    sleep.await?;
 
     Ok(())
 }

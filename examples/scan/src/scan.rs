@@ -99,7 +99,7 @@ impl Scan {
     /// Awaits `on_match(match)` for every match.
     async fn each(&self, on_match: Py<PyAny>) -> PyResult<()> {
         let registration = self.begin()?;
-        let search = self.search.each(&on_match);
+        let search = self.search.each(on_match);
         // One that is stopped has nothing more to hand over.
         Abortable::new(search, registration).await.unwrap_or(Ok(()))
     }

@@ -7,8 +7,8 @@ use futures_util::{
     future::{AbortRegistration, Abortable, ready},
     stream::{self, BoxStream},
 };
-use pyo3::{exceptions::PyRuntimeError, prelude::*};
-use pyo3_asyncio::tokio::into_future;
+use pyo3::prelude::*;
+use pyo3_asyncio::tokio::run_coroutine;
 use tokio::{sync::mpsc, task::spawn_blocking};
 use walkdir::{DirEntry, WalkDir};
 
@@ -62,14 +62,17 @@ impl Search {
     }
 
     /// Awaits `on_match` for every match: in their order for those of one file, side by side for those of different files.
-    pub(crate) async fn each(self: &Arc<Self>, on_match: &Py<PyAny>) -> PyResult<()> {
+    pub(crate) async fn each(self: &Arc<Self>, on_match: Py<PyAny>) -> PyResult<()> {
         self.check_root().await?;
+        // An `Arc` is cloned without the interpreter, a `Py` is not.
+        let on_match = Arc::new(on_match);
         let each_in_file = async |path| {
             let Some(file) = Arc::clone(self).search_file(path).await else {
                 return Ok(());
             };
             for found in file.into_matches() {
-                call(on_match, found).await?;
+                let on_match = Arc::clone(&on_match);
+                run_coroutine(move |py| on_match.bind(py).call1((found,))).await?;
                 self.progress.get().match_handled();
             }
             self.progress.get().file_done();
@@ -141,14 +144,6 @@ impl Search {
             }
         }
     }
-}
-
-/// Calls the Python function and awaits what it returns.
-async fn call(on_match: &Py<PyAny>, found: Match) -> PyResult<()> {
-    // Not `attach`, which panics where there is no interpreter: Ctrl-C can end Python while this runs.
-    let handled = Python::try_attach(|py| into_future(on_match.bind(py).call1((found,))?))
-        .unwrap_or_else(|| Err(PyRuntimeError::new_err("Python has ended")))?;
-    handled.await.map(drop)
 }
 
 /// The matches one after another, those of a file together.

@@ -120,7 +120,7 @@ impl Parameter {
 fn instead_of_borrow(words: &[String]) -> &'static str {
     let has = |names: &[&str]| words.iter().any(|word| names.contains(&word.as_str()));
     if has(&["Python"]) {
-        "call `Python::attach` in the body, and do not `await` inside of it"
+        "use Python in the closure of `call_soon` or `run_coroutine`"
     } else if has(&["PyRef", "PyRefMut", "PyClassGuard", "PyClassGuardMut"]) {
         "take `Py<…>`, or `&self` or `&mut self` for the object itself"
     } else if has(&["PyType"]) {
@@ -128,7 +128,7 @@ fn instead_of_borrow(words: &[String]) -> &'static str {
     } else if has(&["PyModule"]) {
         "take `Py<PyModule>`"
     } else if has(&["Bound", "Borrowed"]) {
-        "take `Py<…>`, and `bind` it inside of `Python::attach`"
+        "take `Py<…>`, and `bind` it in the closure of `call_soon` or `run_coroutine`"
     } else if has(&["str"]) {
         "take `String`"
     } else if has(&["u8"]) {

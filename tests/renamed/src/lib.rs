@@ -28,10 +28,11 @@ impl Greeter {
 ///
 /// The errors of the Python code.
 pub async fn greet(name: &str) -> PyResult<()> {
-    let greeting = Python::attach(|py| {
+    let name = name.to_owned();
+    let greeting = bridge::tokio::run_coroutine(move |py| {
         let greeter = Py::new(py, Greeter)?.into_bound(py);
-        bridge::tokio::into_future(greeter.call_method1("greet", (name,))?)
-    })?;
-    println!("{}", greeting.await?);
+        greeter.call_method1("greet", (name,))
+    });
+    println!("{}", greeting.extract::<String>().await?);
     Ok(())
 }

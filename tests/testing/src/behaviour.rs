@@ -13,7 +13,9 @@ macro_rules! behaviour {
             use pyo3::prelude::*;
             use pyo3::types::PyCFunction;
             use pyo3_asyncio::TaskLocals;
-            use pyo3_asyncio::$runtime::{future_into_py, get_current_loop, into_future, test};
+            use pyo3_asyncio::$runtime::{
+                future_into_py, get_current_loop, into_future, run_coroutine, test,
+            };
 
             /// It runs as soon as its thread comes to it: a test may be faster.
             fn assert_is_open(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -41,11 +43,8 @@ macro_rules! behaviour {
             #[test]
             async fn an_async_test_stays_on_its_thread() {
                 let before = (thread::current().id(), Rc::new(Cell::new(1)));
-                let nap = Python::attach(|py| {
-                    let asyncio = py.import("asyncio")?;
-                    into_future(asyncio.call_method1("sleep", (0.001,))?)
-                });
-                nap.unwrap().await.unwrap();
+                let nap = run_coroutine(|py| py.import("asyncio")?.call_method1("sleep", (0.001,)));
+                nap.await.unwrap();
                 before.1.set(2);
                 assert_eq!(before.0, thread::current().id());
             }

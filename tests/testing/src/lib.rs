@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use pyo3::prelude::*;
-use pyo3_asyncio::tokio::into_future;
+use pyo3_asyncio::tokio::run_coroutine;
 
 /// Adds two numbers, in Python.
 ///
@@ -12,14 +12,13 @@ use pyo3_asyncio::tokio::into_future;
 ///
 /// Those of Python.
 pub async fn add(one: i64, other: i64) -> PyResult<i64> {
-    let sum = Python::attach(|py| {
+    let sum = run_coroutine(move |py| {
         let module = PyModule::new(py, "sum")?;
         let code = c"async def add(one, other): return one + other";
         py.run(code, Some(&module.dict()), None)?;
-        into_future(module.call_method1("add", (one, other))?)
-    })?;
-    let sum = sum.await?;
-    Python::attach(|py| sum.extract(py))
+        module.call_method1("add", (one, other))
+    });
+    sum.extract().await
 }
 
 #[cfg(test)]
