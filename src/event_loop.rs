@@ -222,7 +222,7 @@ impl Mailbox {
             quietly(|| drop(job));
         }
         for (_, watcher) in watchers.into_iter().flatten() {
-            watcher.loop_closed(py);
+            quietly(|| watcher.loop_closed(py));
         }
         drop((weakref, bell));
     }

@@ -21,6 +21,9 @@ use std::task::{Poll, Waker};
 
 use super::cell::{Then, WakerCell};
 
+/// The text of the panic if an outcome is taken twice.
+pub(crate) const POLLED_AGAIN: &str = "a future is not polled again after it was done";
+
 pub(crate) struct Handoff<T, R>(WakerCell<State<T, R>>);
 
 struct State<T, R> {
@@ -108,12 +111,19 @@ impl<T, R> Handoff<T, R> {
     }
 
     /// Lets `finish` return the outcome to its caller, which converts it. Returns the outcome if it is there already.
+    ///
+    /// # Panics
+    ///
+    /// If the outcome was taken before.
     #[must_use = "an outcome that comes back has to be converted"]
     pub(crate) fn convert(&self) -> Option<R> {
-        self.0.change(|state| {
+        let (was_taken, outcome) = self.0.change(|state| {
+            let was_taken = matches!(state.stage, Stage::Over);
             state.interest = Interest::Conversion;
-            (state.take_outcome(), [Then::Forget])
-        })
+            ((was_taken, state.take_outcome()), [Then::Forget])
+        });
+        assert!(!was_taken, "{POLLED_AGAIN}");
+        outcome
     }
 
     /// Takes the outcome, or leaves a waker for `finish`.
@@ -124,7 +134,7 @@ impl<T, R> Handoff<T, R> {
     pub(crate) fn poll(&self, waker: &Waker) -> Poll<R> {
         let look = |state: &mut State<T, R>| state.is_finished().then(|| state.take_outcome());
         let outcome = self.0.poll(0, waker, look);
-        outcome.map(|outcome| outcome.expect("a future is not polled again after it was done"))
+        outcome.map(|outcome| outcome.expect(POLLED_AGAIN))
     }
 
     /// The task runs. True if the caller has to cancel it, because it was given up while it was being started.

@@ -26,7 +26,7 @@ use crate::error::rust_panic;
 use crate::event_loop::Mailbox;
 use crate::locals::TaskLocals;
 use crate::panic::catch;
-use crate::sync::handoff::{GivenUp, Handoff, Interest};
+use crate::sync::handoff::{GivenUp, Handoff, Interest, POLLED_AGAIN};
 use crate::sync::primitive::lock;
 
 /// A call of a Rust function on the thread of an event loop, made by [`tokio::call_soon`](crate::tokio::call_soon) and similar
@@ -93,9 +93,7 @@ impl<T> Future for PyCall<T> {
         match &mut self.0 {
             Err(error) => {
                 let error = error.take();
-                Poll::Ready(Err(
-                    error.expect("a future is not polled again after it was done")
-                ))
+                Poll::Ready(Err(error.expect(POLLED_AGAIN)))
             }
             Ok(called) if called.mailbox.is_inherited() => Poll::Ready(Err(loop_in_parent())),
             Ok(called) => match called.handoff.poll(cx.waker()) {

@@ -5,6 +5,8 @@
 //! 2. If the outcome comes later, the loop's thread converts it when it comes. If the outcome is there already, a job converts
 //!    it.
 //! 3. A second handoff carries the converted value to the [`ConvertedPyTask`].
+//! 4. If the loop closes before the conversion, dropping the conversion settles the [`ConvertedPyTask`] with `LoopClosed`.
+//! 5. An error that the [`ConvertedPyTask`] does not take goes to the loop's exception handler.
 
 use std::fmt;
 use std::future::Future;
@@ -14,11 +16,12 @@ use std::task::{Context, Poll};
 
 use pyo3::prelude::*;
 
-use super::task::{PyTask, loop_blocked, loop_in_parent};
+use super::call::report;
+use super::task::{PyTask, loop_blocked, loop_closed, loop_in_parent};
 use crate::error::rust_panic;
 use crate::event_loop::Mailbox;
-use crate::panic::catch;
-use crate::sync::handoff::Handoff;
+use crate::panic::{catch, quietly};
+use crate::sync::handoff::{GivenUp, Handoff};
 
 /// A [`PyTask`] whose value is converted to a Rust value on the loop's thread, made by [`PyTask::and_then`] and
 /// [`PyTask::extract`].
@@ -40,15 +43,35 @@ impl<T> fmt::Debug for ConvertedPyTask<T> {
 
 /// Converts an outcome on the loop's thread.
 pub(super) trait Convert: Send {
-    fn convert(self: Box<Self>, py: Python<'_>, value: Py<PyAny>);
+    /// Returns an error that the Rust side does not want.
+    #[must_use = "the error is not reported elsewhere"]
+    fn convert(self: Box<Self>, py: Python<'_>, value: Py<PyAny>) -> Option<PyErr>;
 
-    /// Passes on the error of the task. Called attached or not.
-    fn fail(self: Box<Self>, error: PyErr);
+    /// Passes on the error of the task, and returns it if the Rust side does not want it. Called attached or not.
+    #[must_use = "the error is not reported elsewhere"]
+    fn fail(self: Box<Self>, error: PyErr) -> Option<PyErr>;
 }
 
 struct Conversion<F, T> {
-    function: F,
+    /// Taken when the conversion is over.
+    function: Option<F>,
     converted: Arc<Handoff<(), PyResult<T>>>,
+}
+
+impl<F, T> Conversion<F, T> {
+    fn finish(&self, result: PyResult<T>) -> Option<PyErr> {
+        self.converted.finish(result)?.err()
+    }
+}
+
+/// The loop has closed, and dropped the job of the conversion.
+impl<F, T> Drop for Conversion<F, T> {
+    fn drop(&mut self) {
+        if let Some(function) = self.function.take() {
+            quietly(|| drop(function));
+            drop(self.finish(Err(loop_closed())));
+        }
+    }
 }
 
 impl<F, T> Convert for Conversion<F, T>
@@ -56,18 +79,17 @@ where
     F: FnOnce(Python<'_>, Bound<'_, PyAny>) -> PyResult<T> + Send,
     T: Send,
 {
-    fn convert(self: Box<Self>, py: Python<'_>, value: Py<PyAny>) {
-        let Self {
-            function,
-            converted,
-        } = *self;
+    fn convert(mut self: Box<Self>, py: Python<'_>, value: Py<PyAny>) -> Option<PyErr> {
+        let function = self.function.take()?;
         let value = value.into_bound(py);
         let result = catch(|| function(py, value));
-        drop(converted.finish(result.unwrap_or_else(|panic| Err(rust_panic(py, panic)))));
+        self.finish(result.unwrap_or_else(|panic| Err(rust_panic(py, panic))))
     }
 
-    fn fail(self: Box<Self>, error: PyErr) {
-        drop(self.converted.finish(Err(error)));
+    fn fail(mut self: Box<Self>, error: PyErr) -> Option<PyErr> {
+        let function = self.function.take();
+        quietly(|| drop(function));
+        self.finish(Err(error))
     }
 }
 
@@ -87,7 +109,7 @@ impl PyTask {
     {
         let converted = Arc::new(Handoff::new());
         let conversion = Box::new(Conversion {
-            function,
+            function: Some(function),
             converted: Arc::clone(&converted),
         });
         self.convert(conversion);
@@ -108,6 +130,20 @@ impl PyTask {
         T: for<'a, 'py> FromPyObject<'a, 'py> + Send + 'static,
     {
         self.and_then(|_, value| value.extract::<T>().map_err(Into::into))
+    }
+}
+
+impl<T> Drop for ConvertedPyTask<T> {
+    fn drop(&mut self) {
+        let Some(mailbox) = self.task.mailbox() else {
+            return;
+        };
+        if mailbox.is_inherited() {
+            return;
+        }
+        if let GivenUp::Outcome(Err(error)) = self.converted.give_up() {
+            report(mailbox, error);
+        }
     }
 }
 

@@ -35,7 +35,7 @@ use crate::locals::TaskLocals;
 use crate::metrics::PythonToRust;
 use crate::panic::catch;
 use crate::process::Entry;
-use crate::sync::handoff::{GivenUp, Handoff, Interest};
+use crate::sync::handoff::{GivenUp, Handoff, Interest, POLLED_AGAIN};
 use crate::sync::primitive::lock;
 use crate::trace;
 
@@ -159,7 +159,8 @@ impl PyTask {
     pub(super) fn convert(&mut self, conversion: Box<dyn Convert>) {
         match &mut self.0 {
             Ok(execution) => execution.convert(conversion),
-            Err(error) => conversion.fail(error.take().expect(POLLED_AGAIN)),
+            // Nobody can have dropped the future yet, so the error is not refused.
+            Err(error) => drop(conversion.fail(error.take().expect(POLLED_AGAIN))),
         }
     }
 
@@ -167,8 +168,6 @@ impl PyTask {
         self.0.as_ref().ok().map(|execution| &execution.mailbox)
     }
 }
-
-const POLLED_AGAIN: &str = "a future is not polled again after it was done";
 
 impl Future for PyTask {
     type Output = PyResult<Py<PyAny>>;
@@ -258,9 +257,8 @@ impl Execution {
         match (conversion, refused, py) {
             (Some(conversion), Ok(value), Some(py)) => conversion.convert(py, value),
             (Some(conversion), Err(error), _) => conversion.fail(error),
-            (_, refused, _) => return refused.err(),
+            (_, refused, _) => refused.err(),
         }
-        None
     }
 
     fn convert(self: &Arc<Self>, conversion: Box<dyn Convert>) {
@@ -271,11 +269,17 @@ impl Execution {
         // The task has already ended.
         let conversion = lock(&self.conversion).take();
         match (conversion, outcome) {
-            (Some(conversion), Ok(value)) => self.mailbox.post(Box::new(move |py| {
-                conversion.convert(py, value);
-                Ok(())
-            })),
-            (Some(conversion), Err(error)) => conversion.fail(error),
+            (Some(conversion), Ok(value)) => {
+                let mailbox = self.mailbox.clone();
+                self.mailbox.post(Box::new(move |py| {
+                    if let Some(error) = conversion.convert(py, value) {
+                        report(&mailbox, error);
+                    }
+                    Ok(())
+                }));
+            }
+            // Nobody can have dropped the future yet, so the error is not refused.
+            (Some(conversion), Err(error)) => drop(conversion.fail(error)),
             // The loop has closed since, and failed the conversion.
             (None, _) => {}
         }
@@ -518,10 +522,12 @@ impl StartTask {
             return Ok(());
         }
         let execution = &self.execution;
-        let key = execution
-            .mailbox
-            .watch(Arc::clone(execution) as Arc<dyn Watcher>);
-        *lock(&execution.watching) = key;
+        let watcher = Arc::clone(execution) as Arc<dyn Watcher>;
+        let Some(key) = execution.mailbox.watch(watcher) else {
+            drop(execution.finish(Some(task.py()), Err(loop_closed())));
+            return Ok(());
+        };
+        *lock(&execution.watching) = Some(key);
         asyncio::add_done_callback(task, Bound::new(task.py(), completion)?.as_any())?;
         if execution.handoff.started(task.clone().unbind()) {
             asyncio::cancel(task)?;

@@ -1,6 +1,7 @@
 //! Rust calls Python on the thread of the event loop.
 
 use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, ThreadId};
 
@@ -169,6 +170,50 @@ async def works(started, ended):
         }
         let task = task.and_then(move |_, value| Ok((thread::current().id() == home, value.extract::<i32>()?)));
         assert_eq!(cx.block_on(task)?, (true, 42));
+    }
+
+    fn the_error_of_a_converted_task_that_is_dropped_reaches_the_exception_handler(cx: &Cx<'_>) {
+        let python = cx.module(c"async def fails():\n    raise KeyError('dropped')\nasync def answer():\n    return 42")?;
+        let fails = python.getattr("fails")?.unbind();
+        let answer = python.getattr("answer")?.unbind();
+        let failed = locals(cx)?.run_coroutine(move |py| fails.bind(py).call0()).extract::<i32>();
+        let refused = locals(cx)?.run_coroutine(move |py| answer.bind(py).call0());
+        let refused = refused.and_then(|_, _| Err::<(), _>(PyKeyError::new_err("refused")));
+        cx.catch_up()?;
+        cx.catch_up()?;
+        assert!(cx.take_unhandled()?.is_empty());
+        drop((failed, refused));
+        cx.catch_up()?;
+        let unhandled = cx.take_unhandled()?;
+        assert_eq!(unhandled.len(), 2, "{unhandled:?}");
+        assert!(unhandled.iter().all(|(_, error)| error.is_instance_of::<PyKeyError>()));
+    }
+
+    fn a_conversion_after_the_loop_closed_gives_loop_closed(cx: &Cx<'_>) {
+        let locals = locals(cx)?;
+        let start = || locals.run_coroutine(|py| py.import("asyncio")?.call_method1("sleep", (0, 42)));
+        let (before, after) = (start(), start());
+        while !before.is_finished() || !after.is_finished() {
+            cx.catch_up()?;
+        }
+        // The loop closes before it comes to the job of the first.
+        let before = before.extract::<i32>();
+        cx.event_loop.call_method0("close")?;
+        for converted in [before, after.extract::<i32>()] {
+            let error = futures_lite::future::block_on(converted).unwrap_err();
+            assert!(error.is_instance_of::<LoopClosed>(cx.py), "{error}");
+        }
+    }
+
+    fn an_outcome_that_was_taken_cannot_be_converted(cx: &Cx<'_>) {
+        let mut task = locals(cx)?.run_coroutine(|py| py.import("asyncio")?.call_method1("sleep", (0, 42)));
+        while !task.is_finished() {
+            cx.catch_up()?;
+        }
+        futures_lite::future::block_on(&mut task)?;
+        let panic = catch_unwind(AssertUnwindSafe(|| task.extract::<i32>())).unwrap_err();
+        let text = panic.downcast_ref::<String>().expect("the panic has a text");
+        assert!(text.contains("not polled again"), "{text}");
     }
 
     fn a_call_to_a_closed_loop_gives_loop_closed_and_drops_what_it_owns(cx: &Cx<'_>) {
