@@ -26,7 +26,7 @@ mod rt {
 
     pub(crate) use crate::example::Pool as Runtime;
     pub(crate) use pyo3_asyncio::custom::{
-        get_current_locals, get_current_loop, into_future, scope, scope_local,
+        get_current_locals, get_current_loop, into_future, run_coroutine, scope, scope_local,
     };
 
     pub(crate) async fn sleep(duration: Duration) {
