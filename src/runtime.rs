@@ -49,6 +49,13 @@ pub trait Runtime: 'static {
     fn enter<R>(function: impl FnOnce() -> R) -> R {
         function()
     }
+
+    /// Runs a function that drops a future in the runtime's context. Must not start the runtime if it has been shut down.
+    ///
+    /// The default implementation calls [`enter`](Self::enter).
+    fn enter_to_drop(function: impl FnOnce()) {
+        Self::enter(function);
+    }
 }
 
 /// A runtime on which the attributes can start a program or a test.

@@ -82,6 +82,20 @@ def test_a_shutdown_cancels_the_python_tasks_that_rust_awaits(rust, run):
     run(main())
 
 
+def test_dropping_a_local_future_does_not_start_the_runtime_again(new_loop, rust):
+    loop = new_loop()
+
+    async def main():
+        return rust.local_nap(3600, int)
+
+    future = loop.run_until_complete(main())
+    assert rust.shutdown(PATIENCE)
+    loop.close()
+    assert not future.done()
+    # It raises an error if a runtime runs.
+    rust.init_runtime(rust.WORKERS)
+
+
 def test_the_runtime_restarts_when_it_is_used(rust, run):
     async def main():
         for turn in range(20):

@@ -63,7 +63,7 @@ where
             Err(panic) => break Err(rust_panic(py, panic)),
         }
     };
-    let dropped = entry.detach(|| catch(|| R::enter(|| future.set(None))));
+    let dropped = entry.detach(|| catch(|| R::enter_to_drop(|| future.set(None))));
     match (dropped, output) {
         (Err(panic), Ok(_)) => Err(rust_panic(py, panic)),
         (_, output) => output,

@@ -62,6 +62,12 @@ impl super::Runtime for Tokio {
         let _entered = handle.enter();
         function()
     }
+
+    fn enter_to_drop(function: impl FnOnce()) {
+        let handle = running_handle();
+        let _entered = handle.as_ref().map(Handle::enter);
+        function();
+    }
 }
 
 /// The runtime of this process. A child of a fork has none of its parent's threads, so it neither uses nor drops the parent's
@@ -241,11 +247,13 @@ pub fn try_init_with_runtime(runtime: &'static Runtime) -> Result<(), AlreadySta
 ///
 /// If the system cannot start the runtime, for lack of threads or descriptors.
 pub fn handle() -> Handle {
+    running_handle().unwrap_or_else(|| with_running(|running| running.handle().clone()))
+}
+
+fn running_handle() -> Option<Handle> {
     let running = BRIDGE.get().running.read();
     let running = running.unwrap_or_else(PoisonError::into_inner);
-    let handle = running.as_ref().map(|running| running.handle().clone());
-    drop(running);
-    handle.unwrap_or_else(|| with_running(|running| running.handle().clone()))
+    running.as_ref().map(|running| running.handle().clone())
 }
 
 /// Calls a function with the runtime, which is started if it is not running.
