@@ -35,7 +35,7 @@ use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use crate::error::LoopClosed;
 use crate::panic::quietly;
 use crate::process::Entry;
-use crate::sync::generation::{generation, generation_of_process};
+use crate::sync::generation::{PerProcess, generation, generation_of_process};
 use crate::sync::primitive::lock;
 use crate::sync::queue::{Queue, Remains};
 use crate::sync::registry::{Registered, Registry};
@@ -72,7 +72,9 @@ struct Inner {
     weakref: Mutex<Option<Py<PyWeakrefReference>>>,
 }
 
-static REGISTRY: LazyLock<Registry<Mailbox>> = LazyLock::new(Registry::new);
+/// Each process has its own, because a thread that calls a loop without being attached may hold the lock at a fork.
+static REGISTRY: PerProcess<LazyLock<Registry<Mailbox>>> =
+    PerProcess::new(LazyLock::new(Registry::new));
 
 thread_local! {
     /// The mailbox that this thread asked for last: nearly always the one that it asks for next.
@@ -117,7 +119,7 @@ impl Mailbox {
                 .filter(|it| it.address() == address && it.is_open())
                 .cloned()
         });
-        last.or_else(|| REGISTRY.find(address))
+        last.or_else(|| REGISTRY.get().find(address))
     }
 
     /// The `id()` of the loop.
@@ -175,7 +177,7 @@ impl Mailbox {
             debug: AtomicBool::new(asyncio::is_debug(event_loop)?),
             weakref: Mutex::new(None),
         }));
-        if let Some(first) = REGISTRY.add(&mailbox) {
+        if let Some(first) = REGISTRY.get().add(&mailbox) {
             mailbox.close(py);
             return Ok(first);
         }
@@ -215,7 +217,7 @@ impl Mailbox {
             return;
         }
         let Remains { jobs, bell } = self.0.queue.close();
-        REGISTRY.remove(self);
+        REGISTRY.get().remove(self);
         let watchers = self.0.watchers.close();
         let weakref = lock(&self.0.weakref).take();
         for job in jobs {
@@ -242,7 +244,11 @@ impl Mailbox {
 /// Forgets the mailboxes of the parent, in the child of a fork.
 pub(crate) fn forget_parents(py: Python<'_>) {
     metrics::forget_parents();
-    for mailbox in REGISTRY.take().into_values() {
+    let inherited = REGISTRY.inherited();
+    let inherited = inherited
+        .into_iter()
+        .flat_map(|registry| registry.take_inherited());
+    for (_, mailbox) in inherited {
         let queue = &mailbox.0.queue;
         if let Some(Err(error)) = queue.with_inherited_bell(Doorbell::part_from_parent) {
             PyErr::from(error).write_unraisable(py, None);

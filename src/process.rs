@@ -17,8 +17,8 @@
 //!
 //! Only the thread that forks exists in the child. What other threads had in hand stays as it was, locks included.
 //!
-//! 1. Before a fork, the guard is held, and activities that are under way may finish. The forking thread looks
-//!    [`LOOKS_BEFORE_FORK`] times at most, and then forks all the same. After the fork, the parent releases the guard.
+//! 1. Before a fork, the guard is held, and activities that are under way may finish. The forking thread waits
+//!    for [`FORK_PATIENCE`] and looks [`LOOKS_BEFORE_FORK`] times, and then forks all the same. After the fork, the parent releases the guard.
 //! 2. The child belongs to a new [generation](crate::sync::generation). It forgets the runtime, the mailboxes and the helper
 //!    thread of its parent. It does not shut them down, because their threads do not exist in the child.
 //! 3. What the child inherits, such as a Python future, never wakes a task of the parent: see
@@ -35,10 +35,12 @@ use crate::{asyncio, event_loop, panic};
 
 /// The longest time by which this crate delays the end of a process.
 const EXIT_PATIENCE: Duration = Duration::from_millis(100);
-/// How many times at most a forking thread looks whether the activities of other threads have ended. This takes a quarter of a
-/// second on a quiet machine. It takes longer where threads compete for processors and for the interpreter. The activities
-/// take longer there too.
-const LOOKS_BEFORE_FORK: u32 = 2000;
+/// How long a forking thread waits at least for the activities of other threads, and how often it looks meanwhile.
+///
+/// It looks so often because a wait of one look can be long: other threads compete for the processors and for the interpreter.
+/// It looks no more often because the Python code of another loop may be an activity, and each look then waits for that code.
+const FORK_PATIENCE: Duration = Duration::from_millis(250);
+const LOOKS_BEFORE_FORK: u32 = 50;
 
 /// The token of an attached thread that calls this crate. Whatever opens a mailbox or starts a Rust future requires one. So no
 /// entry point can forget what the constructor does:
@@ -163,13 +165,13 @@ struct AroundFork;
 impl AroundFork {
     fn before_fork(&self, py: Python<'_>) {
         activity::hold();
-        for _ in 0..LOOKS_BEFORE_FORK {
-            // Attached: from here to the fork, no other thread begins anything either.
-            if activity::is_alone() {
-                break;
-            }
+        let deadline = Instant::now() + FORK_PATIENCE;
+        let mut looks = 0;
+        // Attached: from a look to the fork, no other thread begins anything either.
+        while !activity::is_alone() && (looks < LOOKS_BEFORE_FORK || Instant::now() < deadline) {
             // Detached, since an activity that needs the interpreter would not end otherwise.
             py.detach(activity::look_again);
+            looks += 1;
         }
     }
 

@@ -43,7 +43,6 @@ impl<T> PerProcess<T> {
     }
 
     /// The values of the processes before this one, the parent's last. A lock among them may be held for ever.
-    #[cfg(feature = "tokio-runtime")]
     pub(crate) fn inherited(&self) -> Vec<&T> {
         let values = std::iter::successors(Some(self), |own| own.next.get().map(|next| &**next));
         let count = generation() as usize;

@@ -19,6 +19,12 @@ pub(crate) trait Registered: Clone {
 
 pub(crate) struct Registry<M>(Mutex<HashMap<usize, M>>);
 
+impl<M: Registered> Default for Registry<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<M: Registered> Registry<M> {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(HashMap::new()))
@@ -54,8 +60,10 @@ impl<M: Registered> Registry<M> {
         drop(removed);
     }
 
-    /// Takes all of them out, in the child of a fork.
-    pub(crate) fn take(&self) -> HashMap<usize, M> {
-        std::mem::take(&mut *lock(&self.0))
+    /// Takes all of them out, in the child of a fork. Takes none if a thread of the parent held the lock at the fork: the
+    /// child cannot have it.
+    pub(crate) fn take_inherited(&self) -> HashMap<usize, M> {
+        let table = self.0.try_lock();
+        table.map_or_else(|_| HashMap::new(), |mut table| std::mem::take(&mut *table))
     }
 }
