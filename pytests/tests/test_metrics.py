@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import time
 
 import pytest
 
@@ -68,6 +69,44 @@ def test_a_burst_is_one_wake_up(loop, run, rust, since):
     assert burst["mailbox_wait"] > datetime.timedelta(0)
     assert rust.metrics()["largest_burst"] >= 49
     assert rust.metrics()["longest_mailbox_wait"] > datetime.timedelta(0)
+
+
+def test_a_burst_of_calls_is_one_wake_up(run, rust, since):
+    """The loop does not turn while the calls are posted."""
+    called = []
+
+    async def main():
+        await rust.turns(1, None)
+        # A job's turn is counted when it is over.
+        await asyncio.sleep(0)
+        before = since()
+        future = rust.post_calls(called.append, 100)
+        assert called == []
+        await future
+        await asyncio.sleep(0)
+        return {name: value - before[name] for name, value in since().items()}
+
+    burst = run(main())
+    assert called == list(range(100))
+    # The calls, and the result of the future that awaits them.
+    assert burst["jobs"] == 101
+    assert 1 <= burst["wake_ups"] <= 2
+    assert rust.metrics()["largest_burst"] >= 100
+
+
+# uvloop does not time the readers of descriptors.
+@pytest.mark.parametrize("new_loop", ["asyncio"], indirect=True)
+def test_a_call_that_blocks_the_loop_is_logged_in_debug_mode(loop, run, rust, caplog):
+    async def main():
+        await rust.post_calls(lambda number: time.sleep(0.2), 1)
+
+    loop.set_debug(True)
+    loop.slow_callback_duration = 0.1
+    run(main())
+    messages = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
+    assert any("Drain" in message and " took 0." in message for message in messages), messages
+    # The records hold what was called.
+    caplog.clear()
 
 
 def test_a_turn_of_the_drain_is_bounded_and_the_loop_s_other_work_comes_in_between(loop, run, rust):
