@@ -11,7 +11,9 @@ use pyo3_asyncio::custom::Runtime as _;
 use pyo3_asyncio::{CancelHandle, async_std, smol, tokio};
 
 // These do not depend on the runtime.
-pub(crate) use pyo3_asyncio::custom::{get_current_locals, get_current_loop, into_future, scope};
+pub(crate) use pyo3_asyncio::custom::{
+    call_soon, get_current_locals, get_current_loop, into_future, scope,
+};
 
 #[derive(Clone, Copy)]
 enum Runtime {

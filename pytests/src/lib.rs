@@ -7,6 +7,7 @@ mod attributes;
 mod blocking;
 mod bomb;
 mod bridge;
+mod calls;
 mod coroutine;
 mod gate;
 mod ledger;
@@ -32,6 +33,8 @@ mod pyo3_asyncio_pytests {
     };
     #[pymodule_export]
     use crate::bomb::{bomb, bomb_coroutine, count_panics, panics};
+    #[pymodule_export]
+    use crate::calls::post_calls;
     #[pymodule_export]
     use crate::coroutine::{
         asks_afterwards, drops_handle_at_gate, drops_handle_at_once, eager_await, eager_block,

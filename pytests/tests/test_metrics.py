@@ -70,6 +70,29 @@ def test_many_completions_share_one_wake_up(loop, run, rust, since):
     assert rust.metrics()["longest_mailbox_wait"] > datetime.timedelta(0)
 
 
+def test_a_burst_of_calls_is_one_wake_up(run, rust, since):
+    """The loop does not turn while the calls are posted."""
+    called = []
+
+    async def main():
+        await rust.turns(1, None)
+        # A job's turn is counted when it is over.
+        await asyncio.sleep(0)
+        before = since()
+        future = rust.post_calls(called.append, 100)
+        assert called == []
+        await future
+        await asyncio.sleep(0)
+        return {name: value - before[name] for name, value in since().items()}
+
+    burst = run(main())
+    assert called == list(range(100))
+    # The calls, and the result of the future that awaits them.
+    assert burst["jobs"] == 101
+    assert 1 <= burst["wake_ups"] <= 2
+    assert rust.metrics()["largest_burst"] >= 100
+
+
 def test_a_drain_is_bounded_and_lets_the_loop_do_other_work(loop, run, rust):
     """The loop does not turn until every future is complete."""
 
