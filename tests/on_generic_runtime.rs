@@ -96,6 +96,13 @@ mod rt {
         generic::into_future::<Runtime>(awaitable)
     }
 
+    pub(crate) fn run_coroutine<F>(function: F) -> PyTask
+    where
+        F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
+    {
+        generic::run_coroutine::<Runtime, F>(function)
+    }
+
     /// Names the runtime. What `generic` has not got is called in `custom`, as the runtime is one of those too.
     macro_rules! on_runtime {
         ($($module:ident::$name:ident[$($send:ident)?]($($parameter:ident: $type:ty),*) -> $output:ty;)*) => {$(
