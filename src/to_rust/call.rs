@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use pyo3::prelude::*;
 
-use super::task::{loop_blocked, loop_closed, loop_in_parent};
+use super::task::{loop_closed, poll_outcome};
 use crate::asyncio;
 use crate::error::rust_panic;
 use crate::event_loop::Mailbox;
@@ -95,13 +95,7 @@ impl<T> Future for PyCall<T> {
                 let error = error.take();
                 Poll::Ready(Err(error.expect(POLLED_AGAIN)))
             }
-            Ok(called) if called.mailbox.is_inherited() => Poll::Ready(Err(loop_in_parent())),
-            Ok(called) => match called.handoff.poll(cx.waker()) {
-                Poll::Pending if called.mailbox.is_blocked_here() => {
-                    Poll::Ready(Err(loop_blocked()))
-                }
-                polled => polled,
-            },
+            Ok(called) => poll_outcome(&called.mailbox, &called.handoff, cx),
         }
     }
 }

@@ -17,9 +17,8 @@ use std::task::{Context, Poll};
 use pyo3::prelude::*;
 
 use super::call::report;
-use super::task::{PyTask, loop_blocked, loop_closed, loop_in_parent};
+use super::task::{PyTask, loop_closed, poll_outcome};
 use crate::error::rust_panic;
-use crate::event_loop::Mailbox;
 use crate::panic::{catch, quietly};
 use crate::sync::handoff::{GivenUp, Handoff};
 
@@ -151,15 +150,9 @@ impl<T> Future for ConvertedPyTask<T> {
     type Output = PyResult<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PyResult<T>> {
-        let mailbox = self.task.mailbox();
-        if mailbox.is_some_and(Mailbox::is_inherited) {
-            return Poll::Ready(Err(loop_in_parent()));
-        }
-        match self.converted.poll(cx.waker()) {
-            Poll::Pending if mailbox.is_some_and(Mailbox::is_blocked_here) => {
-                Poll::Ready(Err(loop_blocked()))
-            }
-            polled => polled,
+        match self.task.mailbox() {
+            Some(mailbox) => poll_outcome(mailbox, &self.converted, cx),
+            None => self.converted.poll(cx.waker()),
         }
     }
 }

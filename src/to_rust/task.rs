@@ -177,15 +177,23 @@ impl Future for PyTask {
             Ok(execution) => execution,
             Err(error) => return Poll::Ready(Err(error.take().expect(POLLED_AGAIN))),
         };
-        if execution.mailbox.is_inherited() {
-            return Poll::Ready(Err(loop_in_parent()));
-        }
-        match execution.handoff.poll(cx.waker()) {
-            Poll::Pending if execution.mailbox.is_blocked_here() => {
-                Poll::Ready(Err(loop_blocked()))
-            }
-            polled => polled,
-        }
+        poll_outcome(&execution.mailbox, &execution.handoff, cx)
+    }
+}
+
+/// Polls for what the loop's thread brings. An error if it can bring nothing: in the child of a fork, and on a thread that keeps
+/// the loop from running.
+pub(super) fn poll_outcome<T, R>(
+    mailbox: &Mailbox,
+    handoff: &Handoff<T, PyResult<R>>,
+    cx: &Context<'_>,
+) -> Poll<PyResult<R>> {
+    if mailbox.is_inherited() {
+        return Poll::Ready(Err(loop_in_parent()));
+    }
+    match handoff.poll(cx.waker()) {
+        Poll::Pending if mailbox.is_blocked_here() => Poll::Ready(Err(loop_blocked())),
+        polled => polled,
     }
 }
 
@@ -391,14 +399,14 @@ pub(super) fn loop_closed() -> PyErr {
     )
 }
 
-pub(super) fn loop_in_parent() -> PyErr {
+fn loop_in_parent() -> PyErr {
     LoopClosed::new_err(
         "the Python awaitable cannot end in this process, because it was started in the parent before the fork: start it after \
          the fork",
     )
 }
 
-pub(super) fn loop_blocked() -> PyErr {
+fn loop_blocked() -> PyErr {
     PyRuntimeError::new_err(
         "this would wait for ever: the Python awaitable runs on the event loop of this thread, which block_on blocks. Export the \
          function with future_into_py and `await` it, or call it in another thread (asyncio.to_thread)",
