@@ -3,31 +3,20 @@
 //! A runtime cannot see Python, so one of them, tokio's, runs all of what the bridge promises on every kind of loop; the others
 //! run these on one kind. `cargo xtask test --thorough` sets `cfg(thorough)`, and with it all of them run everything.
 
+#![cfg_attr(
+    not(thorough),
+    allow(dead_code, reason = "the other behaviours need it")
+)]
+
 /// Items for one runtime only.
 macro_rules! on_one_runtime {
     ($($item:item)*) => { $(#[cfg(thorough)] $item)* };
 }
 
 #[macro_use]
-#[cfg_attr(
-    not(thorough),
-    allow(dead_code, reason = "the other behaviours need it")
-)]
 mod harness;
-#[cfg_attr(
-    not(thorough),
-    allow(dead_code, reason = "the other behaviours need it")
-)]
 mod counters;
-#[cfg_attr(
-    not(thorough),
-    allow(dead_code, reason = "the other behaviours need it")
-)]
 mod event_loop;
-#[cfg_attr(
-    not(thorough),
-    allow(dead_code, reason = "the other behaviours need it")
-)]
 mod interpreter;
 
 #[cfg(thorough)]

@@ -31,16 +31,14 @@ PACKAGES = {
         "CPython's own tests of asyncio, `test.test_asyncio`",
         "Debian: `apt install libpython3-testsuite`; Fedora: `dnf install python3-test`",
     ),
-    "uvloop": ("a build of uvloop", "PyPI has its wheels"),
     "valgrind": ("the program `valgrind` beside it", "Debian: `apt install valgrind`"),
 }
 # maturin tells PyO3 that it builds an extension module since 1.9.4.
 MATURIN = ["maturin>=1.9.4,<2"]
-UVLOOP = ["uvloop"]
 REQUIREMENTS = {
     "maturin": MATURIN,
-    "uvloop": UVLOOP,
-    "tools": MATURIN + ["anyio", "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn"] + UVLOOP,
+    "uvloop": ["uvloop"],
+    "tools": MATURIN + ["anyio", "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn", "uvloop"],
 }
 WINDOWS = os.name == "nt"
 LIBRARY_PATH = "DYLD_FALLBACK_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
@@ -84,15 +82,14 @@ def make(directory, requirements):
     stamp = os.path.join(directory, "installed-by-xtask")
     with open(stamp, "a+") as file:
         file.seek(0)
-        installed = file.read().splitlines()
-        for name in requirements:
-            # Building uvloop takes minutes, and a C compiler. The tests do without it.
-            only = ["--only-binary", "uvloop"] if name == "uvloop" else []
-            pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *only, name]
-            if name not in installed:
-                print(f"installing {name}", file=sys.stderr)
-                if subprocess.run(pip, stdout=sys.stderr, check=not only).returncode == 0:
-                    file.write(name + "\n")
+        missing = set(requirements).difference(file.read().split())
+        # Building uvloop takes minutes, and may fail. The tests do without it.
+        for names, options in [(missing - {"uvloop"}, []), (missing & {"uvloop"}, ["--only-binary", "uvloop"])]:
+            if names:
+                print("installing", *sorted(names), file=sys.stderr)
+                pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *options, *names]
+                subprocess.run(pip, stdout=sys.stderr, check=not options)
+                print(*names, sep="\n", file=file)
     return programs, output(python, "-c", "import uvloop") is not None
 
 
@@ -122,9 +119,9 @@ def prepare(directory, needs):
 
 def find_all():
     """Pythons on the PATH, of pyenv, and where systems have them, each once, the oldest first."""
-    pyenv = os.environ.get("PYENV_ROOT") or (output("pyenv", "root") or "~/.pyenv").strip()
+    pyenv = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
     places = os.environ["PATH"].split(os.pathsep) + ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"]
-    places += glob.glob(os.path.join(os.path.expanduser(pyenv), "versions", "*", "bin")) + glob.glob("/opt/python/*/bin")
+    places += glob.glob(os.path.join(pyenv, "versions", "*", "bin")) + glob.glob("/opt/python/*/bin")
     facts = "import os, platform, sys; print(*sys.version_info[:2], platform.python_implementation(), os.path.realpath(sys._base_executable))"
     found = set()
     for program in (entry for place in places for entry in glob.glob(os.path.join(glob.escape(place), "python*"))):

@@ -27,6 +27,9 @@ impl Environment {
             lacks: lacks.map(str::to_owned).collect(),
             variables: variables.map(owned).collect(),
         };
+        for lack in &environment.lacks {
+            println!("without {lack}: what needs it is left out");
+        }
         // How to make a shell in which a command that is shown can be typed.
         let exported = |(name, value)| format!(" {name}={value}");
         let others = environment.variables.iter().cloned();
@@ -38,14 +41,6 @@ impl Environment {
 
     pub(crate) fn has(&self, need: &str) -> bool {
         self.lacks.iter().all(|lack| lack != need)
-    }
-
-    /// What is missing, as a clause behind another.
-    pub(crate) fn lacks(&self) -> String {
-        match self.lacks.join(", ") {
-            lacks if lacks.is_empty() => lacks,
-            lacks => format!("; it lacks {lacks}, and did without what needs that"),
-        }
     }
 
     /// Shows and runs it. What it prints is for the user as it is.

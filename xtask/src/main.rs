@@ -88,36 +88,25 @@ fn run_steps(python: &str, command: &str, mut names: Vec<String>) -> Result<()> 
 fn run_on_all_pythons(python: &str, steps: &[Step]) -> Result<()> {
     let pythons = environment::all_pythons(python)?;
     println!("found {}", pythons.join(", "));
-    let mut verdicts = Vec::new();
+    let mut failed = Vec::new();
     for python in &pythons {
         println!("\n##### {python}");
-        let needs = ["tools"];
-        let outcome =
-            Environment::prepare(python, "target/venv-{version}", &needs).and_then(|it| {
-                let has_needs = |need: &&str| !["library", "venv"].contains(need) || it.has(need);
-                let runs = |step: &&Step| step.needs().iter().all(has_needs);
-                let steps: Vec<_> = steps.iter().filter(runs).cloned().collect();
-                steps::run(&it, &steps).map(|()| (steps.len(), it.lacks()))
-            });
-        verdicts.push((python, outcome));
-    }
-    println!("\n##### summary");
-    for (python, outcome) in &verdicts {
-        match outcome {
-            Ok((passed, lacks)) => {
-                println!("{python} passed {passed} of {} steps{lacks}", steps.len())
-            }
-            Err(error) => println!("{python} FAILED: {error}"),
+        let outcome = Environment::prepare(python, "target/venv-{version}", &["tools"]);
+        let outcome = outcome.and_then(|environment| {
+            let has = |need: &&str| !["library", "venv"].contains(need) || environment.has(need);
+            let can_run = |step: &&Step| step.needs().iter().all(has);
+            let steps: Vec<_> = steps.iter().filter(can_run).cloned().collect();
+            steps::run(&environment, &steps)
+        });
+        if let Err(error) = outcome {
+            println!("{python}: {error}");
+            failed.push(python.as_str());
         }
     }
-    match verdicts
-        .iter()
-        .filter(|(_, outcome)| outcome.is_err())
-        .count()
-    {
-        0 => Ok(()),
-        failed => Err(format!("tests failed on {failed} of {} Pythons", pythons.len()).into()),
+    if failed.is_empty() {
+        return Ok(());
     }
+    Err(format!("tests failed on {}", failed.join(", ")).into())
 }
 
 /// Takes a flag out.
