@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import gc
 import threading
 import weakref
 
@@ -24,19 +23,6 @@ def test_a_local_future_returns_its_value(run, rust):
         return await future
 
     assert run(main()) == "value"
-
-
-def test_another_thread_can_wake_a_local_future(run, rust):
-    async def main():
-        gate = rust.Gate()
-        future = gate.wait_here()
-        await asyncio.sleep(0)
-        thread = threading.Thread(target=gate.open, args=("from elsewhere",))
-        thread.start()
-        assert await future == "from elsewhere"
-        thread.join()
-
-    run(main())
 
 
 def test_a_runtime_timer_wakes_a_local_future_on_the_loops_thread(run, rust):
@@ -67,18 +53,6 @@ def test_rust_can_await_a_local_future(run, rust):
         return await task.wait()
 
     assert run(main()) == threading.get_ident()
-
-
-def test_a_local_future_raises_the_same_exception(run, rust):
-    async def main():
-        gate, error = rust.Gate(), LookupError("nothing here")
-        future = gate.wait_here()
-        gate.fail(error)
-        with pytest.raises(LookupError) as caught:
-            await future
-        assert caught.value is error
-
-    run(main())
 
 
 def test_a_panic_of_a_local_future_is_raised_and_the_loop_continues(run, rust, capfd):
@@ -123,17 +97,6 @@ def test_a_timeout_drops_a_local_future(run, rust):
             await asyncio.wait_for(future, 0)
         while gone() is not None:
             await asyncio.sleep(0)
-
-    run(main())
-
-
-def test_a_local_future_continues_after_python_drops_it(run, rust):
-    async def main():
-        gate = rust.Gate()
-        gate.wait_here()
-        gc.collect()
-        await asyncio.sleep(0)
-        assert gate.open("somebody hears it")
 
     run(main())
 

@@ -22,32 +22,6 @@ use crate::rt::{
     into_future, run, sleep,
 };
 
-/// A result whose conversion to Python panics.
-struct Unconvertible;
-
-impl<'py> IntoPyObject<'py> for Unconvertible {
-    type Target = PyAny;
-    type Output = Bound<'py, PyAny>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, _: Python<'py>) -> PyResult<Self::Output> {
-        panic!("on purpose: while converting");
-    }
-}
-
-/// A result whose conversion to Python fails.
-struct Refused;
-
-impl<'py> IntoPyObject<'py> for Refused {
-    type Target = PyAny;
-    type Output = Bound<'py, PyAny>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, _: Python<'py>) -> PyResult<Self::Output> {
-        Err(PyKeyError::new_err("refused"))
-    }
-}
-
 /// A future that panics when it is dropped.
 struct PanicsInDrop {
     ready: bool,
@@ -144,25 +118,6 @@ async def all_of(futures):
         assert!(error.value(cx.py).is(&object));
     }
 
-    fn a_python_error_that_crosses_twice_is_the_same_object(cx: &Cx<'_>) {
-        let python = cx.module(c"
-error = LookupError('deep down')
-
-async def fails():
-    raise error
-
-async def passes_through(rust):
-    try:
-        await rust
-    except LookupError as caught:
-        return caught is error
-")?;
-        let task = cx.start(python.call_method0("fails")?)?;
-        let future = cx.spawn(task)?;
-        let same = cx.run(&python.call_method1("passes_through", (future,))?)?;
-        assert!(same.is_truthy()?);
-    }
-
     fn a_panic_raises_rust_panic_with_its_text(cx: &Cx<'_>) {
         let future = cx.spawn(async {
             yield_now().await;
@@ -174,19 +129,6 @@ async def passes_through(rust):
         let error = cx.run(&future).unwrap_err();
         assert!(error.is_instance_of::<RustPanic>(cx.py), "{error}");
         assert!(error.to_string().contains("on purpose: while polling"), "{error}");
-    }
-
-    fn a_panic_in_the_conversion_raises_rust_panic_with_its_text(cx: &Cx<'_>) {
-        let future = cx.spawn(async { Ok(Unconvertible) })?;
-        let error = cx.run(&future).unwrap_err();
-        assert!(error.is_instance_of::<RustPanic>(cx.py), "{error}");
-        assert!(error.to_string().contains("on purpose: while converting"), "{error}");
-    }
-
-    fn an_error_in_the_conversion_is_raised(cx: &Cx<'_>) {
-        let future = cx.spawn(async { Ok(Refused) })?;
-        let error = cx.run(&future).unwrap_err();
-        assert!(error.is_instance_of::<PyKeyError>(cx.py), "{error}");
     }
 
     fn a_panic_in_the_drop_of_a_finished_future_raises_rust_panic(cx: &Cx<'_>) {
