@@ -25,7 +25,7 @@ mod rt {
 
     use pyo3::prelude::*;
     use pyo3_asyncio::generic::{self, ContextExt};
-    use pyo3_asyncio::{PyTask, TaskLocals, custom};
+    use pyo3_asyncio::{PyCall, PyTask, TaskLocals, custom};
     use tokio::task::futures::TaskLocalFuture;
     use tokio::task::{JoinError, JoinHandle};
 
@@ -101,6 +101,14 @@ mod rt {
         F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
     {
         generic::run_coroutine::<Runtime, F>(function)
+    }
+
+    pub(crate) fn call_soon<F, T>(function: F) -> PyCall<T>
+    where
+        F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        generic::call_soon::<Runtime, F, T>(function)
     }
 
     /// Names the runtime. What `generic` has not got is called in `custom`, as the runtime is one of those too.
