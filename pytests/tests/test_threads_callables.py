@@ -161,6 +161,8 @@ while any(thread.is_alive() for thread in threads):
     assert asyncio.run(used()) in (True, "stopped")
 join(threads)
 print(all(asyncio.run(uses()) for _ in range(10)))
+# Python drops the callback of atexit before it finalizes, unless somebody else keeps it.
+del hooks, at_exit, of_forks
 """
 
 AT_FORKS = """
@@ -175,6 +177,8 @@ while any(thread.is_alive() for thread in threads):
     assert asyncio.run(uses())
 join(threads)
 print(all(asyncio.run(uses()) for _ in range(10)))
+# Python drops the callback of atexit before it finalizes, unless somebody else keeps it.
+del hooks, at_exit, of_forks
 """
 
 
