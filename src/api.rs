@@ -394,8 +394,8 @@ macro_rules! facade {
         /// [`PyTask::extract`] and [`PyTask::and_then`] convert the result on the loop's thread too.
         ///
         /// *Dropping* the [`PyTask`] before the function is called drops the function uncalled, on the loop's thread. Later, it
-        /// cancels the task. A function that computes or blocks delays the loop; in debug mode, asyncio's
-        /// log has its name.
+        /// cancels the task. A function that computes or blocks delays the loop; in debug mode,
+        /// asyncio's log has its name.
         ///
         /// May be called on any thread, attached or not, also on the loop's own: the call comes in a later turn of the loop.
         ///

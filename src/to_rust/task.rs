@@ -330,12 +330,12 @@ impl Watcher for Execution {
 
     fn loop_closed(&self, py: Python<'_>) {
         *lock(&self.watching) = None;
-        let is_awaited = self.is_awaited();
+        let is_detached = self.handoff.interest() == Interest::Progress;
         let task = self.handoff.with_task(|task| task.clone_ref(py));
         // The Rust side may not want an outcome.
         drop(self.finish(Some(py), Err(loop_closed())));
-        if let (Some(task), true) = (task, is_awaited) {
-            // The Rust side has the error, so asyncio need not report the pending task.
+        if let (Some(task), false) = (task, is_detached) {
+            // The Rust side has the error, or has cancelled the task too late. So asyncio need not report the pending task.
             let quiet = asyncio::let_die_pending(task.bind(py));
             if let Err(error) = quiet {
                 error.write_unraisable(py, Some(task.bind(py)));

@@ -429,6 +429,25 @@ async def holds(held, gate):
         assert_eq!(message, "Task was destroyed but it is pending!");
     }
 
+    fn a_task_that_is_dropped_too_late_to_be_cancelled_is_freed_without_a_report(cx: &Cx<'_>) {
+        let python = cx.module(c"
+class Held: pass
+
+async def holds(held, gate):
+    await gate
+")?;
+        let held = python.call_method0("Held")?;
+        let watch = PyWeakrefReference::new(&held)?;
+        let gate = cx.event_loop.call_method0("create_future")?;
+        let task = cx.start(python.call_method1("holds", (held, gate))?)?;
+        cx.catch_up()?;
+        drop(task);
+        cx.event_loop.call_method0("close")?;
+        cx.collect_garbage()?;
+        assert!(watch.upgrade().is_none());
+        assert!(cx.take_unhandled()?.is_empty());
+    }
+
     fn a_closed_loop_raises_loop_closed_at_the_call(cx: &Cx<'_>) {
         let python = cx.module(c"async def never_started(): pass")?;
         cx.event_loop.call_method0("close")?;
