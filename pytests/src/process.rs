@@ -54,9 +54,9 @@ pub(crate) fn call_for_ever(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bou
     bridge::future_into_py(py, recorded(Arc::default(), future))
 }
 
-/// A Rust future that has the event loop call a function for ever, a hundred times at once, and starts a coroutine of each call.
+/// A Rust future that has the event loop call a function for ever, a hundred times at once.
 #[pyfunction]
-pub(crate) fn run_coroutines_for_ever(
+pub(crate) fn call_on_loop_for_ever(
     py: Python<'_>,
     function: Py<PyAny>,
 ) -> PyResult<Bound<'_, PyAny>> {
@@ -65,7 +65,7 @@ pub(crate) fn run_coroutines_for_ever(
         loop {
             let call = || {
                 let function = Arc::clone(&function);
-                bridge::run_coroutine(move |py| function.bind(py).call0())
+                bridge::call_soon(move |py| function.call0(py).map(drop))
             };
             let calls: Vec<_> = std::iter::repeat_with(call).take(100).collect();
             for call in calls {

@@ -60,11 +60,9 @@ IN_FLIGHT = {
     """,
         COMPUTES,
     ),
-    "coroutines that Rust calls on the loop": (
+    "functions that Rust calls on the loop": (
         """
-        async def handle():
-            await asyncio.sleep(0)
-        kept.append([rust.run_coroutines_for_ever(handle) for _ in range(4)])
+        kept.append([rust.call_on_loop_for_ever(lambda: sum(range(100))) for _ in range(4)])
         await rust.turns(20, None)
     """,
         "",

@@ -493,21 +493,14 @@ def test_a_loop_that_rust_calls_can_fork_inside_a_call_and_outside(kind):
         """
         children, home = [], os.getpid()
 
-        async def handle():
-            # The call that forks has a part in the child too.
+        def fork():
+            # The call that forks goes on in the child too.
             if os.getpid() == home and len(children) < 10:
-                children.append(run_in_child(use))
-            await asyncio.sleep(0)
-
-        def start():
-            # Called on the loop, outside of a task.
-            if os.getpid() == home and len(children) < 20:
                 children.append(in_child(lambda: None))
-            return handle()
 
         async def main():
-            calls = [rust.run_coroutines_for_ever(start) for _ in range(4)]
-            while len(children) < 20:
+            calls = [rust.call_on_loop_for_ever(fork) for _ in range(4)]
+            while len(children) < 10:
                 await rust.turns(3, None)
                 wait_for(run_in_child(use))
             for call in calls:
