@@ -9,6 +9,7 @@ use std::time::Duration;
 use ::tokio::sync::oneshot;
 use pyo3::exceptions::{PyException, PyLookupError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyCFunction;
 use pyo3_async_runtimes::{TaskLocals, err::RustPanic, get_running_loop, into_future_with_locals};
 
@@ -40,9 +41,11 @@ async def fail():
     raise LookupError('on purpose')
 ";
 
-/// Imports the module above.
-fn python(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
-    PyModule::from_code(py, PYTHON, c"drop_in.py", c"drop_in")
+/// Imports the module above, once: to import it again would replace the variable of a test that runs.
+fn python(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module = || PyModule::from_code(py, PYTHON, c"drop_in.py", c"drop_in").map(Bound::unbind);
+    Ok(MODULE.get_or_try_init(py, module)?.bind(py))
 }
 
 /// Makes a Python function of a closure.
