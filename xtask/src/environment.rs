@@ -30,11 +30,12 @@ impl Environment {
         for lack in &environment.lacks {
             println!("without {lack}: what needs it is left out");
         }
-        // How to make a shell in which a command that is shown can be typed.
-        let exported = |(name, value)| format!(" {name}={value}");
-        let others = environment.variables.iter().cloned();
-        let exports = others.filter(|(name, _)| name != "PATH").map(exported);
-        let exports: String = exports.collect();
+        // How to make a shell in which a command that is shown can be typed. Each variable begins with what is new in it.
+        let mut exports = String::new();
+        for (name, value) in environment.variables.iter().filter(|it| it.0 != "PATH") {
+            let new = env::split_paths(value).next().unwrap_or_default();
+            exports += &format!(" {name}={}", new.display());
+        }
         println!("$ export{exports} PATH=$VIRTUAL_ENV/bin:$PATH");
         Ok(environment)
     }
