@@ -160,9 +160,11 @@ thread_local! {
 struct Values(HashMap<usize, Box<dyn Any>>);
 
 impl Drop for Values {
-    /// The thread ends. What is left is not dropped: the interpreter may be gone.
+    /// The thread ends. The values that are left are not dropped: the interpreter may be gone.
     fn drop(&mut self) {
-        std::mem::forget(std::mem::take(&mut self.0));
+        self.0
+            .drain()
+            .for_each(|(_, value)| std::mem::forget(value));
     }
 }
 
