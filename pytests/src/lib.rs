@@ -54,8 +54,8 @@ mod pyo3_asyncio_pytests {
     use crate::on_the_loop::{around, run_ready};
     #[pymodule_export]
     use crate::process::{
-        call_for_ever, call_on_loop_for_ever, init_runtime, init_runtime_named_by, shutdown,
-        workers,
+        call_for_ever, call_on_loop_for_ever, init_runtime, init_runtime_named_by,
+        run_coroutines_for_ever, shutdown, workers,
     };
     #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};

@@ -61,13 +61,32 @@ pub(crate) fn call_on_loop_for_ever(
     function: Py<PyAny>,
 ) -> PyResult<Bound<'_, PyAny>> {
     let function = Arc::new(function);
+    for_ever(py, move || {
+        let function = Arc::clone(&function);
+        bridge::call_soon(move |py| function.call0(py))
+    })
+}
+
+/// A Rust future that has the event loop run a coroutine function for ever, a hundred times at once.
+#[pyfunction]
+pub(crate) fn run_coroutines_for_ever(
+    py: Python<'_>,
+    function: Py<PyAny>,
+) -> PyResult<Bound<'_, PyAny>> {
+    let function = Arc::new(function);
+    for_ever(py, move || {
+        let function = Arc::clone(&function);
+        bridge::run_coroutine(move |py| function.bind(py).call0())
+    })
+}
+
+fn for_ever<F>(py: Python<'_>, call: impl Fn() -> F + Send + 'static) -> PyResult<Bound<'_, PyAny>>
+where
+    F: Future<Output = PyResult<Py<PyAny>>> + Send,
+{
     let future = async move {
         loop {
-            let call = || {
-                let function = Arc::clone(&function);
-                bridge::call_soon(move |py| function.call0(py).map(drop))
-            };
-            let calls: Vec<_> = std::iter::repeat_with(call).take(100).collect();
+            let calls: Vec<_> = std::iter::repeat_with(&call).take(100).collect();
             for call in calls {
                 call.await?;
             }

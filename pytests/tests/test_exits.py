@@ -67,6 +67,13 @@ IN_FLIGHT = {
     """,
         "",
     ),
+    "coroutines that Rust runs on the loop": (
+        """
+        kept.append([rust.run_coroutines_for_ever(lambda: asyncio.sleep(0)) for _ in range(4)])
+        await rust.turns(20, None)
+    """,
+        "",
+    ),
     "a worker that sits in its poll": (
         """
         kept.append(rust.Hold())

@@ -495,12 +495,17 @@ def test_a_loop_that_rust_calls_can_fork_inside_a_call_and_outside(kind):
 
         def fork():
             # The call that forks goes on in the child too.
-            if os.getpid() == home and len(children) < 10:
+            if os.getpid() == home and len(children) < 20:
                 children.append(in_child(lambda: None))
 
+        async def fork_in_task():
+            fork()
+            await asyncio.sleep(0)
+
         async def main():
-            calls = [rust.call_on_loop_for_ever(fork) for _ in range(4)]
-            while len(children) < 10:
+            calls = [rust.call_on_loop_for_ever(fork) for _ in range(2)]
+            calls += [rust.run_coroutines_for_ever(fork_in_task) for _ in range(2)]
+            while len(children) < 20:
                 await rust.turns(3, None)
                 wait_for(run_in_child(use))
             for call in calls:

@@ -53,6 +53,15 @@ impl Bell for Doorbell {
 }
 
 impl Doorbell {
+    /// The descriptor that the loop watches.
+    #[cfg(unix)]
+    pub(super) fn descriptor(&self) -> Option<std::os::fd::RawFd> {
+        match self {
+            Self::Descriptor(descriptor) => Some(descriptor.raw()),
+            Self::Helper(_) | Self::NotYet => None,
+        }
+    }
+
     /// Makes sure that nothing rings in the parent, in the child of a fork.
     pub(super) fn part_from_parent(&mut self) -> std::io::Result<()> {
         match self {

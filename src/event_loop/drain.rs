@@ -71,6 +71,25 @@ fn helper(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<D
     Ok(Doorbell::Helper(Call::new(event_loop, called.into_any())))
 }
 
+/// Gives the drain to the loop in a new handle. The traceback of the error that a drain raises keeps the handle that called it,
+/// and would keep the drain alive after the loop has closed.
+#[cfg(unix)]
+fn replace_handle(drain: &Bound<'_, Drain>) {
+    let mailbox = &drain.get().mailbox;
+    let descriptor = || mailbox.0.queue.with_bell(Doorbell::descriptor)?;
+    if mailbox.is_inherited() {
+        return;
+    }
+    if let (Some(event_loop), Some(descriptor)) = (mailbox.event_loop(drain.py()), descriptor()) {
+        // An error: the job has closed the loop.
+        let _ = asyncio::add_reader(&event_loop, descriptor, drain.as_any());
+    }
+}
+
+/// The helper calls a drain that the loop does not own.
+#[cfg(not(unix))]
+fn replace_handle(_: &Bound<'_, Drain>) {}
+
 /// The callable that the loop calls when the bell rang.
 #[pyclass(frozen, module = "pyo3_asyncio")]
 struct Drain {
@@ -92,30 +111,29 @@ impl Drain {
 
 #[pymethods]
 impl Drain {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        if self.mailbox.is_inherited() {
+    fn __call__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let mailbox = &slf.get().mailbox;
+        if mailbox.is_inherited() {
             return Ok(());
         }
         let _entry = Entry::new(py)?;
-        let queue = &self.mailbox.0.queue;
-        let mut turn = Turn {
-            mailbox: &self.mailbox,
-            jobs: 0,
-        };
+        let queue = &mailbox.0.queue;
+        let mut turn = Turn { mailbox, jobs: 0 };
         if let Some(rung) = queue.answer() {
             metrics::woken(rung);
         }
-        if let Some(event_loop) = self.mailbox.event_loop(py) {
+        if let Some(event_loop) = mailbox.event_loop(py) {
             let debug = asyncio::is_debug(&event_loop)?;
-            self.mailbox.0.debug.store(debug, Ordering::Relaxed);
+            mailbox.0.debug.store(debug, Ordering::Relaxed);
         }
         // A job may fork.
-        while turn.jobs < BATCH && !self.mailbox.is_inherited() {
+        while turn.jobs < BATCH && !mailbox.is_inherited() {
             let Some(job) = queue.pop() else {
                 break;
             };
             turn.jobs += 1;
-            job(py)?;
+            job(py).inspect_err(|_| replace_handle(slf))?;
         }
         Ok(())
     }

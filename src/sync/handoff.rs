@@ -143,8 +143,9 @@ impl<T, R> Handoff<T, R> {
         let mut state = self.0.lock();
         let is_given_up = state.interest == Interest::Nothing;
         let refused = match state.stage {
-            Stage::Posted if !is_given_up => {
+            Stage::Posted => {
                 state.stage = Stage::Running(task);
+                state.is_cancelled |= is_given_up;
                 None
             }
             _ => Some(task),

@@ -120,6 +120,11 @@ impl<J, B: Bell> Queue<J, B> {
         state.bell.replace(bell)
     }
 
+    /// Runs `look` on the bell. `None` if the queue is closed.
+    pub(crate) fn with_bell<R>(&self, look: impl FnOnce(&B) -> R) -> Option<R> {
+        lock(&self.0).bell.as_ref().map(look)
+    }
+
     /// Runs `act` on the bell, in the child of a fork. `None` if the queue is closed, or if a thread of the parent locked it for
     /// ever: then nothing in the child rings or silences the bell.
     pub(crate) fn with_inherited_bell<R>(&self, act: impl FnOnce(&mut B) -> R) -> Option<R> {

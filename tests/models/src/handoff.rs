@@ -56,6 +56,7 @@ fn a_task_that_is_given_up_while_it_starts_is_cancelled_once() {
         let by_the_starter = starting.join().unwrap();
         assert!(by_the_dropper ^ by_the_starter);
         assert_eq!(handoff.cancel(|_| ()).is_some(), by_the_dropper);
+        assert!(handoff.with_task(|_| ()).is_some());
     });
 }
 
