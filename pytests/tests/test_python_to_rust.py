@@ -700,8 +700,10 @@ def test_a_given_context_replaces_that_of_the_caller(loop, run, rust):
 
 def test_the_coroutine_runs_in_a_task_of_its_own(run, rust):
     async def which_task():
+        first = asyncio.current_task()
         await asyncio.sleep(0)
-        return asyncio.current_task()
+        assert asyncio.current_task() is first
+        return first
 
     async def main():
         own = asyncio.current_task()
@@ -800,6 +802,23 @@ def test_a_task_factory_is_used(loop, run, rust):
 
     assert run(main()) == "value"
     assert "value_after_a_turn" in made
+
+
+def test_a_loop_that_makes_its_own_tasks_makes_these_too(rust):
+    made = []
+
+    class Loop(asyncio.SelectorEventLoop):
+        def create_task(self, coroutine, **options):
+            made.append(coroutine.__name__)
+            return super().create_task(coroutine, **options)
+
+    async def main():
+        return await rust.into_future(value_after_a_turn("value")).wait()
+
+    loop = Loop()
+    assert loop.run_until_complete(main()) == "value"
+    loop.close()
+    assert made == ["main", "value_after_a_turn"]
 
 
 class NotWeaklyReferenced:

@@ -1,16 +1,19 @@
 //! Coroutines, tasks and futures, and the errors that end them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
+use super::event_loop::copy_context;
 use super::lookup::{imports, intern};
 
 imports! {
     import_all_tasks = "asyncio", "all_tasks";
     import_ensure_future = "asyncio", "ensure_future";
+    import_task = "asyncio", "Task";
     import_gather = "asyncio", "gather";
     import_future_repr_info = "asyncio.base_futures", "_future_repr_info";
     import_extract_stack = "asyncio.format_helpers", "extract_stack";
@@ -52,7 +55,7 @@ pub(crate) fn name_of(awaitable: &Bound<'_, PyAny>) -> String {
 
 /// Wraps an awaitable in a task of the loop, in a copy of the context. Returns a future or task unchanged.
 ///
-/// Called on the loop's thread.
+/// Called on the loop's thread. Where asyncio can start a task eagerly, the task makes its first step here.
 pub(crate) fn start_task<'py>(
     event_loop: &Bound<'py, PyAny>,
     awaitable: &Bound<'py, PyAny>,
@@ -61,15 +64,11 @@ pub(crate) fn start_task<'py>(
     let py = event_loop.py();
     // Entering a context fails while another thread is inside it. No other thread knows the copy.
     let context = context.call_method0(intern!(py, "copy"))?;
-    let run = intern!(py, "run");
-    if is_coroutine(awaitable)? {
-        let create_task = event_loop.getattr(intern!(py, "create_task"))?;
-        return context.call_method1(run, (create_task, awaitable));
+    if is_coroutine(awaitable)? && starts_eagerly(event_loop)? {
+        return start_eagerly(event_loop, awaitable, &context);
     }
-    let kwargs = PyDict::new(py);
-    kwargs.set_item(intern!(py, "loop"), event_loop)?;
-    let args = (import_ensure_future(py)?, awaitable);
-    context.call_method(run, args, Some(&kwargs))
+    let (start, kwargs) = starter(event_loop, awaitable)?;
+    context.call_method(intern!(py, "run"), (start, awaitable), kwargs.as_ref())
 }
 
 /// Like [`start_task`], in a copy of the current context.
@@ -77,13 +76,62 @@ pub(crate) fn start_task_here<'py>(
     event_loop: &Bound<'py, PyAny>,
     awaitable: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    if is_coroutine(awaitable)? && starts_eagerly(event_loop)? {
+        return start_eagerly(event_loop, awaitable, &copy_context(event_loop.py())?);
+    }
+    let (start, kwargs) = starter(event_loop, awaitable)?;
+    start.call((awaitable,), kwargs.as_ref())
+}
+
+/// The function that makes a task of an awaitable, and its keyword arguments.
+fn starter<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    awaitable: &Bound<'py, PyAny>,
+) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyDict>>)> {
     let py = event_loop.py();
     if is_coroutine(awaitable)? {
-        return event_loop.call_method1(intern!(py, "create_task"), (awaitable,));
+        return Ok((event_loop.getattr(intern!(py, "create_task"))?, None));
     }
     let kwargs = PyDict::new(py);
     kwargs.set_item(intern!(py, "loop"), event_loop)?;
-    import_ensure_future(py)?.call((awaitable,), Some(&kwargs))
+    Ok((import_ensure_future(py)?.clone(), Some(kwargs)))
+}
+
+/// Whether the loop would make an `asyncio.Task`, which can start eagerly since Python 3.12. A task factory or a `create_task`
+/// of the user's makes what it likes.
+fn starts_eagerly(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static IS_POSSIBLE: OnceLock<bool> = OnceLock::new();
+    let py = event_loop.py();
+    if !*IS_POSSIBLE.get_or_init(|| py.version_info() >= (3, 12)) {
+        return Ok(false);
+    }
+    let create_task = event_loop.getattr(intern!(py, "create_task"))?;
+    let module = create_task.getattr(intern!(py, "__module__"))?;
+    if !module.eq(intern!(py, "asyncio.base_events"))? && !module.eq(intern!(py, "uvloop.loop"))? {
+        return Ok(false);
+    }
+    let factory = event_loop.call_method0(intern!(py, "get_task_factory"))?;
+    Ok(factory.is_none())
+}
+
+/// `asyncio.Task(coroutine, loop=event_loop, context=context, eager_start=True)`
+fn start_eagerly<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    coroutine: &Bound<'py, PyAny>,
+    context: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    let class = import_task(py)?;
+    let kwargs = PyDict::new(py);
+    kwargs.set_item(intern!(py, "loop"), event_loop)?;
+    kwargs.set_item(intern!(py, "context"), context)?;
+    kwargs.set_item(intern!(py, "eager_start"), true)?;
+    // In two steps: a first step that ends the loop raises in `__init__`. The task has stored the error too, and would report
+    // that nobody retrieved it.
+    let task = class.call_method1(intern!(py, "__new__"), (class,))?;
+    let started = task.call_method(intern!(py, "__init__"), (coroutine,), Some(&kwargs));
+    started.inspect_err(|_| drop(exception(&task)))?;
+    Ok(task)
 }
 
 /// Silences the warnings about a pending task of a closed loop: "Task was destroyed but it is pending!" (as `gather` does),
