@@ -58,9 +58,9 @@ pub(crate) trait Watcher: Send + Sync {
 }
 
 #[derive(Clone)]
-pub(crate) struct Mailbox(Arc<Inner>);
+pub(crate) struct Mailbox(Arc<MailboxInner>);
 
-struct Inner {
+struct MailboxInner {
     queue: Queue<Job, Doorbell>,
     watchers: Watchers<Arc<dyn Watcher>>,
     address: usize,
@@ -169,7 +169,7 @@ impl Mailbox {
                 "the event loop {event_loop:?} is closed: nothing can be awaited on it any more"
             )));
         }
-        let mailbox = Self(Arc::new(Inner {
+        let mailbox = Self(Arc::new(MailboxInner {
             queue: Queue::new(Doorbell::NotYet),
             watchers: Watchers::new(),
             address: event_loop.as_ptr() as usize,

@@ -21,7 +21,7 @@ pub(super) enum Doorbell {
     NotYet,
     #[cfg(unix)]
     Descriptor(Descriptor),
-    Helper(Arc<Call>),
+    Helper(Arc<HelperCall>),
 }
 
 impl Bell for Doorbell {
@@ -154,12 +154,12 @@ mod descriptor {
 
 /// A call that the helper makes: `event_loop.call_soon_threadsafe(drain)`.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct HelperCall {
     event_loop: Py<PyWeakrefReference>,
     drain: Py<PyAny>,
 }
 
-impl Call {
+impl HelperCall {
     pub(super) fn new(event_loop: Py<PyWeakrefReference>, drain: Py<PyAny>) -> Arc<Self> {
         Arc::new(Self { event_loop, drain })
     }
@@ -179,10 +179,10 @@ impl Call {
 }
 
 /// The one thread that makes the calls. `None` before the first loop needs it.
-static HELPER: PerProcess<Mutex<Option<mpsc::Sender<Arc<Call>>>>> =
+static HELPER: PerProcess<Mutex<Option<mpsc::Sender<Arc<HelperCall>>>>> =
     PerProcess::new(Mutex::new(None));
 
-fn helper() -> MutexGuard<'static, Option<mpsc::Sender<Arc<Call>>>> {
+fn helper() -> MutexGuard<'static, Option<mpsc::Sender<Arc<HelperCall>>>> {
     lock(HELPER.get())
 }
 
@@ -192,7 +192,7 @@ pub(super) fn start_helper() -> PyResult<()> {
     if helper.is_some() {
         return Ok(());
     }
-    let (calls, receiver) = mpsc::channel::<Arc<Call>>();
+    let (calls, receiver) = mpsc::channel::<Arc<HelperCall>>();
     thread::Builder::new()
         .name("pyo3-asyncio".to_owned())
         .spawn(move || receiver.into_iter().for_each(make_call))?;
@@ -201,7 +201,7 @@ pub(super) fn start_helper() -> PyResult<()> {
 }
 
 /// Makes a call. The end of the process waits for one that is under way, and none begins after it.
-fn make_call(call: Arc<Call>) {
+fn make_call(call: Arc<HelperCall>) {
     let _activity = Activity::enter_when_open();
     // `None`: the interpreter is finalized, and no loop is left to call.
     #[expect(
@@ -214,7 +214,7 @@ fn make_call(call: Arc<Call>) {
     });
 }
 
-fn call_from_helper(call: &Arc<Call>) {
+fn call_from_helper(call: &Arc<HelperCall>) {
     if let Some(calls) = &*helper() {
         // The helper listens as long as it has a sender.
         let _ = calls.send(Arc::clone(call));

@@ -6,7 +6,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::Mailbox;
-use super::doorbell::{self, Call, Doorbell};
+use super::doorbell::{self, Doorbell, HelperCall};
 use crate::process::Entry;
 use crate::{asyncio, metrics};
 
@@ -68,7 +68,10 @@ fn helper(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<D
     doorbell::start_helper()?;
     let called = Drain::new(py, &drain.get().mailbox, false)?;
     let event_loop = asyncio::weakref(event_loop, py.None())?.unbind();
-    Ok(Doorbell::Helper(Call::new(event_loop, called.into_any())))
+    Ok(Doorbell::Helper(HelperCall::new(
+        event_loop,
+        called.into_any(),
+    )))
 }
 
 /// Gives the drain to the loop in a new handle. The traceback of the error that a drain raises keeps the handle that called it,

@@ -13,15 +13,15 @@
 
 use std::task::{Poll, Waker};
 
-use super::cell::{Then, WakerCell};
+use super::cell::{WakerAction, WakerCell};
 
 /// The waiters of a slot: the task that has the handle, and the task that runs the future. They may be two tasks.
 const HANDLE: usize = 0;
 const WRAPPER: usize = 1;
 
-pub(crate) struct CancelSlot<C>(WakerCell<State<C>, 2>);
+pub(crate) struct CancelSlot<C>(WakerCell<SlotState<C>, 2>);
 
-struct State<C> {
+struct SlotState<C> {
     cancellation: Option<C>,
     was_handed: bool,
     is_closed: bool,
@@ -29,7 +29,7 @@ struct State<C> {
 
 impl<C> CancelSlot<C> {
     pub(crate) fn new() -> Self {
-        Self(WakerCell::new(State {
+        Self(WakerCell::new(SlotState {
             cancellation: None,
             was_handed: false,
             is_closed: false,
@@ -40,11 +40,11 @@ impl<C> CancelSlot<C> {
     pub(crate) fn hand(&self, cancellation: C) -> bool {
         let (accepted, unused) = self.0.change(|state| {
             if state.is_closed {
-                return ((false, Some(cancellation)), [Then::Keep; 2]);
+                return ((false, Some(cancellation)), [WakerAction::Keep; 2]);
             }
             state.was_handed = true;
             let previous = state.cancellation.replace(cancellation);
-            ((true, previous), [Then::Wake, Then::Keep])
+            ((true, previous), [WakerAction::Wake, WakerAction::Keep])
         });
         drop(unused);
         accepted
@@ -55,10 +55,10 @@ impl<C> CancelSlot<C> {
         self.0.change(|state| {
             state.is_closed = true;
             let wrapper = match state.cancellation {
-                Some(_) => Then::Wake,
-                None => Then::Forget,
+                Some(_) => WakerAction::Wake,
+                None => WakerAction::Forget,
             };
-            ((), [Then::Forget, wrapper])
+            ((), [WakerAction::Forget, wrapper])
         });
     }
 
@@ -66,7 +66,7 @@ impl<C> CancelSlot<C> {
     pub(crate) fn take_and_close(&self) -> Option<C> {
         self.0.change(|state| {
             state.is_closed = true;
-            (state.cancellation.take(), [Then::Forget; 2])
+            (state.cancellation.take(), [WakerAction::Forget; 2])
         })
     }
 

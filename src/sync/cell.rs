@@ -18,16 +18,16 @@ use std::task::{Poll, Waker};
 use super::primitive::{Mutex, MutexGuard, lock};
 
 /// A state that up to `WAITERS` tasks wait for.
-pub(crate) struct WakerCell<S, const WAITERS: usize = 1>(Mutex<Inner<S, WAITERS>>);
+pub(crate) struct WakerCell<S, const WAITERS: usize = 1>(Mutex<Contents<S, WAITERS>>);
 
-struct Inner<S, const WAITERS: usize> {
+struct Contents<S, const WAITERS: usize> {
     state: S,
     wakers: [Option<Waker>; WAITERS],
 }
 
 /// What a change means for a waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Then {
+pub(crate) enum WakerAction {
     /// It goes on waiting.
     Keep,
     /// It is woken.
@@ -37,7 +37,7 @@ pub(crate) enum Then {
 }
 
 /// The locked state. Nothing foreign is called and nothing foreign is dropped while it lives.
-pub(crate) struct Locked<'a, S, const WAITERS: usize>(MutexGuard<'a, Inner<S, WAITERS>>);
+pub(crate) struct Locked<'a, S, const WAITERS: usize>(MutexGuard<'a, Contents<S, WAITERS>>);
 
 impl<S, const WAITERS: usize> Deref for Locked<'_, S, WAITERS> {
     type Target = S;
@@ -55,7 +55,7 @@ impl<S, const WAITERS: usize> DerefMut for Locked<'_, S, WAITERS> {
 
 impl<S, const WAITERS: usize> WakerCell<S, WAITERS> {
     pub(crate) fn new(state: S) -> Self {
-        Self(Mutex::new(Inner {
+        Self(Mutex::new(Contents {
             state,
             wakers: [const { None }; WAITERS],
         }))
@@ -95,19 +95,22 @@ impl<S, const WAITERS: usize> WakerCell<S, WAITERS> {
     }
 
     /// Changes the state, and does with each waiter as the change says.
-    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut S) -> (R, [Then; WAITERS])) -> R {
+    pub(crate) fn change<R>(
+        &self,
+        change: impl FnOnce(&mut S) -> (R, [WakerAction; WAITERS]),
+    ) -> R {
         let mut inner = lock(&self.0);
         let (result, then) = change(&mut inner.state);
         let mut taken = [const { None }; WAITERS];
         for (waiter, then) in then.into_iter().enumerate() {
-            if then != Then::Keep {
+            if then != WakerAction::Keep {
                 taken[waiter] = inner.wakers[waiter].take();
             }
         }
         drop(inner);
         for (waker, then) in taken.into_iter().zip(then) {
             match waker {
-                Some(waker) if then == Then::Wake => quietly(|| waker.wake()),
+                Some(waker) if then == WakerAction::Wake => quietly(|| waker.wake()),
                 waker => quietly(|| drop(waker)),
             }
         }

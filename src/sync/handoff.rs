@@ -9,8 +9,8 @@
 //! 3. Each outcome goes to exactly one caller, so that no error is lost. An outcome that is there goes to the next call of
 //!    `poll`, `detach`, `convert` or `give_up`. After `detach`, `convert` or `give_up`, `finish` returns the outcome to its
 //!    caller.
-//! 4. Exactly one caller has to cancel a task that was given up. If the task runs, it is the caller of `give_up`, which returns
-//!    [`GivenUp::Task`]. If the task is being started, it is the caller of `started`, which returns true.
+//! 4. The caller of `give_up` has to cancel a task that has not ended, with [`GivenUp::Task`]. It does so after the job that
+//!    starts the task, which may be running just then. A job that comes later finds the interest gone, and starts nothing.
 //! 5. `cancel` gives the task out once. A loop that ends cancels its tasks too, and a second cancellation would interrupt a
 //!    task that cleans up.
 //! 6. Only `started` stores the task and only `finish` takes it out. A thread that does either is attached. The garbage
@@ -19,14 +19,14 @@
 
 use std::task::{Poll, Waker};
 
-use super::cell::{Then, WakerCell};
+use super::cell::{WakerAction, WakerCell};
 
 /// The text of the panic if an outcome is taken twice.
 pub(crate) const POLLED_AGAIN: &str = "a future is not polled again after it was done";
 
-pub(crate) struct Handoff<T, R>(WakerCell<State<T, R>>);
+pub(crate) struct Handoff<T, R>(WakerCell<HandoffState<T, R>>);
 
-struct State<T, R> {
+struct HandoffState<T, R> {
     stage: Stage<T, R>,
     interest: Interest,
     is_cancelled: bool,
@@ -48,7 +48,7 @@ pub(crate) enum Interest {
     /// The outcome, after the caller of `finish` has converted it.
     Conversion,
     /// Only that the task goes on.
-    Progress,
+    Detached,
     /// That the task ends.
     Nothing,
 }
@@ -58,13 +58,13 @@ pub(crate) enum Interest {
 #[must_use = "a task has to be cancelled, and an outcome may be an error"]
 pub(crate) enum GivenUp<R> {
     Nothing,
-    /// A task that has to be cancelled.
+    /// A task that has to be cancelled, if it is started.
     Task,
     /// An outcome that nobody has seen.
     Outcome(R),
 }
 
-impl<T, R> State<T, R> {
+impl<T, R> HandoffState<T, R> {
     fn is_finished(&self) -> bool {
         matches!(self.stage, Stage::Done(_) | Stage::Over)
     }
@@ -82,7 +82,7 @@ impl<T, R> State<T, R> {
 
 impl<T, R> Handoff<T, R> {
     pub(crate) fn new() -> Self {
-        Self(WakerCell::new(State {
+        Self(WakerCell::new(HandoffState {
             stage: Stage::Posted,
             interest: Interest::Outcome,
             is_cancelled: false,
@@ -103,10 +103,10 @@ impl<T, R> Handoff<T, R> {
     pub(crate) fn detach(&self) -> Option<R> {
         self.0.change(|state| {
             if state.interest != Interest::Outcome {
-                return (None, [Then::Keep]);
+                return (None, [WakerAction::Keep]);
             }
-            state.interest = Interest::Progress;
-            (state.take_outcome(), [Then::Forget])
+            state.interest = Interest::Detached;
+            (state.take_outcome(), [WakerAction::Forget])
         })
     }
 
@@ -120,7 +120,7 @@ impl<T, R> Handoff<T, R> {
         let (was_taken, outcome) = self.0.change(|state| {
             let was_taken = matches!(state.stage, Stage::Over);
             state.interest = Interest::Conversion;
-            ((was_taken, state.take_outcome()), [Then::Forget])
+            ((was_taken, state.take_outcome()), [WakerAction::Forget])
         });
         assert!(!was_taken, "{POLLED_AGAIN}");
         outcome
@@ -132,27 +132,24 @@ impl<T, R> Handoff<T, R> {
     ///
     /// If the outcome was taken before.
     pub(crate) fn poll(&self, waker: &Waker) -> Poll<R> {
-        let look = |state: &mut State<T, R>| state.is_finished().then(|| state.take_outcome());
+        let look =
+            |state: &mut HandoffState<T, R>| state.is_finished().then(|| state.take_outcome());
         let outcome = self.0.poll(0, waker, look);
         outcome.map(|outcome| outcome.expect(POLLED_AGAIN))
     }
 
-    /// The task runs. True if the caller has to cancel it, because it was given up while it was being started.
-    #[must_use = "a task that was given up has to be cancelled"]
-    pub(crate) fn started(&self, task: T) -> bool {
+    /// The task runs.
+    pub(crate) fn started(&self, task: T) {
         let mut state = self.0.lock();
-        let is_given_up = state.interest == Interest::Nothing;
         let refused = match state.stage {
             Stage::Posted => {
                 state.stage = Stage::Running(task);
-                state.is_cancelled |= is_given_up;
                 None
             }
             _ => Some(task),
         };
         drop(state);
         drop(refused);
-        is_given_up
     }
 
     /// Copies the running task with `copy`, for the caller to cancel. `None` if no task runs, or if it was cancelled before.
@@ -173,16 +170,16 @@ impl<T, R> Handoff<T, R> {
     pub(crate) fn finish(&self, outcome: R) -> Option<R> {
         let (refused, stage) = self.0.change(|state| {
             if state.is_finished() {
-                return ((Some(outcome), None), [Then::Keep]);
+                return ((Some(outcome), None), [WakerAction::Keep]);
             }
             let (next, refused) = match state.interest {
                 Interest::Outcome => (Stage::Done(outcome), None),
-                Interest::Conversion | Interest::Progress | Interest::Nothing => {
+                Interest::Conversion | Interest::Detached | Interest::Nothing => {
                     (Stage::Over, Some(outcome))
                 }
             };
             let stage = std::mem::replace(&mut state.stage, next);
-            ((refused, Some(stage)), [Then::Wake])
+            ((refused, Some(stage)), [WakerAction::Wake])
         });
         drop(stage);
         refused
@@ -191,17 +188,17 @@ impl<T, R> Handoff<T, R> {
     /// The Rust future is gone. Returns what it leaves behind.
     pub(crate) fn give_up(&self) -> GivenUp<R> {
         self.0.change(|state| {
-            if state.interest == Interest::Progress {
-                return (GivenUp::Nothing, [Then::Keep]);
+            if state.interest == Interest::Detached {
+                return (GivenUp::Nothing, [WakerAction::Keep]);
             }
             state.interest = Interest::Nothing;
             let left = match state.stage {
-                Stage::Running(_) => GivenUp::Task,
-                _ => state
+                Stage::Posted | Stage::Running(_) => GivenUp::Task,
+                Stage::Done(_) | Stage::Over => state
                     .take_outcome()
                     .map_or(GivenUp::Nothing, GivenUp::Outcome),
             };
-            (left, [Then::Forget])
+            (left, [WakerAction::Forget])
         })
     }
 

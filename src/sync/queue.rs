@@ -30,9 +30,9 @@ pub(crate) trait Bell {
     fn remind(&self);
 }
 
-pub(crate) struct Queue<J, B>(Mutex<State<J, B>>);
+pub(crate) struct Queue<J, B>(Mutex<QueueState<J, B>>);
 
-struct State<J, B> {
+struct QueueState<J, B> {
     jobs: VecDeque<J>,
     rung: bool,
     /// When it was rung, until a drain answers.
@@ -48,7 +48,7 @@ pub(crate) struct Remains<J, B> {
     pub(crate) bell: Option<B>,
 }
 
-impl<J, B> State<J, B> {
+impl<J, B> QueueState<J, B> {
     fn remains(&mut self) -> Remains<J, B> {
         Remains {
             jobs: std::mem::take(&mut self.jobs),
@@ -59,7 +59,7 @@ impl<J, B> State<J, B> {
 
 impl<J, B: Bell> Queue<J, B> {
     pub(crate) fn new(bell: B) -> Self {
-        Self(Mutex::new(State {
+        Self(Mutex::new(QueueState {
             jobs: VecDeque::new(),
             rung: false,
             rung_at: None,

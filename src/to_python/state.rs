@@ -35,7 +35,7 @@ use crate::asyncio;
 use crate::error::RuntimeStopped;
 use crate::event_loop::{Mailbox, Watcher, WatcherKey};
 use crate::process::Entry;
-use crate::sync::cell::{Locked, Then, WakerCell};
+use crate::sync::cell::{Locked, WakerAction, WakerCell};
 
 /// What a Rust task and its Python future share. There is one for each future in flight, so its size counts.
 pub(super) struct FutureState {
@@ -127,7 +127,7 @@ impl FutureState {
 
     /// The Rust task is done, and is not woken any more.
     pub(super) fn task_is_done(&self) {
-        self.cell.change(|_| ((), [Then::Forget]));
+        self.cell.change(|_| ((), [WakerAction::Forget]));
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -287,11 +287,11 @@ impl FutureState {
         let (previous, key) = self.cell.change(|state| {
             if state.is_settled() {
                 // Dropped without the lock, as the other one is.
-                return ((outcome, None), [Then::Keep]);
+                return ((outcome, None), [WakerAction::Keep]);
             }
             state.unretrieved = matches!(outcome, Outcome::Error { .. });
             let previous = std::mem::replace(&mut state.outcome, outcome);
-            ((previous, state.watching.take()), [Then::Wake])
+            ((previous, state.watching.take()), [WakerAction::Wake])
         });
         let Outcome::Pending(waiting) = previous else {
             return None;

@@ -2,7 +2,7 @@
 //!
 //! # Protocol
 //!
-//! 1. [`PyCall::post`] posts the job [`Call`], on any thread, attached or not.
+//! 1. [`PyCall::post`] posts the job [`StartCall`], on any thread, attached or not.
 //! 2. The loop's thread calls the function in a copy of the locals' context, and hands the result over through a
 //!    [`handoff`](crate::sync::handoff). There is no Python task, so `Running` is skipped.
 //! 3. If the [`PyCall`] is dropped before the call, the job drops the function uncalled.
@@ -65,7 +65,7 @@ impl<T: Send + 'static> PyCall<T> {
             mailbox: mailbox.clone(),
             handoff: Handoff::new(),
         });
-        let call = Call {
+        let call = StartCall {
             called: Arc::clone(&called),
             function: Some(function),
             locals,
@@ -121,13 +121,13 @@ impl<T> fmt::Debug for PyCall<T> {
 }
 
 /// The job. If it is dropped before it runs, the loop is closed, and it settles the [`PyCall`].
-struct Call<F, T> {
+struct StartCall<F, T> {
     called: Arc<Called<T>>,
     function: Option<F>,
     locals: TaskLocals,
 }
 
-impl<F, T> Call<F, T>
+impl<F, T> StartCall<F, T>
 where
     F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
     T: Send + 'static,
@@ -170,7 +170,7 @@ where
     }
 }
 
-impl<F, T> Drop for Call<F, T> {
+impl<F, T> Drop for StartCall<F, T> {
     fn drop(&mut self) {
         if self.function.is_some() {
             drop(self.called.handoff.finish(Err(loop_closed())));

@@ -293,7 +293,7 @@ impl Execution {
         }
     }
 
-    /// Cancels the running task, on its loop.
+    /// Cancels the task on its loop, after the job that starts it.
     fn cancel(self: &Arc<Self>) {
         let execution = Arc::clone(self);
         // A closed loop drops the job, and has nothing to cancel.
@@ -330,7 +330,7 @@ impl Watcher for Execution {
 
     fn loop_closed(&self, py: Python<'_>) {
         *lock(&self.watching) = None;
-        let is_detached = self.handoff.interest() == Interest::Progress;
+        let is_detached = self.handoff.interest() == Interest::Detached;
         let task = self.handoff.with_task(|task| task.clone_ref(py));
         // The Rust side may not want an outcome.
         drop(self.finish(Some(py), Err(loop_closed())));
@@ -537,9 +537,7 @@ impl StartTask {
         };
         *lock(&execution.watching) = Some(key);
         asyncio::add_done_callback(task, Bound::new(task.py(), completion)?.as_any())?;
-        if execution.handoff.started(task.clone().unbind()) {
-            asyncio::cancel(task)?;
-        }
+        execution.handoff.started(task.clone().unbind());
         Ok(())
     }
 }

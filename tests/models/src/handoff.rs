@@ -8,7 +8,7 @@ use crate::{counting_waker, spawn};
 
 fn running() -> Arc<Handoff<(), u8>> {
     let handoff = Arc::new(Handoff::new());
-    assert!(!handoff.started(()));
+    handoff.started(());
     handoff
 }
 
@@ -30,7 +30,7 @@ fn an_outcome_is_seen_or_wakes_the_future_and_the_first_counts() {
         let (waker, wakes) = counting_waker();
         let handoff = Arc::new(Handoff::<(), u8>::new());
         let finishing = spawn(&handoff, |handoff| {
-            assert!(!handoff.started(()));
+            handoff.started(());
             assert_eq!(handoff.finish(1), None);
             assert_eq!(handoff.finish(2), Some(2));
         });
@@ -48,15 +48,22 @@ fn an_outcome_is_seen_or_wakes_the_future_and_the_first_counts() {
 }
 
 #[test]
-fn a_task_that_is_given_up_while_it_starts_is_cancelled_once() {
+fn a_task_that_is_given_up_while_it_starts_is_cancelled_once_or_never_starts() {
     model(|| {
         let handoff = Arc::new(Handoff::<&str, u8>::new());
-        let starting = spawn(&handoff, |handoff| handoff.started("task"));
-        let by_the_dropper = matches!(handoff.give_up(), GivenUp::Task);
-        let by_the_starter = starting.join().unwrap();
-        assert!(by_the_dropper ^ by_the_starter);
-        assert_eq!(handoff.cancel(|_| ()).is_some(), by_the_dropper);
-        assert!(handoff.with_task(|_| ()).is_some());
+        let starting = spawn(&handoff, |handoff| {
+            let starts = handoff.interest() != Interest::Nothing;
+            if starts {
+                handoff.started("task");
+            }
+            starts
+        });
+        assert!(matches!(handoff.give_up(), GivenUp::Task));
+        let starts = starting.join().unwrap();
+        assert_eq!(handoff.cancel(|_| ()).is_some(), starts);
+        assert!(handoff.cancel(|_| ()).is_none());
+        // The loop finds it when it closes.
+        assert_eq!(handoff.with_task(|_| ()).is_some(), starts);
     });
 }
 
@@ -65,7 +72,7 @@ fn a_task_that_is_given_up_is_cancelled_unless_it_has_ended() {
     model(|| {
         let task = Arc::new(());
         let handoff = Arc::new(Handoff::new());
-        assert!(!handoff.started(Arc::clone(&task)));
+        handoff.started(Arc::clone(&task));
         let finishing = spawn(&handoff, |handoff| handoff.finish(1));
         let given_up = handoff.give_up();
         let is_running = matches!(given_up, GivenUp::Task);
@@ -108,7 +115,7 @@ fn an_outcome_of_a_detached_task_comes_out_once() {
         let finishing = spawn(&handoff, |handoff| handoff.finish(1));
         let detached = handoff.detach();
         assert!(matches!(handoff.give_up(), GivenUp::Nothing));
-        assert_eq!(handoff.interest(), Interest::Progress);
+        assert_eq!(handoff.interest(), Interest::Detached);
         let refused = finishing.join().unwrap();
         assert_once([detached, refused]);
         assert_eq!(wakes.count(), usize::from(detached.is_some()));
@@ -145,7 +152,7 @@ fn a_detached_task_runs_and_is_not_cancelled() {
         let starting = spawn(&handoff, |handoff| handoff.started(()));
         assert_eq!(handoff.detach(), None);
         assert!(matches!(handoff.give_up(), GivenUp::Nothing));
-        assert!(!starting.join().unwrap());
+        starting.join().unwrap();
         assert!(handoff.with_task(|()| ()).is_some());
     });
 }
