@@ -9,7 +9,14 @@ mod builder;
 ))]
 #[macro_use]
 mod attributes;
-#[cfg(feature = "attributes")]
+#[cfg(all(
+    feature = "attributes",
+    any(
+        feature = "async-std-runtime",
+        feature = "smol-runtime",
+        feature = "tokio-runtime"
+    )
+))]
 #[macro_use]
 mod exporting;
 pub mod generic;
