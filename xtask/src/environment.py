@@ -72,10 +72,11 @@ def has(module):
         return False
 
 
-def output(*command):
+def output(*command, **variables):
     """What a command prints, None if it fails."""
     try:
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True).stdout
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        return subprocess.run(command, **pipes, check=True, text=True, env={**os.environ, **variables}).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -86,8 +87,7 @@ def is_there(program):
         return os.path.exists(os.path.join(sysroot.strip(), "lib/rustlib/src/rust/library/Cargo.toml"))
     if program == "rust-1.85":
         # Without rustup, the variable changes nothing, and the Rust on the PATH may be it.
-        os.environ["RUSTUP_TOOLCHAIN"] = "1.85"
-        return (output("rustc", "--version") or "").startswith("rustc 1.85.")
+        return (output("rustc", "--version", RUSTUP_TOOLCHAIN="1.85") or "").startswith("rustc 1.85.")
     return shutil.which(program) is not None
 
 
@@ -119,10 +119,10 @@ def prepare(directory, needs):
         missing.append(f"`{executable}` is Python {version}, and the oldest is 3.9")
     if missing:
         sys.exit("\n".join(missing) + "\ninstall that, or name another Python with `--python PATH`")
-    lacks.update((need, not is_there(need)) for need in sorted(PROGRAMS.keys() & needs))
-    for need in PROGRAMS.keys() & needs:
+    for need in sorted(PROGRAMS.keys() & needs):
+        lacks[need] = not is_there(need)
         if lacks[need]:
-            print(f"{need} is not there ({PROGRAMS[need]})", file=sys.stderr)
+            print(f"`{need}` is not there ({PROGRAMS[need]})", file=sys.stderr)
     variables = {"PYO3_PYTHON": executable}
     if not lacks["venv"]:
         directory = os.path.abspath(directory.format(version=version))

@@ -65,6 +65,9 @@ fn dispatch(mut arguments: Vec<String>) -> Result<()> {
     };
     arguments.extend(behind.into_iter().skip(1));
     let environment = Environment::prepare(&python, ".venv", &program.needs())?;
+    if let Some(need) = program.lacks(&environment) {
+        return Err(format!("`{command}` needs `{need}`").into());
+    }
     for build in program.builds() {
         environment.run(&build.line)?;
     }

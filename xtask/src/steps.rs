@@ -77,6 +77,12 @@ impl Step {
         needs
     }
 
+    /// Something that it needs and that is not there. Without CPython's own tests, the others run.
+    pub(crate) fn lacks(&self, environment: &Environment) -> Option<&'static str> {
+        let is_lacking = |need: &&str| *need != "testsuite" && !environment.has(need);
+        self.needs().into_iter().find(is_lacking)
+    }
+
     /// Runs it without the tests that need what the Python lacks: their names say so.
     fn run(&self, environment: &Environment) -> Result<()> {
         let skip = match !environment.has("uvloop") && self.line.contains("cargo test") {
@@ -92,9 +98,7 @@ pub(crate) fn run(environment: &Environment, steps: &[Step]) -> Result<()> {
     let mut built = HashMap::new();
     let mut outcomes = Vec::new();
     for step in steps {
-        // Without CPython's own tests, the others run.
-        let lacks = |need: &&str| *need != "testsuite" && !environment.has(need);
-        if let Some(need) = step.needs().into_iter().find(lacks) {
+        if let Some(need) = step.lacks(environment) {
             outcomes.push((step.name, format!("left out, without {need}")));
             continue;
         }
