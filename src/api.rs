@@ -9,7 +9,14 @@ mod builder;
 ))]
 #[macro_use]
 mod attributes;
-#[cfg(feature = "attributes")]
+#[cfg(all(
+    feature = "attributes",
+    any(
+        feature = "async-std-runtime",
+        feature = "smol-runtime",
+        feature = "tokio-runtime"
+    )
+))]
 #[macro_use]
 mod exporting;
 pub mod generic;
@@ -25,7 +32,7 @@ macro_rules! facade {
     ([$($generic:ident)?], $runtime:ty, $path:literal, $turbofish:literal, $awaitable:literal, $sleep:literal, $local:literal) => {
         use std::future::Future;
 
-        use pyo3::prelude::*;
+        use pyo3::{Bound, IntoPyObject, PyAny, PyResult, Python};
 
         pub use crate::locals::{get_current_locals, get_current_loop, scope, scope_local};
         use crate::to_python::Plan;

@@ -20,6 +20,12 @@
 //!    the descriptor.
 //! 7. Locks are released before a job runs, before anything of the user is dropped and before Python is called.
 
+// Everything that only unix has is in this module.
+#[cfg_attr(
+    any(not(unix), pyo3_asyncio_no_unix),
+    path = "event_loop/no_descriptor.rs"
+)]
+mod descriptor;
 pub(crate) mod doorbell;
 mod drain;
 

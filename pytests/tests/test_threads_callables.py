@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -119,7 +120,9 @@ def kept(register):
         return register(*functions, **named)
     return keep
 
-atexit.register, os.register_at_fork = kept(atexit.register), kept(os.register_at_fork)
+atexit.register = kept(atexit.register)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork = kept(os.register_at_fork)
 
 import asyncio, sys, threading
 import pyo3_asyncio_pytests as rust
@@ -182,7 +185,12 @@ del hooks, at_exit, of_forks
 """
 
 
-@pytest.mark.parametrize("hooks", [AT_EXIT, AT_FORKS], ids=["at exit", "at forks"])
+AT = {"at exit": AT_EXIT}
+if hasattr(os, "fork"):
+    AT["at forks"] = AT_FORKS
+
+
+@pytest.mark.parametrize("hooks", AT.values(), ids=AT.keys())
 def test_rust_stays_usable_after_eight_threads_call_the_process_hooks(hooks):
     program = finished(HOOKS + hooks)
     assert (program.returncode, program.stdout, program.stderr) == (0, "True\n", "")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pyo3::call::PyCallArgs;
-use pyo3::exceptions::{PyAttributeError, PyNotImplementedError, PyRuntimeError};
+use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyWeakrefReference};
 
@@ -164,21 +164,20 @@ fn in_empty_context<'py>(
     context.call_method1(intern!(py, "run"), args)
 }
 
-/// Whether `add_reader` raised the error because the loop watches no descriptors.
-pub(crate) fn watches_none(py: Python<'_>, error: &PyErr) -> bool {
-    error.is_instance_of::<PyNotImplementedError>(py)
-        || error.is_instance_of::<PyAttributeError>(py)
-}
-
-/// `watched` is a descriptor, or an object that has one.
+/// False if the loop does not watch this, for whatever reason: it watches nothing, or only sockets, or nothing more. `watched` is
+/// a descriptor, or an object that has one.
 pub(crate) fn add_reader<'py>(
     event_loop: &Bound<'py, PyAny>,
     watched: impl IntoPyObject<'py>,
     callback: &Bound<'py, PyAny>,
-) -> PyResult<()> {
+) -> PyResult<bool> {
     let py = event_loop.py();
-    let add_reader = event_loop.getattr(intern!(py, "add_reader"))?;
-    in_empty_context(py, (add_reader, watched, callback)).map(drop)
+    let add_reader = event_loop.getattr(intern!(py, "add_reader"));
+    match add_reader.and_then(|add| in_empty_context(py, (add, watched, callback))) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 pub(crate) fn call_later(

@@ -60,7 +60,7 @@ macro_rules! intern {
 /// Defines functions that each import an attribute of a module once.
 macro_rules! imports {
     ($($name:ident = $module:literal, $attribute:literal;)*) => {$(
-        pub(super) fn $name<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
+        pub(super) fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
             static CELL: $crate::asyncio::lookup::Lookup<PyAny> =
                 $crate::asyncio::lookup::Lookup::new();
             CELL.import(py, $module, $attribute)

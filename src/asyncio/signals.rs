@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::event_loop::{add_reader, is_closed, watches_none};
+use super::event_loop::{add_reader, is_closed};
 use super::lookup::{imports, intern};
 
 imports! {
@@ -52,7 +52,7 @@ pub(crate) struct SignalsWake<'py> {
 }
 
 impl<'py> SignalsWake<'py> {
-    /// `None` if the loop watches no descriptors, or if signals already write to another descriptor. Main thread only.
+    /// `None` if the loop does not watch the socket, or if signals already write to another descriptor. Main thread only.
     pub(crate) fn install(event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
         let py = event_loop.py();
         let (watched, written): (Bound<'py, PyAny>, Bound<'py, PyAny>) =
@@ -84,9 +84,8 @@ impl<'py> SignalsWake<'py> {
         }
         let read = (self.watched.getattr(intern!(py, "recv"))?, 4096);
         let read = import_partial(py)?.call1(read)?;
-        match add_reader(&self.event_loop, &self.watched, &read) {
-            Err(error) if watches_none(py, &error) => return Ok(false),
-            added => added?,
+        if !add_reader(&self.event_loop, &self.watched, &read)? {
+            return Ok(false);
         }
         let previous = set_wakeup_descriptor(py, descriptor(&self.written)?)?;
         if previous == NO_DESCRIPTOR {
@@ -129,15 +128,15 @@ impl<'py> SignalsWake<'py> {
 }
 
 /// What `signal.set_wakeup_fd` and a closed socket's `fileno` return for no descriptor.
-const NO_DESCRIPTOR: i32 = -1;
+const NO_DESCRIPTOR: i64 = -1;
 
-fn descriptor(socket: &Bound<'_, PyAny>) -> PyResult<i32> {
+fn descriptor(socket: &Bound<'_, PyAny>) -> PyResult<i64> {
     let fileno = intern!(socket.py(), "fileno");
     socket.call_method0(fileno)?.extract()
 }
 
 /// Returns the previous descriptor.
-fn set_wakeup_descriptor(py: Python<'_>, descriptor: i32) -> PyResult<i32> {
+fn set_wakeup_descriptor(py: Python<'_>, descriptor: i64) -> PyResult<i64> {
     let quiet = PyDict::new(py);
     quiet.set_item(intern!(py, "warn_on_full_buffer"), false)?;
     let set = import_set_wakeup_fd(py)?;

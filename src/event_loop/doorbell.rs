@@ -1,14 +1,15 @@
 //! How a loop is woken: by a descriptor that it watches, or by one helper thread that calls `call_soon_threadsafe`.
 //!
 //! Ringing the descriptor needs no interpreter. The helper attaches, so that no worker of a runtime has to. It serves loops
-//! without `add_reader`, such as the proactor loop of Windows. `PYO3_ASYNCIO_DOORBELL=call_soon_threadsafe` asks for it.
+//! that do not watch the descriptor, and every loop on Windows. `PYO3_ASYNCIO_DOORBELL=call_soon_threadsafe` asks for it.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
+use super::descriptor::Descriptor;
 use crate::asyncio;
 use crate::sync::activity::Activity;
 use crate::sync::generation::PerProcess;
@@ -19,7 +20,6 @@ use crate::sync::queue::Bell;
 pub(super) enum Doorbell {
     /// The loop has not taken the drain yet. The bell that replaces this one rings if anything was posted meanwhile.
     NotYet,
-    #[cfg(unix)]
     Descriptor(Descriptor),
     Helper(Arc<HelperCall>),
 }
@@ -27,7 +27,6 @@ pub(super) enum Doorbell {
 impl Bell for Doorbell {
     fn ring(&self) {
         match self {
-            #[cfg(unix)]
             Self::Descriptor(descriptor) => descriptor.ring(),
             Self::Helper(call) => call_from_helper(call),
             Self::NotYet => {}
@@ -36,7 +35,6 @@ impl Bell for Doorbell {
 
     fn silence(&self) {
         match self {
-            #[cfg(unix)]
             Self::Descriptor(descriptor) => descriptor.silence(),
             Self::Helper(_) | Self::NotYet => {}
         }
@@ -44,9 +42,7 @@ impl Bell for Doorbell {
 
     fn remind(&self) {
         match self {
-            #[cfg(unix)]
-            Self::Descriptor(_) => {}
-            Self::NotYet => {}
+            Self::Descriptor(_) | Self::NotYet => {}
             Self::Helper(call) => call_from_helper(call),
         }
     }
@@ -54,10 +50,9 @@ impl Bell for Doorbell {
 
 impl Doorbell {
     /// The descriptor that the loop watches.
-    #[cfg(unix)]
-    pub(super) fn descriptor(&self) -> Option<std::os::fd::RawFd> {
+    pub(super) fn descriptor(&self) -> Option<i32> {
         match self {
-            Self::Descriptor(descriptor) => Some(descriptor.raw()),
+            Self::Descriptor(descriptor) => Some(descriptor.number()),
             Self::Helper(_) | Self::NotYet => None,
         }
     }
@@ -65,90 +60,9 @@ impl Doorbell {
     /// Makes sure that nothing rings in the parent, in the child of a fork.
     pub(super) fn part_from_parent(&mut self) -> std::io::Result<()> {
         match self {
-            #[cfg(unix)]
             Self::Descriptor(descriptor) => descriptor.part_from_parent(),
             Self::Helper(_) | Self::NotYet => Ok(()),
         }
-    }
-}
-
-/// Whether the user asks for the helper where a descriptor would do.
-pub(super) fn helper_is_forced() -> bool {
-    static FORCED: OnceLock<bool> = OnceLock::new();
-    *FORCED.get_or_init(|| {
-        std::env::var_os("PYO3_ASYNCIO_DOORBELL").is_some_and(|kind| kind == "call_soon_threadsafe")
-    })
-}
-
-#[cfg(unix)]
-pub(super) use descriptor::Descriptor;
-
-#[cfg(unix)]
-mod descriptor {
-    use std::io;
-    use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-
-    /// Readable from `ring` to `silence`.
-    #[derive(Debug)]
-    pub(in crate::event_loop) struct Descriptor {
-        read: OwnedFd,
-        /// The other end of a pipe; an eventfd has one end.
-        write: Option<OwnedFd>,
-    }
-
-    impl Descriptor {
-        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-        pub(in crate::event_loop) fn new() -> io::Result<Self> {
-            use rustix::event::{EventfdFlags, eventfd};
-            let read = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-            Ok(Self { read, write: None })
-        }
-
-        #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-        pub(in crate::event_loop) fn new() -> io::Result<Self> {
-            use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
-            let (read, write) = rustix::pipe::pipe()?;
-            for end in [&read, &write] {
-                fcntl_setfd(end, FdFlags::CLOEXEC)?;
-                ioctl_fionbio(end, true)?;
-            }
-            Ok(Self {
-                read,
-                write: Some(write),
-            })
-        }
-
-        /// Replaces the descriptor that this process shares with its parent. The number stays: the inherited loop has it in its
-        /// tables.
-        pub(super) fn part_from_parent(&mut self) -> io::Result<()> {
-            let own = Self::new()?;
-            replace(&own.read, &mut self.read)?;
-            match (&own.write, &mut self.write) {
-                (Some(own), Some(shared)) => replace(own, shared),
-                _ => Ok(()),
-            }
-        }
-
-        pub(in crate::event_loop) fn raw(&self) -> RawFd {
-            self.read.as_raw_fd()
-        }
-
-        /// If the write would block, the descriptor is readable already. No other error can come from it.
-        pub(super) fn ring(&self) {
-            let end = self.write.as_ref().unwrap_or(&self.read);
-            let _ = rustix::io::retry_on_intr(|| rustix::io::write(end, &1_u64.to_ne_bytes()));
-        }
-
-        pub(super) fn silence(&self) {
-            // One read empties an eventfd, and a pipe too, since it is rung once until it is silenced.
-            let _ = rustix::io::retry_on_intr(|| rustix::io::read(&self.read, &mut [0_u8; 8]));
-        }
-    }
-
-    fn replace(own: &OwnedFd, shared: &mut OwnedFd) -> io::Result<()> {
-        use rustix::io::{FdFlags, dup2, fcntl_setfd};
-        dup2(own, shared)?;
-        Ok(fcntl_setfd(shared, FdFlags::CLOEXEC)?)
     }
 }
 

@@ -6,6 +6,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::Mailbox;
+use super::descriptor::Descriptor;
 use super::doorbell::{self, Doorbell, HelperCall};
 use crate::process::Entry;
 use crate::{asyncio, metrics};
@@ -28,37 +29,15 @@ pub(super) fn install(mailbox: &Mailbox, event_loop: &Bound<'_, PyAny>) -> PyRes
     asyncio::call_soon_threadsafe(event_loop, Bound::new(py, install)?.as_any())
 }
 
-/// Lets a loop own the drain, as a reader if it watches descriptors, and gives the mailbox its bell. On the loop's thread.
+/// Lets a loop own the drain, as a reader if it watches our descriptor, and gives the mailbox its bell. On the loop's thread.
 fn attach(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<()> {
-    let bell = match watched_descriptor(event_loop, drain)? {
-        Some(bell) => bell,
+    let bell = match Descriptor::watched_by(event_loop, drain.as_any())? {
+        Some(descriptor) => Doorbell::Descriptor(descriptor),
         None => helper(event_loop, drain)?,
     };
     let replaced = drain.get().mailbox.0.queue.replace_bell(bell);
     drop(replaced);
     Ok(())
-}
-
-#[cfg(not(unix))]
-fn watched_descriptor(_: &Bound<'_, PyAny>, _: &Bound<'_, Drain>) -> PyResult<Option<Doorbell>> {
-    Ok(None)
-}
-
-/// `None` if the loop watches no descriptors.
-#[cfg(unix)]
-fn watched_descriptor(
-    event_loop: &Bound<'_, PyAny>,
-    drain: &Bound<'_, Drain>,
-) -> PyResult<Option<Doorbell>> {
-    if doorbell::helper_is_forced() {
-        return Ok(None);
-    }
-    let descriptor = doorbell::Descriptor::new()?;
-    match asyncio::add_reader(event_loop, descriptor.raw(), drain.as_any()) {
-        Ok(()) => Ok(Some(Doorbell::Descriptor(descriptor))),
-        Err(error) if asyncio::watches_none(event_loop.py(), &error) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 fn helper(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<Doorbell> {
@@ -76,22 +55,17 @@ fn helper(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<D
 
 /// Gives the drain to the loop in a new handle. The traceback of the error that a drain raises keeps the handle that called it,
 /// and would keep the drain alive after the loop has closed.
-#[cfg(unix)]
 fn replace_handle(drain: &Bound<'_, Drain>) {
     let mailbox = &drain.get().mailbox;
-    let descriptor = || mailbox.0.queue.with_bell(Doorbell::descriptor)?;
     if mailbox.is_inherited() {
         return;
     }
-    if let (Some(event_loop), Some(descriptor)) = (mailbox.event_loop(drain.py()), descriptor()) {
-        // An error: the job has closed the loop.
+    let descriptor = mailbox.0.queue.with_bell(Doorbell::descriptor).flatten();
+    if let (Some(event_loop), Some(descriptor)) = (mailbox.event_loop(drain.py()), descriptor) {
+        // Not if the job has closed the loop.
         let _ = asyncio::add_reader(&event_loop, descriptor, drain.as_any());
     }
 }
-
-/// The helper calls a drain that the loop does not own.
-#[cfg(not(unix))]
-fn replace_handle(_: &Bound<'_, Drain>) {}
 
 /// The callable that the loop calls when the bell rang.
 #[pyclass(frozen, module = "pyo3_asyncio")]

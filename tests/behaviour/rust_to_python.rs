@@ -64,7 +64,7 @@ fn nap(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
 }
 
 #[pyfunction]
-fn wrap<'py>(py: Python<'py>, function: Py<PyAny>, seconds: f64) -> PyResult<Bound<'py, PyAny>> {
+fn wrap(py: Python<'_>, function: Py<PyAny>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
     future_into_py(py, async move {
         let slept = Python::attach(|py| into_future(function.bind(py).call1((seconds,))?))?;
         slept.await

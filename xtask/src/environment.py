@@ -2,8 +2,8 @@
 
     environment.py DIRECTORY [NEED...]
 
-Fails if something of NEEDS is missing, and says which package brings it. Makes a virtual environment in DIRECTORY, installs the
-packages of NEEDS into it, and prints the environment variables to run with, and what else is missing.
+Fails if the Python lacks something of NEEDS, and says which package brings it. Makes a virtual environment in DIRECTORY, installs
+the packages of NEEDS into it, and prints the environment variables to run with, and what else is missing.
 
     environment.py --all
 
@@ -31,7 +31,15 @@ PACKAGES = {
         "CPython's own tests of asyncio, `test.test_asyncio`",
         "Debian: `apt install libpython3-testsuite`; Fedora: `dnf install python3-test`",
     ),
-    "valgrind": ("the program `valgrind` beside it", "Debian: `apt install valgrind`"),
+}
+# What only some steps need beside it: those are left out.
+PROGRAMS = {
+    "cargo-deny": "`cargo install cargo-deny`",
+    "cargo-semver-checks": "`cargo install cargo-semver-checks`",
+    "rust-1.85": "`rustup toolchain install 1.85 --component clippy`",
+    "rust-src": "`rustup component add rust-src`",
+    "valgrind": "Debian: `apt install valgrind`",
+    "x86_64-w64-mingw32-gcc": "Debian: `apt install gcc-mingw-w64-x86-64`",
 }
 # maturin tells PyO3 that it builds an extension module since 1.9.4.
 MATURIN = ["maturin>=1.9.4,<2"]
@@ -64,12 +72,23 @@ def has(module):
         return False
 
 
-def output(*command):
+def output(*command, **variables):
     """What a command prints, None if it fails."""
     try:
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True).stdout
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        return subprocess.run(command, **pipes, check=True, text=True, env={**os.environ, **variables}).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def is_there(program):
+    if program == "rust-src":
+        sysroot = output("rustc", "--print", "sysroot") or ""
+        return os.path.exists(os.path.join(sysroot.strip(), "lib/rustlib/src/rust/library/Cargo.toml"))
+    if program == "rust-1.85":
+        # Without rustup, the variable changes nothing, and the Rust on the PATH may be it.
+        return (output("rustc", "--version", RUSTUP_TOOLCHAIN="1.85") or "").startswith("rustc 1.85.")
+    return shutil.which(program) is not None
 
 
 def make(directory, requirements):
@@ -95,12 +114,15 @@ def make(directory, requirements):
 
 def prepare(directory, needs):
     lacks = {"library": not has_library(), "venv": not has("ensurepip"), "testsuite": not has("test.test_asyncio")}
-    lacks.update(valgrind=not shutil.which("valgrind"), uvloop=False)
     missing = [f"`{executable}` lacks {PACKAGES[need][0]} ({PACKAGES[need][1]})" for need in PACKAGES if lacks[need] and need in needs]
     if sys.version_info < (3, 9):
         missing.append(f"`{executable}` is Python {version}, and the oldest is 3.9")
     if missing:
         sys.exit("\n".join(missing) + "\ninstall that, or name another Python with `--python PATH`")
+    for need in sorted(PROGRAMS.keys() & needs):
+        lacks[need] = not is_there(need)
+        if lacks[need]:
+            print(f"`{need}` is not there ({PROGRAMS[need]})", file=sys.stderr)
     variables = {"PYO3_PYTHON": executable}
     if not lacks["venv"]:
         directory = os.path.abspath(directory.format(version=version))
@@ -112,8 +134,8 @@ def prepare(directory, needs):
         variables[LIBRARY_PATH] = os.pathsep.join(filter(None, [libdir, os.environ.get(LIBRARY_PATH)]))
     for name, value in variables.items():
         print(f"{name}={value}")
-    for need in ("library", "venv", "testsuite", "uvloop"):
-        if lacks[need]:
+    for need, is_lacking in lacks.items():
+        if is_lacking:
             print("lacks", need)
 
 

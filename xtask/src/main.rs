@@ -26,7 +26,14 @@ usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
   stress [ARGUMENT...]     mix everything at random and check that nothing is lost or left
   fuzz [ARGUMENT...]       look for operations on futures and coroutines that answer otherwise than asyncio's own
   valgrind [ARGUMENT...]   run the unit tests and the behaviours on tokio under valgrind
+  sanitize [NAME...]       run them under AddressSanitizer and ThreadSanitizer
+  check-platforms [NAME...]
+                           check the library for other systems, and link the module of the tests for Windows
+  msrv [NAME...]           check with the oldest Rust, and with the oldest versions of the dependencies
+  release [NAME...]        check what is published: the packages, their dependencies, and what has changed in the API
   bench [ARGUMENT...]      measure this library against its predecessor
+
+  Steps that need what is not there are left out, and the summary says so. Each command with NAMEs has --list.
 
   --python PATH            the Python to use, 3.9 or newer; else $PYO3_PYTHON, an active virtual environment's,
                            or `python3` on the PATH
@@ -51,14 +58,16 @@ fn dispatch(mut arguments: Vec<String>) -> Result<()> {
         return Ok(());
     }
     let command = arguments.remove(0);
-    if let ["test" | "lint"] = [command.as_str()] {
-        return run_steps(&python, &command, arguments);
-    }
-    let program = steps::of(&command, false).pop();
-    let program = program.filter(|step| step.name == "=");
-    let program = program.ok_or_else(|| format!("there is no command `{command}`\n\n{USAGE}"))?;
+    let program = match steps::of(&command, false).pop() {
+        None => return Err(format!("there is no command `{command}`\n\n{USAGE}").into()),
+        Some(step) if step.name != "=" => return run_steps(&python, &command, arguments),
+        Some(program) => program,
+    };
     arguments.extend(behind.into_iter().skip(1));
     let environment = Environment::prepare(&python, ".venv", &program.needs())?;
+    if let Some(need) = program.lacks(&environment) {
+        return Err(format!("`{command}` needs `{need}`").into());
+    }
     for build in program.builds() {
         environment.run(&build.line)?;
     }
@@ -84,7 +93,6 @@ fn run_steps(python: &str, command: &str, mut names: Vec<String>) -> Result<()> 
     steps::run(&environment, &steps)
 }
 
-/// Runs on each Python the steps that it has everything for.
 fn run_on_all_pythons(python: &str, steps: &[Step]) -> Result<()> {
     let pythons = environment::all_pythons(python)?;
     println!("found {}", pythons.join(", "));
@@ -92,12 +100,7 @@ fn run_on_all_pythons(python: &str, steps: &[Step]) -> Result<()> {
     for python in &pythons {
         println!("\n##### {python}");
         let outcome = Environment::prepare(python, "target/venv-{version}", &["tools"]);
-        let outcome = outcome.and_then(|environment| {
-            let has = |need: &&str| !["library", "venv"].contains(need) || environment.has(need);
-            let can_run = |step: &&Step| step.needs().iter().all(has);
-            let steps: Vec<_> = steps.iter().filter(can_run).cloned().collect();
-            steps::run(&environment, &steps)
-        });
+        let outcome = outcome.and_then(|environment| steps::run(&environment, steps));
         if let Err(error) = outcome {
             println!("{python}: {error}");
             failed.push(python.as_str());
