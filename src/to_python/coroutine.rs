@@ -328,6 +328,12 @@ impl RustCoroutine {
         self.is(|state| matches!(state, Phase::Suspended(_)))
     }
 
+    /// The result of `inspect.getcoroutinestate`, which asks for this since Python 3.15.
+    #[getter]
+    fn cr_state(&self) -> &'static str {
+        self.state_name()
+    }
+
     /// The future that the coroutine awaits.
     #[getter]
     fn cr_await(&self, py: Python<'_>) -> Option<Py<RustFuture>> {
@@ -342,8 +348,8 @@ impl RustCoroutine {
 
     /// The attributes of a frame that `inspect` and asyncio read. None once the coroutine is finished.
     #[getter]
-    fn cr_frame(&self, py: Python<'_>) -> PyResult<Option<RustFrame>> {
-        self.frame(py)
+    fn cr_frame(slf: &Bound<'_, Self>) -> PyResult<Option<RustFrame>> {
+        Self::frame(slf)
     }
 
     /// Always None: Python tracks only its own coroutines. `cr_code` has the place in the Rust source.
