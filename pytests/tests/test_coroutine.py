@@ -5,6 +5,7 @@ import collections.abc
 import gc
 import inspect
 import io
+import subprocess
 import sys
 import threading
 import types
@@ -102,17 +103,21 @@ def test_repr_and_frame_follow_the_state(run, rust):
         gate = rust.Gate()
         coroutine = gate.coroutine()
         assert " created at " in repr(coroutine)
+        # `inspect.getcoroutinestate` asks for `cr_state` since Python 3.15.
+        assert inspect.getcoroutinestate(coroutine) == coroutine.cr_state == inspect.CORO_CREATED
         frame = coroutine.cr_frame
         assert frame.f_lasti == -1 and frame.f_back is None
         assert frame.f_code.co_filename.endswith(".rs") and frame.f_lineno == coroutine.cr_code.co_firstlineno > 0
         task = asyncio.ensure_future(coroutine)
         await asyncio.sleep(0)
         assert " suspended at " in repr(coroutine)
+        assert inspect.getcoroutinestate(coroutine) == coroutine.cr_state == inspect.CORO_SUSPENDED
         assert coroutine.cr_frame.f_lasti >= 0
         assert asyncio.isfuture(coroutine.cr_await)
         gate.open(None)
         await task
         assert " finished at " in repr(coroutine)
+        assert inspect.getcoroutinestate(coroutine) == coroutine.cr_state == inspect.CORO_CLOSED
         assert coroutine.cr_frame is None and coroutine.cr_await is None and coroutine.cr_origin is None
 
     run(main())
@@ -135,6 +140,66 @@ def test_the_task_shows_the_rust_source_location(run, rust):
         assert task.get_stack() == []
 
     run(main())
+
+
+if sys.version_info >= (3, 14):
+
+    def test_the_call_graph_names_the_coroutine(run, rust):
+        async def main():
+            gate = rust.Gate()
+            task = asyncio.create_task(gate.coroutine(), name="of Rust")
+            await asyncio.sleep(0)
+            graph = asyncio.format_call_graph(task)
+            assert graph.startswith("* Task(name='of Rust', id=0x")
+            assert "gate.rs', line" in graph and "in async rust_future()" in graph
+            assert asyncio.capture_call_graph(task).call_stack[0].frame.f_generator is task.get_coro()
+            gate.open(None)
+            await task
+
+        run(main())
+
+
+# Elsewhere only root reads the memory of another process.
+if sys.version_info >= (3, 14) and sys.platform == "linux":
+    WAITS = """
+import asyncio, sys
+import pyo3_asyncio_pytests as rust
+
+async def around(coroutine):
+    await coroutine
+
+async def main():
+    gates = [rust.Gate() for _ in range(2)]
+    tasks = [
+        asyncio.create_task(gates[0].coroutine(), name="of_rust"),
+        asyncio.create_task(around(gates[1].coroutine()), name="of_python"),
+    ]
+    await asyncio.sleep(0)
+    print("waiting", flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    for gate in gates:
+        gate.open(None)
+    await asyncio.gather(*tasks)
+
+asyncio.run(main())
+"""
+    # Linux may allow only a parent to look. The program becomes the command that looks, and remains the parent.
+    LOOKS = """
+import os, subprocess, sys
+program, command = sys.argv[1:]
+waits = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+waits.stdout.readline()
+# The other end of this pipe closes when the command ends.
+os.set_inheritable(waits.stdin.fileno(), True)
+os.execv(sys.executable, [sys.executable, "-m", "asyncio", command, str(waits.pid)])
+"""
+
+    @pytest.mark.parametrize("command", ["ps", "pstree"])
+    def test_asyncio_shows_the_tasks_of_another_process(command):
+        looks = [sys.executable, "-c", LOOKS, WAITS, command]
+        shown = subprocess.run(looks, capture_output=True, text=True, timeout=60)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert "of_rust" in shown.stdout and "of_python" in shown.stdout and "around" in shown.stdout
 
 
 def test_a_coroutine_that_is_never_awaited_warns(rust):

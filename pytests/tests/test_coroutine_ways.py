@@ -294,6 +294,20 @@ if sys.version_info >= (3, 12):
         run(main())
 
 
+if sys.version_info >= (3, 14):
+
+    def test_a_task_starts_a_coroutine_eagerly(loop, run, rust):
+        async def main():
+            gate = rust.Gate()
+            coroutine = gate.coroutine()
+            task = asyncio.create_task(coroutine, eager_start=True)
+            assert inspect.getcoroutinestate(coroutine) == inspect.CORO_SUSPENDED
+            gate.open("value")
+            assert await task == "value"
+
+        run(main())
+
+
 def test_a_coroutine_made_in_a_thread_without_a_loop_can_be_awaited_on_another(run, rust):
     async def main():
         made = await asyncio.to_thread(rust.turns, 3, "value")

@@ -317,12 +317,16 @@ pub(crate) fn traceback<'py>(error: &Bound<'py, PyAny>) -> PyResult<Option<Bound
 pub(crate) fn empty_code<'py>(
     py: Python<'py>,
     name: &str,
+    qualname: &str,
     file: &str,
     line: u32,
 ) -> PyResult<Bound<'py, PyAny>> {
     let code = import_compile(py)?.call1(("", file, "exec"))?;
     let changes = PyDict::new(py);
     changes.set_item(intern!(py, "co_name"), name)?;
+    if py.version_info() >= (3, 11) {
+        changes.set_item(intern!(py, "co_qualname"), qualname)?;
+    }
     changes.set_item(intern!(py, "co_firstlineno"), line)?;
     code.call_method(intern!(py, "replace"), (), Some(&changes))
 }

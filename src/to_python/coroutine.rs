@@ -84,6 +84,19 @@ enum Phase {
     Finished,
 }
 
+impl Phase {
+    /// Errors if a step is running or the coroutine is finished.
+    fn can_step(&self) -> PyResult<()> {
+        match self {
+            Self::Running => Err(already_executing()),
+            Self::Finished => Err(PyRuntimeError::new_err(
+                "cannot reuse already awaited coroutine",
+            )),
+            Self::Created(_) | Self::Suspended(_) => Ok(()),
+        }
+    }
+}
+
 /// The result of a step.
 enum Stepped {
     Yield(Py<RustFuture>),
@@ -117,16 +130,9 @@ impl RustCoroutine {
     /// Takes the state for a step. Errors if a step is running or the coroutine is finished.
     fn begin(&self) -> PyResult<(Phase, RunningStep<'_>)> {
         let mut inner = self.inner();
-        match inner.state {
-            Phase::Running => Err(already_executing()),
-            Phase::Finished => Err(PyRuntimeError::new_err(
-                "cannot reuse already awaited coroutine",
-            )),
-            _ => {
-                let state = std::mem::replace(&mut inner.state, Phase::Running);
-                Ok((state, RunningStep(self)))
-            }
-        }
+        inner.state.can_step()?;
+        let state = std::mem::replace(&mut inner.state, Phase::Running);
+        Ok((state, RunningStep(self)))
     }
 
     fn step(&self, py: Python<'_>) -> PyResult<Stepped> {
@@ -257,7 +263,13 @@ impl RustCoroutine {
             Ok(error) => error,
             // In an `async def`, the awaited future refuses an invalid exception, and that error is raised in the coroutine.
             Err(refused) if self.is(|state| matches!(state, Phase::Suspended(_))) => refused,
-            Err(refused) => return Err(refused),
+            Err(refused) => {
+                // Since Python 3.15, a finished coroutine does not look at the exception.
+                if py.version_info() >= (3, 15) {
+                    self.inner().state.can_step()?;
+                }
+                return Err(refused);
+            }
         };
         let (state, running) = self.begin()?;
         let step = match state {
@@ -328,6 +340,12 @@ impl RustCoroutine {
         self.is(|state| matches!(state, Phase::Suspended(_)))
     }
 
+    /// The result of `inspect.getcoroutinestate`, which asks for this since Python 3.15.
+    #[getter]
+    fn cr_state(&self) -> &'static str {
+        self.state_name()
+    }
+
     /// The future that the coroutine awaits.
     #[getter]
     fn cr_await(&self, py: Python<'_>) -> Option<Py<RustFuture>> {
@@ -342,8 +360,8 @@ impl RustCoroutine {
 
     /// The attributes of a frame that `inspect` and asyncio read. None once the coroutine is finished.
     #[getter]
-    fn cr_frame(&self, py: Python<'_>) -> PyResult<Option<RustFrame>> {
-        self.frame(py)
+    fn cr_frame(slf: &Bound<'_, Self>) -> PyResult<Option<RustFrame>> {
+        Self::frame(slf)
     }
 
     /// Always None: Python tracks only its own coroutines. `cr_code` has the place in the Rust source.

@@ -1,6 +1,9 @@
 //! The attributes of a coroutine that `inspect`, asyncio's debug mode and `Task.print_stack` read.
 
+use std::borrow::Cow;
+
 use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -90,13 +93,7 @@ impl RustCoroutine {
 
     pub(super) fn get_qualname(&self, py: Python<'_>) -> Py<PyString> {
         let set = self.renamed(py, |names| names.qualname.as_ref());
-        set.unwrap_or_else(|| {
-            let qualname = match (self.names)() {
-                (name, Some(class)) => format!("{class}.{name}"),
-                (name, None) => name.to_owned(),
-            };
-            PyString::new(py, &qualname).unbind()
-        })
+        set.unwrap_or_else(|| PyString::new(py, &self.rust_qualname()).unbind())
     }
 
     pub(super) fn set_name(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -118,21 +115,41 @@ impl RustCoroutine {
         }
     }
 
-    pub(super) fn code<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let (file, line) = (self.made_at.file(), self.made_at.line());
-        asyncio::empty_code(py, (self.names)().0, file, line)
+    /// The state, as `inspect.getcoroutinestate` names it.
+    pub(super) fn state_name(&self) -> &'static str {
+        match self.inner().state {
+            Phase::Created(_) => "CORO_CREATED",
+            Phase::Running => "CORO_RUNNING",
+            Phase::Suspended(_) => "CORO_SUSPENDED",
+            Phase::Finished => "CORO_CLOSED",
+        }
     }
 
-    pub(super) fn frame(&self, py: Python<'_>) -> PyResult<Option<RustFrame>> {
-        let last_instruction = match self.inner().state {
+    /// The qualified name in the Rust source.
+    fn rust_qualname(&self) -> Cow<'static, str> {
+        match (self.names)() {
+            (name, Some(class)) => format!("{class}.{name}").into(),
+            (name, None) => name.into(),
+        }
+    }
+
+    pub(super) fn code<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (file, line) = (self.made_at.file(), self.made_at.line());
+        asyncio::empty_code(py, (self.names)().0, &self.rust_qualname(), file, line)
+    }
+
+    pub(super) fn frame(slf: &Bound<'_, Self>) -> PyResult<Option<RustFrame>> {
+        let coroutine = slf.get();
+        let last_instruction = match coroutine.inner().state {
             Phase::Created(_) => -1,
             Phase::Running | Phase::Suspended(_) => 0,
             Phase::Finished => return Ok(None),
         };
         Ok(Some(RustFrame {
-            code: self.code(py)?.unbind(),
+            coroutine: slf.clone().unbind(),
+            code: coroutine.code(slf.py())?.unbind(),
             last_instruction,
-            line: self.made_at.line(),
+            line: coroutine.made_at.line(),
         }))
     }
 
@@ -153,6 +170,7 @@ impl RustCoroutine {
 /// The frame of a coroutine, as far as `inspect` and asyncio read it.
 #[pyclass(frozen, module = "pyo3_asyncio")]
 pub(super) struct RustFrame {
+    coroutine: Py<RustCoroutine>,
     code: Py<PyAny>,
     last_instruction: i32,
     line: u32,
@@ -168,6 +186,12 @@ impl RustFrame {
     #[getter]
     fn f_code(&self, py: Python<'_>) -> Py<PyAny> {
         self.code.clone_ref(py)
+    }
+
+    /// asyncio's call graph (Python 3.14) asks it for the name of the coroutine.
+    #[getter]
+    fn f_generator(&self, py: Python<'_>) -> Py<RustCoroutine> {
+        self.coroutine.clone_ref(py)
     }
 
     #[getter]
@@ -188,6 +212,10 @@ impl RustFrame {
     #[getter]
     fn f_locals<'py>(&self, py: Python<'py>) -> Bound<'py, PyDict> {
         PyDict::new(py)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.coroutine)
     }
 }
 
