@@ -86,7 +86,7 @@ use pyo3::prelude::*;
 
 use crate::locals;
 use crate::to_python::Plan;
-use crate::{PyCall, PyTask, TaskLocals, runtime};
+use crate::{PyCall, PyStream, PyTask, TaskLocals, runtime};
 
 /// The error of a spawned task that has no result.
 pub trait JoinError {
@@ -364,6 +364,34 @@ where
     T: Send + 'static,
 {
     PyCall::post(locals_of_call::<R>(), function)
+}
+
+/// Makes a Rust stream of a Python async generator, or of any object with `__aiter__`.
+///
+/// Like [`custom::into_stream`](crate::custom::into_stream), with the locals of [`ContextExt::get_task_locals`].
+///
+/// # Errors
+///
+/// `TypeError` if the object has no `__aiter__`, `RuntimeError` if there is no current loop, and
+/// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+pub fn into_stream<R>(iterable: Bound<'_, PyAny>) -> PyResult<PyStream>
+where
+    R: Runtime + ContextExt,
+{
+    let locals = get_current_locals::<R>(iterable.py())?;
+    crate::into_stream_with_locals(&locals, iterable)
+}
+
+/// Calls a function on the thread of the event loop, and gives a Rust stream of the async iterable that it returns.
+///
+/// Like [`custom::run_async_generator`](crate::custom::run_async_generator), with the locals of
+/// [`ContextExt::get_task_locals`].
+pub fn run_async_generator<R, F>(function: F) -> PyStream
+where
+    R: Runtime + ContextExt,
+    F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
+{
+    crate::to_rust::run_async_generator(locals_of_call::<R>(), function)
 }
 
 fn locals_of_call<R: ContextExt>() -> PyResult<TaskLocals> {
