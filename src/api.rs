@@ -15,6 +15,8 @@ mod exporting;
 pub mod generic;
 #[cfg(feature = "attributes")]
 pub mod private;
+#[cfg(feature = "unstable-streams")]
+mod unstable_streams;
 
 pub use builder::AwaitableBuilder;
 
@@ -696,6 +698,9 @@ pub mod async_std {
 
     pub use crate::runtime::async_std::AsyncStd;
 
+    #[cfg(feature = "unstable-streams")]
+    pub use super::unstable_streams::*;
+
     attributes!("async_std", async_std_main, async_std_test, "", "");
     #[cfg(feature = "attributes")]
     exporting!(
@@ -759,6 +764,9 @@ pub mod tokio {
         AlreadyStarted, Tokio, get_runtime, handle, init, init_with_runtime, try_init,
         try_init_with_runtime,
     };
+
+    #[cfg(feature = "unstable-streams")]
+    pub use super::unstable_streams::*;
 
     /// Shuts the runtime down: drops its tasks and ends its threads. Returns whether that was done within `timeout`.
     ///

@@ -81,6 +81,8 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 
+#[cfg(feature = "unstable-streams")]
+use futures_core::Stream;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
@@ -396,6 +398,66 @@ where
 
 fn locals_of_call<R: ContextExt>() -> PyResult<TaskLocals> {
     R::get_task_locals().map_or_else(locals::locals_of_call, Ok)
+}
+
+/// The name of `pyo3-async-runtimes` for [`into_stream`].
+///
+/// # Errors
+///
+/// Those of [`into_stream`].
+#[cfg(feature = "unstable-streams")]
+pub fn into_stream_v1<R>(generator: Bound<'_, PyAny>) -> PyResult<PyStream>
+where
+    R: Runtime + ContextExt,
+{
+    into_stream::<R>(generator)
+}
+
+/// Like [`into_stream_v1`], on the loop and in the context of `locals`.
+///
+/// # Errors
+///
+/// Those of [`into_stream_with_locals`](crate::into_stream_with_locals).
+#[cfg(feature = "unstable-streams")]
+pub fn into_stream_with_locals_v1<R>(
+    locals: TaskLocals,
+    generator: Bound<'_, PyAny>,
+) -> PyResult<PyStream>
+where
+    R: Runtime,
+{
+    crate::into_stream_with_locals(&locals, generator)
+}
+
+/// Like [`into_stream_v1`], without a `Result` for each item. An error ends the stream and goes to the loop's exception handler.
+///
+/// # Errors
+///
+/// Those of [`into_stream_v1`].
+#[cfg(feature = "unstable-streams")]
+pub fn into_stream_v2<R>(
+    generator: Bound<'_, PyAny>,
+) -> PyResult<impl Stream<Item = Py<PyAny>> + use<R>>
+where
+    R: Runtime + ContextExt,
+{
+    into_stream_with_locals_v2::<R>(get_current_locals::<R>(generator.py())?, generator)
+}
+
+/// Like [`into_stream_v2`], on the loop and in the context of `locals`.
+///
+/// # Errors
+///
+/// Those of [`into_stream_with_locals`](crate::into_stream_with_locals).
+#[cfg(feature = "unstable-streams")]
+pub fn into_stream_with_locals_v2<R>(
+    locals: TaskLocals,
+    generator: Bound<'_, PyAny>,
+) -> PyResult<impl Stream<Item = Py<PyAny>> + use<R>>
+where
+    R: Runtime + ContextExt,
+{
+    crate::into_stream_with_locals(&locals, generator)?.reporting(&locals)
 }
 
 /// Runs a Rust future on a new event loop in this thread, as `asyncio.run` runs a coroutine, and returns its result.

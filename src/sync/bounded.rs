@@ -16,14 +16,14 @@
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
-use super::cell::{Then, WakerCell};
+use super::cell::{WakerAction, WakerCell};
 
 pub(crate) struct Bounded<T> {
-    state: WakerCell<State<T>>,
+    state: WakerCell<BoundedState<T>>,
     capacity: usize,
 }
 
-struct State<T> {
+struct BoundedState<T> {
     items: VecDeque<T>,
     wanted: Wanted,
     is_producer_waiting: bool,
@@ -34,7 +34,7 @@ struct State<T> {
 pub(crate) enum Wanted {
     Items,
     /// Only that the producer goes on.
-    Progress,
+    Detached,
     /// That the producer ends.
     Nothing,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Taken<T> {
     pub(crate) calls: bool,
 }
 
-impl<T> State<T> {
+impl<T> BoundedState<T> {
     /// The room for a producer without a grant, if it is worth a call.
     fn room(&self, capacity: usize) -> Option<usize> {
         let free = capacity - self.items.len();
@@ -58,7 +58,7 @@ impl<T> State<T> {
 impl<T> Bounded<T> {
     /// The first grant is `capacity`, which is at least 1.
     pub(crate) fn new(capacity: usize) -> Self {
-        let state = State {
+        let state = BoundedState {
             items: VecDeque::new(),
             wanted: Wanted::Items,
             is_producer_waiting: false,
@@ -79,9 +79,9 @@ impl<T> Bounded<T> {
         self.state.change(|state| match state.wanted {
             Wanted::Items if !items.is_empty() => {
                 state.items.extend(items);
-                (Vec::new(), [Then::Wake])
+                (Vec::new(), [WakerAction::Wake])
             }
-            _ => (items, [Then::Keep]),
+            _ => (items, [WakerAction::Keep]),
         })
     }
 
@@ -116,7 +116,7 @@ impl<T> Bounded<T> {
             }
             let items = std::mem::take(&mut state.items);
             let calls = std::mem::take(&mut state.is_producer_waiting);
-            ((items, calls), [Then::Forget])
+            ((items, calls), [WakerAction::Forget])
         })
     }
 }

@@ -16,6 +16,8 @@
 //! 7. An error that the stream does not give goes to the loop's exception handler.
 
 mod channel;
+#[cfg(feature = "unstable-streams")]
+mod reporting;
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -227,7 +229,7 @@ impl<T: Send + 'static> PyStream<T> {
     pub fn detach(mut self) {
         self.start();
         if let StreamState::Running(Iteration { consumer, task }) = self.0 {
-            consumer.stop(Wanted::Progress);
+            consumer.stop(Wanted::Detached);
             task.detach();
         }
     }

@@ -12,6 +12,7 @@ use pyo3::exceptions::{
 };
 use pyo3::prelude::*;
 use pyo3_asyncio::err::{LoopClosed, RustPanic};
+use pyo3_asyncio::tokio::{into_stream_with_locals_v1, into_stream_with_locals_v2};
 use pyo3_asyncio::{PyStream, TaskLocals, into_stream_with_locals};
 
 use super::counters::PATIENCE;
@@ -652,5 +653,27 @@ async def numbers():
             assert!(error.is_instance_of::<LoopClosed>(cx.py), "{error}");
         }
         // The harness checks that the loop can be collected, and that Python does not complain.
+    }
+
+    fn streams_in_the_shape_of_pyo3_async_runtimes_lose_no_error(cx: &Cx<'_>) {
+        // The behaviours of https://docs.rs/pyo3-async-runtimes/0.30.0/src/pyo3_async_runtimes/generic.rs.html, which loses the error
+        // of a stream without results, and repeats that of a stream of results for ever.
+        let python = cx.module(c"
+async def fails():
+    yield 1
+    raise KeyError('raised')
+")?;
+        let generator = || python.call_method0("fails");
+        let results = into_stream_with_locals_v1(locals(cx)?, generator()?)?;
+        let items = into_stream_with_locals_v2(locals(cx)?, generator()?)?;
+        let (numbers, error) = cx.block_on(collect(results.extract::<i32>()))?;
+        assert_eq!(numbers, [1]);
+        assert!(error.expect("it fails").is_instance_of::<PyKeyError>(cx.py));
+        let count = cx.block_on(async move { Ok(items.count().await) })?;
+        assert_eq!(count, 1);
+        cx.catch_up()?;
+        let unhandled = cx.take_unhandled()?;
+        assert_eq!(unhandled.len(), 1, "{unhandled:?}");
+        assert!(unhandled[0].1.is_instance_of::<PyKeyError>());
     }
 }

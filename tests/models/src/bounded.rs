@@ -85,14 +85,14 @@ fn an_item_of_a_stopped_consumer_comes_out_once_and_the_producer_goes_on() {
         let items = Arc::new(Bounded::new(1));
         assert!(items.poll(&waker).is_pending());
         let producing = spawn(&items, |items| (items.push(vec![1]), items.request()));
-        let (left, calls) = items.stop(Wanted::Progress);
+        let (left, calls) = items.stop(Wanted::Detached);
         let (refused, room) = producing.join().unwrap();
         assert_eq!(left.len() + refused.len(), 1);
         // It has room at once, or is called.
         assert!(room.is_some() ^ calls);
         assert_eq!(items.request(), Some(1));
         assert!(wakes.has_one_waker());
-        assert_eq!(items.wanted(), Wanted::Progress);
+        assert_eq!(items.wanted(), Wanted::Detached);
     });
 }
 
@@ -109,7 +109,7 @@ fn the_items_before_the_end_are_taken_after_it() {
         assert_eq!(ending.join().unwrap(), [2]);
         let late = take_all(&items).0;
         assert_eq!([early, late].concat(), [1]);
-        let _ = items.stop(Wanted::Progress);
+        let _ = items.stop(Wanted::Detached);
         assert_eq!(items.wanted(), Wanted::Nothing);
     });
 }
