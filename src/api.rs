@@ -22,6 +22,8 @@ mod exporting;
 pub mod generic;
 #[cfg(feature = "attributes")]
 pub mod private;
+#[cfg(feature = "unstable-streams")]
+mod unstable_streams;
 
 pub use builder::AwaitableBuilder;
 
@@ -36,7 +38,7 @@ macro_rules! facade {
 
         pub use crate::locals::{get_current_locals, get_current_loop, scope, scope_local};
         use crate::to_python::Plan;
-        use crate::{AwaitableBuilder, PyCall, PyTask, TaskLocals};
+        use crate::{AwaitableBuilder, PyCall, PyStream, PyTask, TaskLocals};
 
         /// Builds a Python awaitable of a Rust future, with every choice that there is.
         ///
@@ -476,6 +478,112 @@ macro_rules! facade {
             PyCall::post(crate::locals::locals_of_call(), function)
         }
 
+        /// Makes a Rust stream of a Python async generator, or of any object with `__aiter__`.
+        ///
+        /// One task of the event loop iterates over it, in the context of this call, and may be ahead of the consumer by as many
+        /// items as [`PyStream::capacity`](crate::PyStream::capacity) says. Nothing runs before the first poll.
+        /// [`PyStream::extract`](crate::PyStream::extract) converts the items on the loop's thread.
+        ///
+        /// The loop and the context are those of [`get_current_locals`]. May be called on any thread that is attached to the
+        /// interpreter. The stream may be polled on any thread. *Dropping it* ends the iteration: the loop awaits `aclose()`.
+        ///
+        /// Inside a Rust future, use [`run_async_generator`], which does not wait for the interpreter.
+        ///
+        /// # Errors
+        ///
+        /// `TypeError` if the object has no `__aiter__`, `RuntimeError` if no loop is known here, and
+        /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+        ///
+        /// The error that ends the iteration is the last item of the stream. See [`PyStream`](crate::PyStream).
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use futures_lite::StreamExt;
+        /// use pyo3::prelude::*;
+        ///
+        /// /// Adds up the numbers that an async generator yields.
+        /// #[pyfunction]
+        /// fn total(numbers: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+        ///     let py = numbers.py();
+        #[doc = concat!("    let mut numbers = pyo3_asyncio::", $path, "::into_stream(numbers)?.extract::<i64>();")]
+        #[doc = concat!("    pyo3_asyncio::", $path, "::future_into_py", $turbofish, "(py, async move {")]
+        ///         let mut total = 0;
+        ///         while let Some(number) = numbers.next().await {
+        ///             total += number?;
+        ///         }
+        ///         Ok(total)
+        ///     })
+        /// }
+        ///
+        /// # Python::initialize();
+        /// # Python::attach(|py| {
+        /// #     let program = c"
+        /// # import asyncio
+        /// # async def numbers():
+        /// #     for number in range(10):
+        /// #         await asyncio.sleep(0)
+        /// #         yield number
+        /// # async def main():
+        /// #     assert await total(numbers()) == 45
+        /// # asyncio.run(main())
+        /// # ";
+        /// #     let globals = pyo3::types::PyDict::new(py);
+        /// #     globals.set_item("total", wrap_pyfunction!(total, py)?)?;
+        /// #     py.run(program, Some(&globals), None)
+        /// # }).unwrap();
+        /// ```
+        pub fn into_stream(iterable: Bound<'_, PyAny>) -> PyResult<PyStream> {
+            let locals = get_current_locals(iterable.py())?;
+            crate::into_stream_with_locals(&locals, iterable)
+        }
+
+        /// Calls a function on the thread of the event loop, and gives a Rust stream of what it returns: an async generator, or any
+        /// object with `__aiter__`.
+        ///
+        /// This is how a Rust future iterates over Python. It is to [`into_stream`] what [`run_coroutine`] is to [`into_future`]:
+        /// the first poll has the function called, attached to the interpreter, on the loop and in a copy of the context of the
+        /// current future, while no Rust thread waits for the interpreter.
+        ///
+        /// May be called on any thread, attached or not. *Dropping the stream* before the function is called drops the function
+        /// uncalled. Later, it ends the iteration: the loop awaits `aclose()`.
+        ///
+        /// # Errors
+        ///
+        /// The last item of the stream is the error that the function returns or the iteration raises, `TypeError` if the object has
+        /// no `__aiter__`, [`RustPanic`](crate::err::RustPanic) if the function panics,
+        /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed, and `RuntimeError` if no loop is known here.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use futures_lite::StreamExt;
+        /// use pyo3::prelude::*;
+        ///
+        /// # Python::initialize();
+        /// # Python::attach(|py| {
+        /// let python = PyModule::from_code(
+        ///     py,
+        ///     c"async def letters(word):\n    for letter in word:\n        yield letter",
+        ///     c"letters.py",
+        ///     c"letters",
+        /// )?;
+        /// let letters = python.getattr("letters")?.unbind();
+        #[doc = concat!("pyo3_asyncio::", $path, "::run", $turbofish, "(py, async {")]
+        #[doc = concat!("    let letters = pyo3_asyncio::", $path, "::run_async_generator(move |py| letters.bind(py).call1((\"abc\",)));")]
+        ///     let letters: Vec<char> = letters.extract::<char>().try_collect().await?;
+        ///     assert_eq!(letters, ['a', 'b', 'c']);
+        ///     Ok(())
+        /// })
+        /// # }).unwrap();
+        /// ```
+        pub fn run_async_generator<F>(function: F) -> PyStream
+        where
+            F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
+        {
+            crate::to_rust::run_async_generator(crate::locals::locals_of_call(), function)
+        }
+
         /// Runs a Rust future on a new event loop in this thread and returns its result, as `asyncio.run` does.
         ///
         /// asyncio's policy chooses the loop; call `uvloop.install()` first for a loop of uvloop's. However the future ends,
@@ -597,6 +705,9 @@ pub mod async_std {
 
     pub use crate::runtime::async_std::AsyncStd;
 
+    #[cfg(feature = "unstable-streams")]
+    pub use super::unstable_streams::*;
+
     attributes!("async_std", async_std_main, async_std_test, "", "");
     #[cfg(feature = "attributes")]
     exporting!(
@@ -660,6 +771,9 @@ pub mod tokio {
         AlreadyStarted, Tokio, get_runtime, handle, init, init_with_runtime, try_init,
         try_init_with_runtime,
     };
+
+    #[cfg(feature = "unstable-streams")]
+    pub use super::unstable_streams::*;
 
     /// Shuts the runtime down: drops its tasks and ends its threads. Returns whether that was done within `timeout`.
     ///

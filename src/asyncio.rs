@@ -12,6 +12,7 @@ mod lookup;
 #[cfg(feature = "attributes")]
 mod program;
 mod signals;
+mod stream;
 
 pub(crate) use awaitable::*;
 pub use event_loop::get_running_loop;
@@ -19,3 +20,4 @@ pub(crate) use event_loop::*;
 #[cfg(feature = "attributes")]
 pub(crate) use program::*;
 pub(crate) use signals::*;
+pub(crate) use stream::*;

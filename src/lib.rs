@@ -10,6 +10,7 @@
 //! | to call Python from a Rust future, and await what it returns | [`tokio::run_coroutine`] |
 //! | to call Python from a Rust future | [`tokio::call_soon`] |
 //! | to await a Python awaitable that you have | [`tokio::into_future`] |
+//! | to iterate over a Python async generator in Rust | [`tokio::into_stream`], [`tokio::run_async_generator`] |
 //! | to make such a coroutine from any Rust future | [`tokio::into_coroutine`] |
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
 //! | to test either | [`#[tokio::test]`](macro@tokio::test), [`testing`] |
@@ -151,5 +152,6 @@ pub use locals::{Scope, TaskLocals};
 pub use metrics::{Metrics, metrics};
 pub use to_python::CancelHandle;
 pub use to_rust::{
-    ConvertedPyTask, PyCall, PyTask, into_future_with_locals, into_future_with_loop,
+    ConvertedPyTask, PyCall, PyStream, PyTask, into_future_with_locals, into_future_with_loop,
+    into_stream_with_locals,
 };

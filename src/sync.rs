@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`cell`] | a state, and the tasks that wait for it to change |
 //! | [`handoff`] | the outcome of a Python task, and the Rust future that awaits it |
+//! | [`bounded`] | the items of a stream, and the room that is left for more |
 //! | [`cancel_slot`] | a cancellation by Python, and the Rust future that it is handed to |
 //! | [`queue`] | the jobs of an event loop, and the bell that calls for them |
 //! | [`registry`] | the mailboxes of all event loops, by the addresses of the loops |
@@ -13,10 +14,11 @@
 //! | [`activity`] | the guard of this process |
 //! | [`generation`] | how many forks lie behind this process |
 //!
-//! The package `tests/models` compiles the first eight with loom's locks and atomics in the place of [`primitive`], and
+//! The package `tests/models` compiles the first nine with loom's locks and atomics in the place of [`primitive`], and
 //! checks every order in which their threads can run.
 
 pub(crate) mod activity;
+pub(crate) mod bounded;
 pub(crate) mod cancel_slot;
 pub(crate) mod cell;
 pub(crate) mod generation;

@@ -6,10 +6,13 @@ use crate::locals::TaskLocals;
 
 mod call;
 mod convert;
+mod stream;
 mod task;
 
 pub use call::PyCall;
 pub use convert::ConvertedPyTask;
+pub(crate) use stream::run_async_generator;
+pub use stream::{PyStream, into_stream_with_locals};
 pub(crate) use task::{GivenUpTasks, run_coroutine};
 pub use task::{PyTask, into_future_with_locals, into_future_with_loop};
 
@@ -23,6 +26,17 @@ impl TaskLocals {
         F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
     {
         task::run_coroutine(Ok(self.clone()), function)
+    }
+
+    /// Calls a function on the thread of the event loop, and iterates there over the async iterable that it returns.
+    ///
+    /// Like [`tokio::run_async_generator`](crate::tokio::run_async_generator), on the loop and in the context of these locals.
+    /// Call it on any thread, attached or not.
+    pub fn run_async_generator<F>(&self, function: F) -> PyStream
+    where
+        F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
+    {
+        stream::run_async_generator(Ok(self.clone()), function)
     }
 
     /// Calls a function on the thread of the event loop.

@@ -26,7 +26,7 @@ mod rt {
 
     pub(crate) use crate::example::Pool as Runtime;
     #[cfg(thorough)]
-    pub(crate) use pyo3_asyncio::custom::call_soon;
+    pub(crate) use pyo3_asyncio::custom::{call_soon, into_stream, run_async_generator};
     pub(crate) use pyo3_asyncio::custom::{
         get_current_locals, get_current_loop, into_future, run_coroutine, scope, scope_local,
     };

@@ -25,7 +25,7 @@ mod rt {
 
     use pyo3::prelude::*;
     use pyo3_asyncio::generic::{self, ContextExt};
-    use pyo3_asyncio::{PyCall, PyTask, TaskLocals, custom};
+    use pyo3_asyncio::{PyCall, PyStream, PyTask, TaskLocals, custom};
     use tokio::task::futures::TaskLocalFuture;
     use tokio::task::{JoinError, JoinHandle};
 
@@ -101,6 +101,17 @@ mod rt {
         F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
     {
         generic::run_coroutine::<Runtime, F>(function)
+    }
+
+    pub(crate) fn into_stream(iterable: Bound<'_, PyAny>) -> PyResult<PyStream> {
+        generic::into_stream::<Runtime>(iterable)
+    }
+
+    pub(crate) fn run_async_generator<F>(function: F) -> PyStream
+    where
+        F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
+    {
+        generic::run_async_generator::<Runtime, F>(function)
     }
 
     pub(crate) fn call_soon<F, T>(function: F) -> PyCall<T>

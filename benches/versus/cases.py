@@ -195,34 +195,57 @@ LIGHT = PYTHON_AWAITS_RUST + RUST_AWAITS_PYTHON + FLOORS
 ITEMS = 100_000
 
 
-async def numbers(count):
+async def ready(count):
     for number in range(count):
         yield number
 
 
-def stream_to_rust(function):
+async def bursts(count):
+    """Ten items, then a turn of the loop."""
+    for number in range(count):
+        if number % 10 == 0:
+            await asyncio.sleep(0)
+        yield number
+
+
+async def one_a_turn(count):
+    for number in range(count):
+        await asyncio.sleep(0)
+        yield number
+
+
+def from_python(function, title, generator):
     async def prepare(rust, _):
         async def run(count):
-            arrived = await getattr(rust, function)(numbers(count))
+            arrived = await getattr(rust, function)(generator(count))
             assert arrived == count, f"{arrived} of {count} items arrived"
 
         return run
 
-    return Case(f"stream from Python to Rust (`{function}`), each item", prepare, count=ITEMS, needs=function)
+    return Case(f"stream from Python to Rust, {title} (`{function}`), each item", prepare, count=ITEMS, needs=function)
 
 
-async def to_python(rust, _):
-    async def run(count):
-        arrived = 0
-        async for _ in rust.numbers(count):
-            arrived += 1
-        assert arrived == count, f"{arrived} of {count} items arrived"
+def to_python(make):
+    async def prepare(rust, _):
+        async def run(count):
+            arrived = 0
+            async for _ in make(rust, count):
+                arrived += 1
+            assert arrived == count, f"{arrived} of {count} items arrived"
 
-    return run
+        return run
+
+    return prepare
 
 
 STREAMS = [
-    Case("stream from Rust to Python, each item", to_python, count=ITEMS, needs="numbers"),
-    stream_to_rust("into_stream_v1"),
-    stream_to_rust("into_stream_v2"),
+    Case("stream from Rust to Python, each item", to_python(lambda rust, count: rust.numbers(count)), count=ITEMS),
+    from_python("into_stream_v1", "ready at once", ready),
+    from_python("into_stream_v2", "ready at once", ready),
+    from_python("into_stream_v2", "ten a turn", bursts),
+    from_python("into_stream_v2", "one a turn", one_a_turn),
+    from_python("extract_items", "ready at once", ready),
+    from_python("await_each_item", "ready at once", ready),
+    Case("floor: Python's own `async for`, ready at once, each item", to_python(lambda _, count: ready(count)), count=ITEMS),
+    Case("floor: Python's own `async for`, one a turn, each item", to_python(lambda _, count: one_a_turn(count)), count=ITEMS),
 ]

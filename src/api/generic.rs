@@ -81,12 +81,14 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 
+#[cfg(feature = "unstable-streams")]
+use futures_core::Stream;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
 use crate::locals;
 use crate::to_python::Plan;
-use crate::{PyCall, PyTask, TaskLocals, runtime};
+use crate::{PyCall, PyStream, PyTask, TaskLocals, runtime};
 
 /// The error of a spawned task that has no result.
 pub trait JoinError {
@@ -366,8 +368,96 @@ where
     PyCall::post(locals_of_call::<R>(), function)
 }
 
+/// Makes a Rust stream of a Python async generator, or of any object with `__aiter__`.
+///
+/// Like [`custom::into_stream`](crate::custom::into_stream), with the locals of [`ContextExt::get_task_locals`].
+///
+/// # Errors
+///
+/// `TypeError` if the object has no `__aiter__`, `RuntimeError` if there is no current loop, and
+/// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+pub fn into_stream<R>(iterable: Bound<'_, PyAny>) -> PyResult<PyStream>
+where
+    R: Runtime + ContextExt,
+{
+    let locals = get_current_locals::<R>(iterable.py())?;
+    crate::into_stream_with_locals(&locals, iterable)
+}
+
+/// Calls a function on the thread of the event loop, and gives a Rust stream of the async iterable that it returns.
+///
+/// Like [`custom::run_async_generator`](crate::custom::run_async_generator), with the locals of
+/// [`ContextExt::get_task_locals`].
+pub fn run_async_generator<R, F>(function: F) -> PyStream
+where
+    R: Runtime + ContextExt,
+    F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
+{
+    crate::to_rust::run_async_generator(locals_of_call::<R>(), function)
+}
+
 fn locals_of_call<R: ContextExt>() -> PyResult<TaskLocals> {
     R::get_task_locals().map_or_else(locals::locals_of_call, Ok)
+}
+
+/// The name of `pyo3-async-runtimes` for [`into_stream`].
+///
+/// # Errors
+///
+/// Those of [`into_stream`].
+#[cfg(feature = "unstable-streams")]
+pub fn into_stream_v1<R>(generator: Bound<'_, PyAny>) -> PyResult<PyStream>
+where
+    R: Runtime + ContextExt,
+{
+    into_stream::<R>(generator)
+}
+
+/// Like [`into_stream_v1`], on the loop and in the context of `locals`.
+///
+/// # Errors
+///
+/// Those of [`into_stream_with_locals`](crate::into_stream_with_locals).
+#[cfg(feature = "unstable-streams")]
+pub fn into_stream_with_locals_v1<R>(
+    locals: TaskLocals,
+    generator: Bound<'_, PyAny>,
+) -> PyResult<PyStream>
+where
+    R: Runtime,
+{
+    crate::into_stream_with_locals(&locals, generator)
+}
+
+/// Like [`into_stream_v1`], without a `Result` for each item. An error ends the stream and goes to the loop's exception handler.
+///
+/// # Errors
+///
+/// Those of [`into_stream_v1`].
+#[cfg(feature = "unstable-streams")]
+pub fn into_stream_v2<R>(
+    generator: Bound<'_, PyAny>,
+) -> PyResult<impl Stream<Item = Py<PyAny>> + use<R>>
+where
+    R: Runtime + ContextExt,
+{
+    into_stream_with_locals_v2::<R>(get_current_locals::<R>(generator.py())?, generator)
+}
+
+/// Like [`into_stream_v2`], on the loop and in the context of `locals`.
+///
+/// # Errors
+///
+/// Those of [`into_stream_with_locals`](crate::into_stream_with_locals).
+#[cfg(feature = "unstable-streams")]
+pub fn into_stream_with_locals_v2<R>(
+    locals: TaskLocals,
+    generator: Bound<'_, PyAny>,
+) -> PyResult<impl Stream<Item = Py<PyAny>> + use<R>>
+where
+    R: Runtime + ContextExt,
+{
+    crate::into_stream_with_locals(&locals, generator)?.reporting(&locals)
 }
 
 /// Runs a Rust future on a new event loop in this thread, as `asyncio.run` runs a coroutine, and returns its result.

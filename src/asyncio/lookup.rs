@@ -36,6 +36,18 @@ impl Lookup<PyAny> {
             None => Ok(self.fill(py.import(module)?.getattr(attribute)?)),
         }
     }
+
+    /// An object that `define` makes. If two threads make it at once, one of the two objects is kept.
+    pub(super) fn get_or_define<'py>(
+        &self,
+        py: Python<'py>,
+        define: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<&Bound<'py, PyAny>> {
+        match self.0.get() {
+            Some(found) => Ok(found.bind(py)),
+            None => Ok(self.fill(define()?)),
+        }
+    }
 }
 
 impl Lookup<PyString> {

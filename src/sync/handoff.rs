@@ -165,6 +165,11 @@ impl<T, R> Handoff<T, R> {
         }
     }
 
+    /// Whether `cancel` has given the task out.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.0.lock().is_cancelled
+    }
+
     /// Brings the outcome. Returns it if the Rust future will not take it.
     #[must_use = "an outcome that comes back may be an error"]
     pub(crate) fn finish(&self, outcome: R) -> Option<R> {

@@ -15,6 +15,7 @@
 //! [`handoff`](crate::sync::handoff) is the protocol between the two threads.
 
 use std::any::type_name;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
@@ -106,10 +107,8 @@ where
     let found = locals.and_then(|locals| Ok((locals.mailbox()?, locals)));
     match found {
         Ok((mailbox, locals)) => {
-            let execution = Execution::new(mailbox, || type_name::<F>().to_owned());
             let function = Box::new(move |py: Python<'_>| Ok(function(py)?.unbind()));
-            let name = type_name::<F>();
-            execution.post(locals, Source::Call { name, function })
+            PyTask::call(mailbox, locals, type_name::<F>().into(), function)
         }
         Err(error) => PyTask(Err(Some(error))),
     }
@@ -128,6 +127,24 @@ pub fn into_future_with_loop(
 }
 
 impl PyTask {
+    /// Calls a function on the thread of the event loop, and awaits there the awaitable that it returns.
+    pub(super) fn call(
+        mailbox: Mailbox,
+        locals: TaskLocals,
+        name: Cow<'static, str>,
+        function: Function,
+    ) -> Self {
+        let execution = Execution::new(mailbox, || name.clone().into_owned());
+        execution.post(locals, Source::Call { name, function })
+    }
+
+    /// Cancels the Python task. The outcome is then a success, unless the task raises something else.
+    pub(super) fn cancel(&self) {
+        if let Some(execution) = self.execution() {
+            execution.cancel();
+        }
+    }
+
     /// Whether the Python task is done, so that the next poll returns its outcome.
     ///
     /// Also `true` after the outcome is taken, and after the loop has closed. May be called on any thread, attached or not.
@@ -307,6 +324,11 @@ impl Execution {
         task.map_or(Ok(()), |task| asyncio::cancel(task.bind(py)))
     }
 
+    /// Whether the error is the effect of [`PyTask::cancel`].
+    fn is_cancellation(&self, py: Python<'_>, error: &PyErr) -> bool {
+        self.handoff.is_cancelled() && asyncio::is_cancelled_error(py, error).unwrap_or(false)
+    }
+
     fn is_awaited(&self) -> bool {
         matches!(
             self.handoff.interest(),
@@ -399,7 +421,7 @@ pub(super) fn loop_closed() -> PyErr {
     )
 }
 
-fn loop_in_parent() -> PyErr {
+pub(super) fn loop_in_parent() -> PyErr {
     LoopClosed::new_err(
         "the Python awaitable cannot end in this process, because it was started in the parent before the fork: start it after \
          the fork",
@@ -420,7 +442,7 @@ enum Source {
         context: Py<PyAny>,
     },
     Call {
-        name: &'static str,
+        name: Cow<'static, str>,
         function: Function,
     },
 }
@@ -579,7 +601,10 @@ impl Completion {
             return;
         }
         if execution.is_awaited() {
-            let outcome = asyncio::result(task).map(Bound::unbind);
+            let outcome = match asyncio::result(task) {
+                Err(error) if execution.is_cancellation(task.py(), &error) => Ok(task.py().None()),
+                outcome => outcome.map(Bound::unbind),
+            };
             // The Rust side may have given up since. asyncio has marked the error as retrieved, so we report it.
             if let Some(error) = execution.finish(Some(task.py()), outcome) {
                 report(&execution.mailbox, error);

@@ -30,6 +30,8 @@ mod panics;
 mod python_to_rust;
 #[cfg(thorough)]
 mod rust_to_python;
+#[cfg(thorough)]
+mod streams;
 
 /// Runs a future that is not `Send` inside of a local executor of the runtime's.
 pub(crate) type RunLocally = fn(std::pin::Pin<Box<dyn Future<Output = ()>>>);

@@ -26,10 +26,7 @@ mod workload {
     #[pymodule_export]
     use super::redis::Redis;
     #[pymodule_export]
-    use super::streams::numbers;
-    #[cfg(feature = "streams")]
-    #[pymodule_export]
-    use super::streams::{into_stream_v1, into_stream_v2};
+    use super::streams::{await_each_item, extract_items, into_stream_v1, into_stream_v2, numbers};
     #[pymodule_export]
     use super::to_python::{
         awaits_a_task, computes, ready, sleep, sleeping, timer_delays, yields_once,

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::prelude::*;
 use pyo3_async_runtimes::tokio::future_into_py;
 use tokio::sync::Mutex;
 
 /// Counts the items of `generator`.
-#[cfg(feature = "streams")]
 #[pyfunction]
 pub(crate) fn into_stream_v1(generator: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let py = generator.py();
@@ -18,12 +17,64 @@ pub(crate) fn into_stream_v1(generator: Bound<'_, PyAny>) -> PyResult<Bound<'_, 
 }
 
 /// Counts the items of `generator`.
-#[cfg(feature = "streams")]
 #[pyfunction]
 pub(crate) fn into_stream_v2(generator: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let py = generator.py();
     let stream = pyo3_async_runtimes::tokio::into_stream_v2(generator)?;
     future_into_py(py, async move { Ok(stream.count().await) })
+}
+
+/// Extracts the items of `generator` as numbers: on the loop, where the bridge can. Counts them.
+#[pyfunction]
+pub(crate) fn extract_items(generator: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let py = generator.py();
+    #[cfg(feature = "calls")]
+    let stream = pyo3_async_runtimes::tokio::into_stream(generator)?.extract::<usize>();
+    #[cfg(not(feature = "calls"))]
+    let stream = pyo3_async_runtimes::tokio::into_stream_v2(generator)?
+        .map(|item| Python::attach(|py| item.extract::<usize>(py)));
+    future_into_py(
+        py,
+        stream.try_fold(0, |count, _| async move { Ok(count + 1) }),
+    )
+}
+
+/// Awaits `__anext__()` of `generator` for each item, as a crossing of its own. Counts the items.
+#[pyfunction]
+pub(crate) fn await_each_item(generator: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let py = generator.py();
+    let generator = Arc::new(generator.unbind());
+    future_into_py(py, async move {
+        let mut count = 0_usize;
+        loop {
+            let next = next_item(Arc::clone(&generator));
+            match next.await {
+                Ok(_) => count += 1,
+                Err(error)
+                    if Python::attach(|py| error.is_instance_of::<PyStopAsyncIteration>(py)) =>
+                {
+                    return Ok(count);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    })
+}
+
+/// Calls on the loop's thread, where the bridge can.
+#[cfg(feature = "calls")]
+async fn next_item(generator: Arc<Py<PyAny>>) -> PyResult<Py<PyAny>> {
+    use pyo3_async_runtimes::tokio::run_coroutine;
+    run_coroutine(move |py| generator.bind(py).call_method0("__anext__")).await
+}
+
+#[cfg(not(feature = "calls"))]
+async fn next_item(generator: Arc<Py<PyAny>>) -> PyResult<Py<PyAny>> {
+    let next = Python::attach(|py| {
+        let next = generator.bind(py).call_method0("__anext__")?;
+        pyo3_async_runtimes::tokio::into_future(next)
+    })?;
+    next.await
 }
 
 /// An asynchronous iterator over a Rust stream, as a user writes it where the bridge has none: a future for each item.

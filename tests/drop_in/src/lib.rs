@@ -1,10 +1,11 @@
 //! The public functions of pyo3-async-runtimes 0.30, each with its type and its bounds.
 //!
-//! The functions behind `unstable-streams` are left out, and so are the local futures of the runtimes' own modules, which are
-//! deprecated. The check is that this compiles; the tests call all of it.
+//! The local futures of the runtimes' own modules are left out, which are deprecated. The check is that this compiles; the tests call
+//! all of it.
 
 use std::future::Future;
 
+use futures_util::Stream;
 use pyo3::prelude::*;
 use pyo3_async_runtimes::TaskLocals;
 
@@ -48,6 +49,32 @@ macro_rules! runtime {
                 awaitable: Bound<'_, PyAny>,
             ) -> PyResult<impl Future<Output = PyResult<Py<PyAny>>> + Send + Sync + use<>> {
                 bridge::into_future(awaitable)
+            }
+
+            /// With an async generator, whose errors are items.
+            ///
+            /// # Errors
+            ///
+            /// The errors of the function.
+            pub fn stream_of_results(
+                generator: Bound<'_, PyAny>,
+            ) -> PyResult<impl Stream<Item = PyResult<Py<PyAny>>> + Send + use<>> {
+                let locals = bridge::get_current_locals(generator.py())?;
+                let _ = bridge::into_stream_with_locals_v1(locals, generator.clone())?;
+                bridge::into_stream_v1(generator)
+            }
+
+            /// With an async generator, whose errors are no items.
+            ///
+            /// # Errors
+            ///
+            /// The errors of the function.
+            pub fn stream_of_items(
+                generator: Bound<'_, PyAny>,
+            ) -> PyResult<impl Stream<Item = Py<PyAny>> + Send + use<>> {
+                let locals = bridge::get_current_locals(generator.py())?;
+                let _ = bridge::into_stream_with_locals_v2(locals, generator.clone())?;
+                bridge::into_stream_v2(generator)
             }
 
             /// With a future that may go to another thread.
@@ -159,6 +186,24 @@ pub mod generic {
         F: Future<Output = T> + 'static,
     {
         let _: fn(TaskLocals, F) -> LocalBoxed<T> = R::scope_local::<F, T>;
+    }
+
+    /// With async generators.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the functions.
+    pub fn streams<R: Runtime + ContextExt>(
+        locals: TaskLocals,
+        generator: Bound<'_, PyAny>,
+    ) -> PyResult<(
+        impl Stream<Item = PyResult<Py<PyAny>>> + use<R>,
+        impl Stream<Item = Py<PyAny>> + use<R>,
+    )> {
+        let _ = bridge::into_stream_with_locals_v1::<R>(locals.clone(), generator.clone())?;
+        let _ = bridge::into_stream_with_locals_v2::<R>(locals, generator.clone())?;
+        let of_results = bridge::into_stream_v1::<R>(generator.clone())?;
+        Ok((of_results, bridge::into_stream_v2::<R>(generator)?))
     }
 
     /// With a future that Python awaits.

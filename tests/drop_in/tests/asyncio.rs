@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use ::tokio::sync::oneshot;
+use futures_util::{StreamExt, TryStreamExt};
 use pyo3::exceptions::{PyException, PyLookupError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -39,6 +40,12 @@ async def double(number):
 
 async def fail():
     raise LookupError('on purpose')
+
+async def numbers(count, seconds):
+    for number in range(count):
+        if seconds is not None:
+            await asyncio.sleep(seconds)
+        yield number
 ";
 
 /// Imports the module above, once: to import it again would replace the variable of a test that runs.
@@ -125,7 +132,8 @@ macro_rules! on_each_runtime {
         #[allow(deprecated, reason = "only pyo3-async-runtimes deprecates two of them")]
         use pyo3_async_runtimes::$runtime::{
             future_into_py, future_into_py_with_locals, get_current_locals, get_current_loop,
-            into_future, local_future_into_py, local_future_into_py_with_locals, run,
+            into_future, into_stream_v1, into_stream_v2, into_stream_with_locals_v1,
+            into_stream_with_locals_v2, local_future_into_py, local_future_into_py_with_locals, run,
             run_until_complete, scope, scope_local,
         };
 
@@ -192,6 +200,39 @@ macro_rules! on_each_runtime {
                 assert!(error.traceback(py).is_some());
                 Ok(())
             });
+        }
+
+        #[test]
+        fn streams_give_the_items_of_async_generators() {
+            // The first generator is slow, and the second one is ahead of any buffer.
+            for (count, seconds) in [(10, Some(0.001)), (1000, None)] {
+                fn numbers(py: Python<'_>, count: i32, seconds: Option<f64>) -> PyResult<Bound<'_, PyAny>> {
+                    python(py)?.call_method1("numbers", (count, seconds))
+                }
+                let number = |item: Py<PyAny>| Python::attach(|py| item.extract::<i32>(py));
+                attached(|py| {
+                    let taken = run(py, async move {
+                        let streams = Python::attach(|py| {
+                            let second = into_stream_with_locals_v1(get_current_locals(py)?, numbers(py, count, seconds)?)?;
+                            Ok::<_, PyErr>([into_stream_v1(numbers(py, count, seconds)?)?.boxed(), second.boxed()])
+                        })?;
+                        let mut taken = Vec::new();
+                        for stream in streams {
+                            taken.push(stream.and_then(|item| async { number(item) }).try_collect().await?);
+                        }
+                        let streams = Python::attach(|py| {
+                            let second = into_stream_with_locals_v2(get_current_locals(py)?, numbers(py, count, seconds)?)?;
+                            Ok::<_, PyErr>([into_stream_v2(numbers(py, count, seconds)?)?.boxed(), second.boxed()])
+                        })?;
+                        for stream in streams {
+                            taken.push(stream.map(number).try_collect::<Vec<i32>>().await?);
+                        }
+                        Ok(taken)
+                    })?;
+                    assert_eq!(taken, vec![Vec::from_iter(0..count); 4]);
+                    Ok(())
+                });
+            }
         }
 
         #[test]

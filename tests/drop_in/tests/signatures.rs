@@ -19,6 +19,8 @@ macro_rules! every_function_has_the_type_of_its_counterpart {
             $runtime::programs::<Future, String>();
             $runtime::current();
             let _: fn(Bound<'_, PyAny>) -> PyResult<_> = $runtime::python_to_rust;
+            let _: fn(Bound<'_, PyAny>) -> PyResult<_> = $runtime::stream_of_results;
+            let _: fn(Bound<'_, PyAny>) -> PyResult<_> = $runtime::stream_of_items;
             let _: fn(TaskLocals, Ready<u8>) -> _ = $runtime::scope;
             let _: fn(TaskLocals, Ready<Rc<u8>>) -> _ = $runtime::scope_local;
         }

@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod bounded;
 mod cancel_slot;
 mod cell;
 mod guard;
@@ -16,6 +17,7 @@ mod watchers;
 #[allow(dead_code, reason = "the models do not use all that the library uses")]
 #[path = "../../../src/sync"]
 mod sync {
+    pub(crate) mod bounded;
     pub(crate) mod cancel_slot;
     pub(crate) mod cell;
     pub(crate) mod guard;
