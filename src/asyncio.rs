@@ -6,6 +6,7 @@
     reason = "this is the module for the names of Python"
 )]
 
+mod async_generator;
 mod awaitable;
 mod event_loop;
 mod lookup;
@@ -13,6 +14,7 @@ mod lookup;
 mod program;
 mod signals;
 
+pub(crate) use async_generator::*;
 pub(crate) use awaitable::*;
 pub use event_loop::get_running_loop;
 pub(crate) use event_loop::*;

@@ -24,6 +24,18 @@ impl<T> Lookup<T> {
 }
 
 impl Lookup<PyAny> {
+    /// What `find` returns at the first call.
+    pub(super) fn get_or<'py>(
+        &self,
+        py: Python<'py>,
+        find: impl FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<&Bound<'py, PyAny>> {
+        match self.0.get() {
+            Some(found) => Ok(found.bind(py)),
+            None => Ok(self.fill(find(py)?)),
+        }
+    }
+
     /// An attribute of a module.
     pub(super) fn import<'py>(
         &self,
@@ -31,10 +43,7 @@ impl Lookup<PyAny> {
         module: &str,
         attribute: &str,
     ) -> PyResult<&Bound<'py, PyAny>> {
-        match self.0.get() {
-            Some(found) => Ok(found.bind(py)),
-            None => Ok(self.fill(py.import(module)?.getattr(attribute)?)),
-        }
+        self.get_or(py, |py| py.import(module)?.getattr(attribute))
     }
 }
 

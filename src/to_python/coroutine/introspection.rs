@@ -37,6 +37,13 @@ fn function_name(type_name: &'static str) -> &'static str {
     segment.split_once('<').map_or(segment, |(name, _)| name)
 }
 
+pub(crate) fn qualname(names: Names) -> String {
+    match names() {
+        (name, Some(class)) => format!("{class}.{name}"),
+        (name, None) => name.to_owned(),
+    }
+}
+
 /// Names that Python has set.
 #[derive(Default)]
 pub(super) struct Renamed {
@@ -90,13 +97,7 @@ impl RustCoroutine {
 
     pub(super) fn get_qualname(&self, py: Python<'_>) -> Py<PyString> {
         let set = self.renamed(py, |names| names.qualname.as_ref());
-        set.unwrap_or_else(|| {
-            let qualname = match (self.names)() {
-                (name, Some(class)) => format!("{class}.{name}"),
-                (name, None) => name.to_owned(),
-            };
-            PyString::new(py, &qualname).unbind()
-        })
+        set.unwrap_or_else(|| PyString::new(py, &qualname(self.names)).unbind())
     }
 
     pub(super) fn set_name(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
