@@ -40,6 +40,25 @@ async def rest(generator):
     return [item async for item in generator]
 
 
+async def waits(generator):
+    """How many of the items are waited for."""
+    futures = []
+
+    @types.coroutine
+    def noting(awaitable):
+        try:
+            futures.append(awaitable.send(None))
+        except StopIteration as end:
+            return end.value
+        yield futures[-1]
+        return step(awaitable)
+
+    with contextlib.suppress(StopAsyncIteration):
+        while True:
+            await noting(generator.__anext__())
+    return len(futures)
+
+
 async def turns(count=3):
     for _ in range(count):
         await asyncio.sleep(0)
@@ -135,21 +154,12 @@ def test_the_stream_is_polled_only_while_an_item_is_awaited(run, rust):
     run(main())
 
 
-def test_items_that_are_ready_at_once_cross_together(run, rust):
-    async def main():
-        feed = rust.Feed()
-        feed.send(*range(100))
-        generator = feed.generator()
-        assert await generator.__anext__() == 0
-        polls = feed.polls
-        feed.send(100)
-        # None of these waits, and none polls the stream.
-        assert [step(generator.__anext__()) for _ in range(99)] == list(range(1, 100))
-        assert feed.polls == polls
-        assert await generator.__anext__() == 100
-        await generator.aclose()
-
-    run(main())
+def test_most_items_that_are_ready_at_once_are_there_without_waiting(run, rust, collected):
+    # A batch is cut short if the system gives the processor to another thread meanwhile.
+    count = 100 if collected else 1000
+    assert run(waits(rust.Numbers(count).generator())) < count / 2
+    assert run(waits(rust.Numbers(count, burst=1).generator())) >= count
+    assert run(waits(rust.Numbers(count, burst=2).generator())) >= count / 2
 
 
 @pytest.mark.parametrize("eager_start", [False, True])
@@ -628,16 +638,10 @@ def test_a_stream_is_polled_by_the_runtime_or_first_by_the_awaiting_thread(run, 
     run(main())
 
 
-def test_a_stream_that_filled_a_batch_at_once_does_not_cross_for_the_next(run, rust):
-    async def main():
-        numbers = rust.Numbers(20, burst=13)
-        generator = numbers.generator(capacity=4)
-        assert await generator.__anext__() == 0
-        # 12 numbers are three full batches. Then the stream is pending.
-        assert [step(generator.__anext__()) for _ in range(12)] == list(range(1, 13))
-        assert await rest(generator) == list(range(13, 20))
-
-    run(main())
+def test_after_a_full_batch_the_awaiting_thread_polls_first(run, rust, collected):
+    # It does not if the batch took long, as it may when another thread gets the processor.
+    count = 100 if collected else 1000
+    assert run(waits(rust.Numbers(count).generator(capacity=2))) < count / 4
 
 
 def test_a_local_stream_stays_on_its_thread(run, rust):
