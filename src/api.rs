@@ -34,6 +34,7 @@ macro_rules! facade {
     ([$($generic:ident)?], $runtime:ty, $path:literal, $turbofish:literal, $awaitable:literal, $sleep:literal, $local:literal) => {
         use std::future::Future;
 
+        use futures_core::Stream;
         use pyo3::{Bound, IntoPyObject, PyAny, PyResult, Python};
 
         pub use crate::locals::{get_current_locals, get_current_loop, scope, scope_local};
@@ -230,6 +231,93 @@ macro_rules! facade {
             let mut plan = Plan::new();
             let fut = make(plan.cancel_handle());
             plan.coroutine::<$runtime, F, T>(py, fut)
+        }
+
+        /// Makes an async generator of a Rust stream, for `async for` in Python.
+        ///
+        /// It is an async generator of Python's own, with the whole protocol (PEP 525): `anext`, `athrow`, `aclose`, `ag_running`, the
+        /// hooks of `sys.set_asyncgen_hooks`. A value that is sent with `asend` is a `TypeError`, which ends the stream.
+        ///
+        /// The stream is polled on the runtime, and only while Python awaits an item. Inside of it, [`get_current_loop`] and
+        /// [`into_future`] find the loop and the context of the task that awaits the item. Items that are ready at once cross together,
+        /// up to a [`capacity`](AwaitableBuilder::capacity), and Python gets the others without waiting. If a batch filled up within
+        /// 50 microseconds, the awaiting thread polls for the next one first, as [`eager_future_into_py`] does.
+        ///
+        /// *The end.* The stream is dropped when it has ended, when the awaiting task is cancelled, when the generator is closed or
+        /// dropped, and when the loop closes. After a `break`, asyncio closes the generator in a later turn of the loop. Items that
+        /// have crossed are dropped too: choose the capacity 1 if each item that the stream gives must reach Python.
+        ///
+        /// A generator that ends or is closed while nobody awaits an item drops the stream on that thread, attached and inside of the
+        /// runtime's context. A cancelled task drops it on the runtime.
+        ///
+        /// Python's garbage collector does not see what the stream holds.
+        ///
+        /// May be called on any thread that is attached to the interpreter. No loop has to run yet.
+        ///
+        /// # Errors
+        ///
+        /// Python's own error if it cannot allocate the object.
+        ///
+        /// An error of the stream ends it, and is raised after the items before it. So is [`RustPanic`](crate::err::RustPanic), if the
+        /// stream panics, or the conversion of an item to Python, and so is the error of such a conversion. Awaiting an item raises
+        /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed on which the last one was awaited.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use futures_lite::{StreamExt, stream};
+        /// use pyo3::prelude::*;
+        ///
+        /// #[pyfunction]
+        /// fn countdown(py: Python<'_>, from: u32) -> PyResult<Bound<'_, PyAny>> {
+        ///     let numbers = stream::iter((0..from).rev()).then(|number| async move {
+        #[doc = concat!("        ", $sleep, "(Duration::from_millis(1)).await;")]
+        ///         Ok(number)
+        ///     });
+        #[doc = concat!("    pyo3_asyncio::", $path, "::into_async_generator", $turbofish, "(py, numbers)")]
+        /// }
+        ///
+        /// # Python::initialize();
+        /// # Python::attach(|py| {
+        /// #     let program = c"
+        /// # import asyncio
+        /// # async def main():
+        /// #     assert [number async for number in countdown(3)] == [2, 1, 0]
+        /// # asyncio.run(main())
+        /// # ";
+        /// #     let globals = pyo3::types::PyDict::new(py);
+        /// #     globals.set_item("countdown", wrap_pyfunction!(countdown, py)?)?;
+        /// #     py.run(program, Some(&globals), None)
+        /// # }).unwrap();
+        /// ```
+        #[track_caller]
+        pub fn into_async_generator<$($generic,)? S, T>(py: Python<'_>, stream: S) -> PyResult<Bound<'_, PyAny>>
+        where
+            $($generic: Runtime,)?
+            S: Stream<Item = PyResult<T>> + Send + 'static,
+            T: for<'py> IntoPyObject<'py> + Send + 'static,
+        {
+            Plan::new().async_generator::<$runtime, S, T>(py, stream)
+        }
+
+        /// Like [`into_async_generator`], for a stream that is not `Send` and so stays on this thread.
+        ///
+        /// The event loop that awaits an item polls the stream, inside the runtime's context and attached to the interpreter, and
+        /// drops it on this thread at once when it ends. If the generator itself is dropped on another thread, and no hook of
+        /// `sys.set_asyncgen_hooks` closes it here, the stream is not dropped.
+        ///
+        /// # Errors
+        ///
+        /// Those of [`into_async_generator`]. Awaiting an item on another thread raises `RuntimeError`.
+        #[track_caller]
+        pub fn local_into_async_generator<$($generic,)? S, T>(py: Python<'_>, stream: S) -> PyResult<Bound<'_, PyAny>>
+        where
+            $($generic: Runtime,)?
+            S: Stream<Item = PyResult<T>> + 'static,
+            T: for<'py> IntoPyObject<'py> + Send + 'static,
+        {
+            Plan::new().local_async_generator::<$runtime, S, T>(py, stream)
         }
 
         /// Like [`future_into_py`], but polls the future on this thread first. asyncio calls this an *eager start*.

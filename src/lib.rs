@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | to export an asynchronous Rust function | [`tokio::future_into_py`] |
 //! | to export an `async fn`, which is an `async def` in Python | [`#[tokio::pyfunction]`](macro@tokio::pyfunction), [`#[tokio::pymethods]`](macro@tokio::pymethods) |
+//! | to give Python a Rust stream, for `async for` | [`tokio::into_async_generator`] |
 //! | to call Python from a Rust future, and await what it returns | [`tokio::run_coroutine`] |
 //! | to call Python from a Rust future | [`tokio::call_soon`] |
 //! | to await a Python awaitable that you have | [`tokio::into_future`] |

@@ -6,9 +6,11 @@
 //! | [`state`] | both | what the two sides share: the outcome, and its waiters |
 //! | [`future`] | the loop's | the `asyncio.Future` that Python sees |
 //! | [`coroutine`] | the loop's | the coroutine that Python sees |
+//! | [`async_generator`] | the loop's | the stream of an async generator, between two crossings |
 //! | [`plan`] | the caller's | how one of the two is made |
 //! | [`begin`] | the caller's | where the Rust future is polled, and when it starts |
 
+mod async_generator;
 mod awaiting;
 mod begin;
 mod callbacks;

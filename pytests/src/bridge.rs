@@ -1,14 +1,16 @@
 //! The crate's functions on the runtime that `PYTESTS_RUNTIME` names. A process uses one runtime.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use ::smol::stream::Stream;
 use ::tokio::runtime::Builder;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3_asyncio::custom::Runtime as _;
-use pyo3_asyncio::{CancelHandle, async_std, smol, tokio};
+use pyo3_asyncio::{AwaitableBuilder, CancelHandle, async_std, smol, tokio};
 
 // These do not depend on the runtime.
 pub(crate) use pyo3_asyncio::custom::{
@@ -128,6 +130,62 @@ where
     T: for<'py> IntoPyObject<'py> + Send + 'static,
 {
     on_runtime!(eager_future_into_py(py, future))
+}
+
+/// How [`async_generator`] makes one.
+#[derive(Default)]
+pub(crate) struct GeneratorOptions {
+    pub(crate) capacity: Option<NonZeroUsize>,
+    pub(crate) eager_start: bool,
+    pub(crate) name: Option<String>,
+}
+
+pub(crate) fn async_generator<S, T>(
+    py: Python<'_>,
+    options: GeneratorOptions,
+    stream: S,
+) -> PyResult<Bound<'_, PyAny>>
+where
+    S: Stream<Item = PyResult<T>> + Send + 'static,
+    T: for<'py> IntoPyObject<'py> + Send + 'static,
+{
+    fn built<R, S, T>(
+        mut builder: AwaitableBuilder<R>,
+        py: Python<'_>,
+        options: GeneratorOptions,
+        stream: S,
+    ) -> PyResult<Bound<'_, PyAny>>
+    where
+        R: pyo3_asyncio::custom::Runtime,
+        S: Stream<Item = PyResult<T>> + Send + 'static,
+        T: for<'py> IntoPyObject<'py> + Send + 'static,
+    {
+        builder = builder.eager_start(options.eager_start);
+        if let Some(capacity) = options.capacity {
+            builder = builder.capacity(capacity);
+        }
+        if let Some(name) = options.name {
+            builder = builder.name(name);
+        }
+        builder.async_generator(py, stream)
+    }
+
+    match RUNTIME.get().expect("the module is imported") {
+        Runtime::AsyncStd => built(async_std::awaitable(), py, options, stream),
+        Runtime::Smol => built(smol::awaitable(), py, options, stream),
+        Runtime::Tokio => built(tokio::awaitable(), py, options, stream),
+    }
+}
+
+pub(crate) fn local_into_async_generator<S, T>(
+    py: Python<'_>,
+    stream: S,
+) -> PyResult<Bound<'_, PyAny>>
+where
+    S: Stream<Item = PyResult<T>> + 'static,
+    T: for<'py> IntoPyObject<'py> + Send + 'static,
+{
+    on_runtime!(local_into_async_generator(py, stream))
 }
 
 /// Starts a task without locals.

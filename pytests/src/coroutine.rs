@@ -71,20 +71,20 @@ static LET_GO: AtomicBool = AtomicBool::new(false);
 /// Blocks in its first poll, on this thread and detached, until another thread calls `let_go`. Returns whether one did.
 #[pyfunction]
 pub(crate) fn eager_block(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let future = async {
-        LET_GO.store(false, Ordering::Relaxed);
-        for _ in 0..10_000 {
-            if LET_GO.load(Ordering::Relaxed) {
-                return Ok(true);
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        Ok(false)
-    };
+    let future = async { Ok(is_let_go()) };
     bridge::eager_future_into_py(py, recorded(Arc::default(), future))
 }
 
-/// Ends [`eager_block`].
+/// Blocks until another thread calls `let_go`. Returns whether one did.
+pub(crate) fn is_let_go() -> bool {
+    LET_GO.store(false, Ordering::Relaxed);
+    (0..10_000).any(|_| {
+        thread::sleep(Duration::from_millis(1));
+        LET_GO.load(Ordering::Relaxed)
+    })
+}
+
+/// Ends [`eager_block`] and the like.
 #[pyfunction]
 pub(crate) fn let_go() {
     LET_GO.store(true, Ordering::Relaxed);

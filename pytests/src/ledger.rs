@@ -1,4 +1,4 @@
-//! Counts the Rust futures that were made, polled and dropped.
+//! Counts the Rust futures and streams that were made, polled and dropped.
 //!
 //! A test never sleeps until something "should have" happened. It waits here for the drop itself.
 
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyTimeoutError;
 use pyo3::prelude::*;
+use smol::stream::Stream;
 
 /// The limit of a wait for a drop. After it the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,19 +36,23 @@ impl Life {
         self.polls.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.drops.load(Ordering::SeqCst) > 0
+    }
+
     pub(crate) fn wait_until_dropped(&self, py: Python<'_>) -> PyResult<()> {
-        wait_until(py, || self.drops.load(Ordering::SeqCst) > 0)
+        wait_until(py, || self.is_dropped())
     }
 }
 
-/// A future with a record.
+/// A future or a stream with a record.
 pub(crate) struct Recorded<F> {
     // Declared first, so that the future is dropped before its drop is counted.
     future: Pin<Box<F>>,
     record: Record,
 }
 
-pub(crate) fn recorded<F: Future>(life: Arc<Life>, future: F) -> Recorded<F> {
+pub(crate) fn recorded<F>(life: Arc<Life>, future: F) -> Recorded<F> {
     MADE.fetch_add(1, Ordering::SeqCst);
     Recorded {
         future: Box::pin(future),
@@ -61,6 +66,15 @@ impl<F: Future> Future for Recorded<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         self.record.0.polls.fetch_add(1, Ordering::SeqCst);
         self.future.as_mut().poll(cx)
+    }
+}
+
+impl<S: Stream> Stream for Recorded<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        self.record.0.polls.fetch_add(1, Ordering::SeqCst);
+        self.future.as_mut().poll_next(cx)
     }
 }
 

@@ -14,6 +14,7 @@ mod ledger;
 mod locals;
 mod on_the_loop;
 mod process;
+mod streams;
 mod task;
 
 use pyo3::prelude::*;
@@ -56,6 +57,11 @@ mod pyo3_asyncio_pytests {
     use crate::process::{
         call_for_ever, call_on_loop_for_ever, init_runtime, init_runtime_named_by,
         run_coroutines_for_ever, shutdown, workers,
+    };
+    #[pymodule_export]
+    use crate::streams::{
+        Feed, Numbers, blocking_stream, calling_stream, empty_local_stream,
+        stream_that_panics_when_dropped,
     };
     #[pymodule_export]
     use crate::task::{Task, await_for_turns, await_inside, into_future};

@@ -46,6 +46,7 @@ HAS_CPYTHONS_TESTS = all(map(importlib.util.find_spec, ["test", "test.test_async
 # These tests run one coroutine at a time. They also run with a garbage collection between any two steps.
 COLLECTED = {
     "test_anyio",
+    "test_async_generator",
     "test_attributes",
     "test_coroutine",
     "test_coroutine_cancel",
@@ -57,6 +58,7 @@ COLLECTED = {
 # The tests in which a runtime has a hand: it starts, polls and drops futures, and has threads and locals of its own. It cannot see
 # Python, so how a future looks from there is left to the run on tokio.
 CROSSINGS = {
+    "test_async_generator",
     "test_attributes",
     "test_block_on",
     "test_cancel",

@@ -1,27 +1,30 @@
-//! The builder that covers every way in which Python awaits a Rust future.
+//! The builder that covers every way in which Python awaits a Rust future, or iterates over a Rust stream.
 
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
 
+use futures_core::Stream;
 use pyo3::prelude::*;
 
 use crate::runtime::Runtime;
 use crate::to_python::Plan;
 use crate::{CancelHandle, TaskLocals};
 
-/// Builds a Python awaitable of a Rust future.
+/// Builds a Python awaitable of a Rust future, or an async generator of a Rust stream.
 ///
 /// It comes from `awaitable` of a runtime's module, such as [`tokio::awaitable`](crate::tokio::awaitable). Each choice is
 /// independent of the others:
 ///
 /// | choice | default | otherwise |
 /// | --- | --- | --- |
-/// | what Python gets | | [`future`](Self::future): an `asyncio.Future`, or [`coroutine`](Self::coroutine) |
-/// | where the future is polled | on the runtime | on this thread: [`local_future`](Self::local_future), [`local_coroutine`](Self::local_coroutine) |
+/// | what Python gets | | [`future`](Self::future): an `asyncio.Future`, [`coroutine`](Self::coroutine), or [`async_generator`](Self::async_generator) |
+/// | where it is polled | on the runtime | on this thread: [`local_future`](Self::local_future), [`local_coroutine`](Self::local_coroutine), [`local_async_generator`](Self::local_async_generator) |
 /// | when it starts | on the runtime, at the call or at the first `await` | [`eager_start`](Self::eager_start): with a first poll on this thread |
 /// | when Python cancels it | it is dropped | [`cancel_handle`](Self::cancel_handle): it is told |
 /// | its loop and context | the current ones | [`locals`](Self::locals) |
+/// | how many items of a stream cross together | up to 128 | [`capacity`](Self::capacity) |
 #[must_use = "nothing is built before `future`, `coroutine`, or one of their local forms is called"]
 pub struct AwaitableBuilder<R> {
     plan: Plan,
@@ -50,13 +53,14 @@ impl<R: Runtime> AwaitableBuilder<R> {
         }
     }
 
-    /// Sets the `__name__` and `__qualname__` of a coroutine. By default they are those of the Rust function that the future
-    /// comes from.
+    /// Sets the `__name__` and `__qualname__` of a coroutine or an async generator. By default, those of a coroutine are the name of
+    /// the Rust function that the future comes from.
     pub fn name(self, name: impl Into<String>) -> Self {
         self.with(|plan| plan.name(name.into()))
     }
 
-    /// Polls the future once on this thread before it goes to the runtime: at the call, or in the first step of a coroutine.
+    /// Polls the future once on this thread before it goes to the runtime: at the call, or in the first step of a coroutine. The
+    /// stream of an async generator is polled first on the thread that awaits an item.
     ///
     /// See `eager_future_into_py` of a runtime's module, such as
     /// [`tokio::eager_future_into_py`](crate::tokio::eager_future_into_py), for when that pays. The first poll of a
@@ -68,6 +72,13 @@ impl<R: Runtime> AwaitableBuilder<R> {
     /// Uses the loop and the context of `locals`, instead of those of the caller, or of the task that awaits a coroutine.
     pub fn locals(self, locals: TaskLocals) -> Self {
         self.with(|plan| plan.locals(locals))
+    }
+
+    /// Sets the most items of a stream that cross to Python together, 128 by default.
+    ///
+    /// More items than that are never held for Python. With 1, the stream is polled for an item only when Python awaits that item.
+    pub fn capacity(self, capacity: NonZeroUsize) -> Self {
+        self.with(|plan| plan.capacity(capacity))
     }
 
     /// Has Python's cancellations handed to the future by this handle, instead of dropping the future.
@@ -106,6 +117,20 @@ impl<R: Runtime> AwaitableBuilder<R> {
         self.plan.coroutine::<R, F, T>(py, future)
     }
 
+    /// Makes an async generator of a stream: see `into_async_generator` of a runtime's module, such as
+    /// [`tokio::into_async_generator`](crate::tokio::into_async_generator).
+    ///
+    /// # Errors
+    ///
+    /// `RuntimeError` if the builder has a [`cancel_handle`](Self::cancel_handle), and Python's, if it has no memory for the object.
+    pub fn async_generator<S, T>(self, py: Python<'_>, stream: S) -> PyResult<Bound<'_, PyAny>>
+    where
+        S: Stream<Item = PyResult<T>> + Send + 'static,
+        T: for<'py> IntoPyObject<'py> + Send + 'static,
+    {
+        self.plan.async_generator::<R, S, T>(py, stream)
+    }
+
     /// Like [`future`](Self::future), for a Rust future that is not `Send`: see `local_future_into_py` of a runtime's module,
     /// such as [`tokio::local_future_into_py`](crate::tokio::local_future_into_py).
     ///
@@ -135,5 +160,24 @@ impl<R: Runtime> AwaitableBuilder<R> {
         T: for<'py> IntoPyObject<'py> + Send + 'static,
     {
         self.plan.local_coroutine::<R, F, T>(py, future)
+    }
+    /// Like [`async_generator`](Self::async_generator), for a stream that is not `Send`.
+    ///
+    /// The event loop that iterates over it polls the stream, attached and in the runtime's context. That loop has to run on this
+    /// thread: elsewhere the first item raises a `RuntimeError`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`async_generator`](Self::async_generator).
+    pub fn local_async_generator<S, T>(
+        self,
+        py: Python<'_>,
+        stream: S,
+    ) -> PyResult<Bound<'_, PyAny>>
+    where
+        S: Stream<Item = PyResult<T>> + 'static,
+        T: for<'py> IntoPyObject<'py> + Send + 'static,
+    {
+        self.plan.local_async_generator::<R, S, T>(py, stream)
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 
 pub(super) struct Lookup<T>(OnceLock<Py<T>>);
 
@@ -18,7 +18,7 @@ impl<T> Lookup<T> {
 
     fn fill<'py>(&self, found: Bound<'py, T>) -> &Bound<'py, T> {
         let py = found.py();
-        // A faster thread has found the same object.
+        // A faster thread may have found it meanwhile.
         self.0.get_or_init(|| found.unbind()).bind(py)
     }
 }
@@ -37,16 +37,22 @@ impl Lookup<PyAny> {
         }
     }
 
-    /// An object that `define` makes. If two threads make it at once, one of the two objects is kept.
-    pub(super) fn get_or_define<'py>(
+    /// What a program defines as `name`.
+    pub(super) fn define<'py>(
         &self,
         py: Python<'py>,
-        define: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
+        program: &str,
+        name: &str,
     ) -> PyResult<&Bound<'py, PyAny>> {
-        match self.0.get() {
-            Some(found) => Ok(found.bind(py)),
-            None => Ok(self.fill(define()?)),
+        if let Some(defined) = self.0.get() {
+            return Ok(defined.bind(py));
         }
+        let builtins = py.import("builtins")?;
+        let globals = PyDict::new(py);
+        globals.set_item("__name__", "pyo3_asyncio")?;
+        let code = builtins.call_method1("compile", (program, "<pyo3_asyncio>", "exec"))?;
+        builtins.call_method1("exec", (code, &globals))?;
+        Ok(self.fill(globals.as_any().get_item(name)?))
     }
 }
 
@@ -80,4 +86,15 @@ macro_rules! imports {
     )*};
 }
 
-pub(super) use {imports, intern};
+/// Defines functions that each give what a Python program beside this file defines, and run it once.
+macro_rules! defines {
+    ($($function:ident = $program:literal, $name:literal;)*) => {$(
+        fn $function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+            static CELL: $crate::asyncio::lookup::Lookup<PyAny> =
+                $crate::asyncio::lookup::Lookup::new();
+            CELL.define(py, include_str!($program), $name)
+        }
+    )*};
+}
+
+pub(super) use {defines, imports, intern};

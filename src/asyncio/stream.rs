@@ -1,70 +1,42 @@
-//! The coroutine that iterates over an async iterable for a Rust stream.
-
-use std::ffi::CStr;
+//! Streams: the async generator of a Rust stream, and the coroutine that iterates for a Rust stream. Both are written in Python.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::PyList;
 
-use super::awaitable::import_compile;
-use super::lookup::{Lookup, imports, intern};
+use super::lookup::{defines, intern};
 
-imports! {
-    import_exec = "builtins", "exec";
+defines! {
+    rust_stream_function = "rust_stream.py", "rust_stream";
+    iterate_function = "iterate.py", "iterate";
 }
 
-/// Only Python code can iterate exactly as `async for` does: with its errors, tracebacks, contexts and cancellations.
+/// An async generator that yields what `stream.fetch()` brings, and calls `stream.close()` in the end.
 ///
-/// `room` counts the items that it may make before it has to ask for more room. The items of one turn of the loop are delivered
-/// together, in the next turn.
-const ITERATE: &CStr = c"
-from asyncio import get_running_loop
+/// It is Python's own, so it has all of PEP 525 as each version of Python has it. `fetch` returns an awaitable of a list of items,
+/// or `None` at the end of the stream.
+pub(crate) fn async_generator<'py>(stream: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    rust_stream_function(stream.py())?.call1((stream,))
+}
 
-async def iterate(sink, iterator, room, items):
-    loop = get_running_loop()
-    close = getattr(iterator, 'aclose', None)
-    try:
-        async for item in sink:
-            if not items:
-                if not sink.is_wanted():
-                    break
-                loop.call_soon(sink.deliver)
-            items.append(item)
-            room -= 1
-            if not room:
-                more_room = loop.create_future()
-                sink.ask(more_room)
-                room = await more_room
-    except GeneratorExit:
-        # The task is destroyed. Nothing can be awaited any more.
-        close = None
-        raise
-    finally:
-        if close is not None:
-            sink.deliver()
-            await close()
-";
+/// Sets the names of an async generator.
+pub(crate) fn rename(generator: &Bound<'_, PyAny>, name: &str, qualname: &str) -> PyResult<()> {
+    let py = generator.py();
+    generator.setattr(intern!(py, "__name__"), name)?;
+    generator.setattr(intern!(py, "__qualname__"), qualname)
+}
 
-/// The coroutine `iterate(sink, iterator, room, items)`.
+/// A coroutine that iterates as only Python's `async for` does: with its errors, tracebacks, contexts and cancellations.
 ///
 /// `sink` returns the iterator as its `__aiter__()`, takes what is in `items` by `deliver()`, says by `is_wanted()` whether to go
-/// on, and settles the future given to `ask` with the room for more items.
+/// on, and settles the future given to `ask` with the room for more items. `room` counts the items that the coroutine may make
+/// before it asks for more room. The items of one turn of the loop are delivered together, in the next turn.
 pub(crate) fn iterate<'py>(
     sink: &Bound<'py, PyAny>,
     iterator: &Bound<'py, PyAny>,
     room: usize,
     items: &Bound<'py, PyList>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    static FUNCTION: Lookup<PyAny> = Lookup::new();
-    let py = sink.py();
-    let function = FUNCTION.get_or_define(py, || {
-        let code = ITERATE.to_str().expect("the program is text");
-        let code = import_compile(py)?.call1((code, "pyo3_asyncio/stream.py", "exec"))?;
-        let globals = PyDict::new(py);
-        globals.set_item("__name__", "pyo3_asyncio")?;
-        import_exec(py)?.call1((code, &globals))?;
-        globals.as_any().get_item("iterate")
-    })?;
-    function.call1((sink, iterator, room, items))
+    iterate_function(sink.py())?.call1((sink, iterator, room, items))
 }
 
 /// Whether `async for` accepts the object.

@@ -188,19 +188,29 @@ pub(super) fn settled<'py, T: Crossed>(
     Ok(python.into_any())
 }
 
-/// How a coroutine keeps its future until the first step. A coroutine is `Send`, which its future need not be.
+/// How a Python object keeps a future or a stream that no task has. The object is `Send`, which the future need not be.
 pub(super) trait Kept<F> {
+    fn pack(future: F) -> Self;
+
     /// `None` on another thread than that of a future that is not `Send`.
     fn unpack(self) -> Option<F>;
 }
 
 impl<F: Send> Kept<F> for F {
+    fn pack(future: F) -> Self {
+        future
+    }
+
     fn unpack(self) -> Option<F> {
         Some(self)
     }
 }
 
 impl<F: 'static> Kept<F> for ThreadBound<F> {
+    fn pack(future: F) -> Self {
+        Self::new(future)
+    }
+
     fn unpack(self) -> Option<F> {
         self.take()
     }

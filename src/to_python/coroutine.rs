@@ -47,7 +47,7 @@ use crate::asyncio;
 use crate::panic::quietly;
 use crate::process::Entry;
 use crate::sync::primitive::lock;
-pub(crate) use introspection::{Names, names_of};
+pub(crate) use introspection::{Names, names_of, qualname};
 use introspection::{Renamed, RustFrame};
 
 /// The first step of a coroutine.

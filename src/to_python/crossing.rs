@@ -39,6 +39,15 @@ pub(super) struct Ended<T> {
     pub(super) locals: Option<TaskLocals>,
 }
 
+impl Failure {
+    pub(super) fn into_error(self, py: Python<'_>) -> PyErr {
+        match self {
+            Self::Error(error) => error,
+            Self::Panic(panic) => rust_panic(py, panic),
+        }
+    }
+}
+
 impl<T> Ended<T> {
     fn failed(failure: Failure) -> Self {
         Self {
@@ -56,8 +65,7 @@ impl<T: Crossed> Ended<T> {
             Ok(value) => {
                 catch(|| value.into_py_any(py)).unwrap_or_else(|panic| Err(rust_panic(py, panic)))
             }
-            Err(Failure::Error(error)) => Err(error),
-            Err(Failure::Panic(panic)) => Err(rust_panic(py, panic)),
+            Err(failure) => Err(failure.into_error(py)),
         }
     }
 }

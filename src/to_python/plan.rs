@@ -4,18 +4,24 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
 use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Mutex;
 
+use futures_core::Stream;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::async_generator::{Batch, Fetch, Fetching, generate};
 use super::begin::{
     Begun, FirstStep, Kept, OnRuntime, OnThisThread, Place, WHERE_LOCAL, begin, settled,
 };
 use super::cancel::{CancelHandle, Cancellable, Cancellation};
-use super::coroutine::{Names, RustCoroutine, names_of};
+use super::coroutine::{Names, RustCoroutine, names_of, qualname};
 use super::local::ThreadBound;
+use crate::asyncio;
 use crate::event_loop::Mailbox;
 use crate::locals::{TaskLocals, find_current_locals};
 use crate::process::Entry;
@@ -26,7 +32,10 @@ pub(crate) trait Crossed: for<'py> IntoPyObject<'py> + Send + 'static {}
 
 impl<T> Crossed for T where T: for<'py> IntoPyObject<'py> + Send + 'static {}
 
-/// How an awaitable is made: everything but the future itself.
+/// The capacity of an async generator, unless the user chooses another.
+const CAPACITY: NonZeroUsize = NonZeroUsize::new(128).unwrap();
+
+/// How an awaitable or an async generator is made: everything but the future itself.
 pub(crate) struct Plan {
     names: Option<Names>,
     /// Replaces `names` in one coroutine.
@@ -36,6 +45,8 @@ pub(crate) struct Plan {
     cancellation: Option<Cancellation>,
     /// Python objects that the future owns until its first poll, for the garbage collector to see.
     arguments: Vec<Py<PyAny>>,
+    /// The most items of a stream that one crossing brings.
+    capacity: NonZeroUsize,
     /// Where the user made it.
     at: &'static Location<'static>,
 }
@@ -50,6 +61,7 @@ impl Plan {
             locals: None,
             cancellation: None,
             arguments: Vec::new(),
+            capacity: CAPACITY,
             at: Location::caller(),
         }
     }
@@ -91,6 +103,10 @@ impl Plan {
             locals: Some(locals),
             ..self
         }
+    }
+
+    pub(crate) fn capacity(self, capacity: NonZeroUsize) -> Self {
+        Self { capacity, ..self }
     }
 
     #[cfg(feature = "attributes")]
@@ -230,6 +246,66 @@ impl Plan {
                 self.wait::<OnThisThread<R>, Cancellable<F>, T, _>(py, future, Some(cancellation))
             }
         }
+    }
+
+    /// Makes an async generator.
+    pub(crate) fn async_generator<R, S, T>(
+        self,
+        py: Python<'_>,
+        stream: S,
+    ) -> PyResult<Bound<'_, PyAny>>
+    where
+        R: Runtime,
+        S: Stream<Item = PyResult<T>> + Send + 'static,
+        T: Crossed,
+    {
+        self.generate::<R, OnRuntime<R>, S, Pin<Box<S>>, T>(py, stream)
+    }
+
+    /// Makes an async generator whose stream stays on this thread. Each fetch polls it first in its first step.
+    pub(crate) fn local_async_generator<R, S, T>(
+        self,
+        py: Python<'_>,
+        stream: S,
+    ) -> PyResult<Bound<'_, PyAny>>
+    where
+        R: Runtime,
+        S: Stream<Item = PyResult<T>> + 'static,
+        T: Crossed,
+    {
+        let plan = self.eager_start(true);
+        plan.generate::<R, OnThisThread<R>, S, ThreadBound<Pin<Box<S>>>, T>(py, stream)
+    }
+
+    fn generate<R, P, S, K, T>(self, py: Python<'_>, stream: S) -> PyResult<Bound<'_, PyAny>>
+    where
+        R: Runtime,
+        P: Place<Fetch<R, S, K, T>, Batch<R, K, T>>,
+        S: Stream<Item = PyResult<T>> + 'static,
+        K: Kept<Pin<Box<S>>> + Send + 'static,
+        T: Crossed,
+    {
+        if self.cancellation.is_some() {
+            return Err(PyRuntimeError::new_err(
+                "an async generator has no CancelHandle: cancelling the task that awaits an item drops the stream",
+            ));
+        }
+        let names = self.names.unwrap_or(|| ("rust_stream", None));
+        let fetching = Fetching {
+            names,
+            made_at: self.at,
+            locals: self.locals,
+            eager_start: self.eager_start,
+            capacity: self.capacity.get(),
+            arguments: Mutex::new(self.arguments),
+        };
+        let generator = generate::<R, P, S, K, T>(py, fetching, stream)?;
+        match (self.name, self.names) {
+            (Some(name), _) => asyncio::rename(&generator, &name, &name)?,
+            (None, Some(names)) => asyncio::rename(&generator, names().0, &qualname(names))?,
+            (None, None) => {}
+        }
+        Ok(generator)
     }
 
     fn wait<P, F, T, K>(

@@ -1,7 +1,5 @@
 //! The attributes of a coroutine that `inspect`, asyncio's debug mode and `Task.print_stack` read.
 
-use std::borrow::Cow;
-
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -38,6 +36,13 @@ fn function_name(type_name: &'static str) -> &'static str {
     }
     let segment = &function[start..];
     segment.split_once('<').map_or(segment, |(name, _)| name)
+}
+
+pub(crate) fn qualname(names: Names) -> String {
+    match names() {
+        (name, Some(class)) => format!("{class}.{name}"),
+        (name, None) => name.to_owned(),
+    }
 }
 
 /// Names that Python has set.
@@ -93,7 +98,7 @@ impl RustCoroutine {
 
     pub(super) fn get_qualname(&self, py: Python<'_>) -> Py<PyString> {
         let set = self.renamed(py, |names| names.qualname.as_ref());
-        set.unwrap_or_else(|| PyString::new(py, &self.rust_qualname()).unbind())
+        set.unwrap_or_else(|| PyString::new(py, &qualname(self.names)).unbind())
     }
 
     pub(super) fn set_name(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -125,17 +130,9 @@ impl RustCoroutine {
         }
     }
 
-    /// The qualified name in the Rust source.
-    fn rust_qualname(&self) -> Cow<'static, str> {
-        match (self.names)() {
-            (name, Some(class)) => format!("{class}.{name}").into(),
-            (name, None) => name.into(),
-        }
-    }
-
     pub(super) fn code<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (file, line) = (self.made_at.file(), self.made_at.line());
-        asyncio::empty_code(py, (self.names)().0, &self.rust_qualname(), file, line)
+        asyncio::empty_code(py, (self.names)().0, &qualname(self.names), file, line)
     }
 
     pub(super) fn frame(slf: &Bound<'_, Self>) -> PyResult<Option<RustFrame>> {

@@ -1,0 +1,421 @@
+//! Streams that Python iterates over.
+//!
+//! The async generator is Python's own: see [`asyncio::async_generator`]. This module brings its items, in batches. Each batch
+//! is the outcome of a Rust future, [`Fetch`], which crosses as every other future does, as a coroutine.
+//!
+//! # Protocol
+//!
+//! 1. The stream is in its [`StreamSlot`] while nobody awaits an item. A fetch takes it out, and puts it back when it has a
+//!    batch. So the stream is polled only while an item is awaited.
+//! 2. A fetch is ready as soon as the stream has an item. It takes more items while they are ready at once, up to the capacity,
+//!    and for [`PATIENCE`].
+//! 3. The end of the stream, its error or its panic goes to the slot, and the fetch brings the items before it. The next fetch
+//!    finds it there.
+//! 4. Closing the generator, or the loop, ends the slot and drops the stream in it. A fetch that is under way finds the slot
+//!    ended, and drops the stream instead of putting it back. A fetch that is cancelled drops the stream with itself.
+//! 5. The stream is never polled or dropped with the lock of the slot held. It is dropped inside of the runtime's context.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use futures_core::Stream;
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use super::begin::{FirstStep, Kept, Place};
+use super::coroutine::{Names, RustCoroutine};
+use super::crossing::Failure;
+use super::plan::Crossed;
+use crate::asyncio;
+use crate::error::{LoopClosed, RuntimeStopped};
+use crate::event_loop::{Mailbox, Watcher, WatcherKey};
+use crate::locals::{TaskLocals, get_running_locals};
+use crate::panic::{catch, quietly};
+use crate::process::Entry;
+use crate::runtime::Runtime;
+use crate::sync::activity::Activity;
+use crate::sync::primitive::lock;
+
+/// A fetch takes no more items after this time. A few crossings take as long, so a batch is worth its crossing.
+const PATIENCE: Duration = Duration::from_micros(50);
+
+/// How the batches of a stream are fetched.
+pub(super) struct Fetching {
+    pub(super) names: Names,
+    pub(super) made_at: &'static Location<'static>,
+    pub(super) locals: Option<TaskLocals>,
+    pub(super) eager_start: bool,
+    pub(super) capacity: usize,
+    /// Python objects that the stream owns until its first poll, for the garbage collector to see.
+    pub(super) arguments: Mutex<Vec<Py<PyAny>>>,
+}
+
+impl Fetching {
+    fn take_arguments(&self) -> Vec<Py<PyAny>> {
+        std::mem::take(&mut lock(&self.arguments))
+    }
+}
+
+/// What the async generator of a stream calls.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct RustStream(Box<dyn Source>);
+
+impl Drop for RustStream {
+    fn drop(&mut self) {
+        asyncio::in_deallocation(|_| self.0.close());
+    }
+}
+
+trait Source: Send + Sync {
+    /// The coroutine of the next batch. `None` if the stream has ended.
+    fn fetch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, RustCoroutine>>>;
+    fn close(&self);
+    /// As [`Start::arguments`](super::coroutine::Start::arguments).
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
+}
+
+#[pymethods]
+impl RustStream {
+    fn fetch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, RustCoroutine>>> {
+        self.0.fetch(py)
+    }
+
+    fn close(&self) {
+        self.0.close();
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.0.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.0.close();
+    }
+}
+
+/// Makes the async generator of a stream. `P` is where its fetches are polled, and `K` keeps it in between.
+pub(super) fn generate<'py, R, P, S, K, T>(
+    py: Python<'py>,
+    fetching: Fetching,
+    stream: S,
+) -> PyResult<Bound<'py, PyAny>>
+where
+    R: Runtime,
+    P: Place<Fetch<R, S, K, T>, Batch<R, K, T>>,
+    S: Stream<Item = PyResult<T>> + 'static,
+    K: Kept<Pin<Box<S>>> + Send + 'static,
+    T: Crossed,
+{
+    let source = StreamSource::<R, P, S, K, T> {
+        slot: Arc::new(StreamSlot {
+            state: Mutex::new(SlotState {
+                parking: Parking::Parked {
+                    stream: K::pack(Box::pin(stream)),
+                    is_ready: false,
+                },
+                watching: None,
+            }),
+            runtime: PhantomData,
+        }),
+        fetching,
+        place: PhantomData,
+    };
+    asyncio::async_generator(Bound::new(py, RustStream(Box::new(source)))?.into_any())
+}
+
+struct StreamSource<R: Runtime, P, S, K, T> {
+    slot: Arc<StreamSlot<R, K>>,
+    fetching: Fetching,
+    place: PhantomData<fn(P, S) -> T>,
+}
+
+impl<R, P, S, K, T> Source for StreamSource<R, P, S, K, T>
+where
+    R: Runtime,
+    P: Place<Fetch<R, S, K, T>, Batch<R, K, T>>,
+    S: Stream<Item = PyResult<T>> + 'static,
+    K: Kept<Pin<Box<S>>> + Send + 'static,
+    T: Crossed,
+{
+    fn fetch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, RustCoroutine>>> {
+        let entry = Entry::new(py)?;
+        let fetching = &self.fetching;
+        let locals = fetching.locals.clone();
+        let locals = locals.map_or_else(|| get_running_locals(py), Ok)?;
+        let mailbox = Mailbox::of(&entry, &locals.event_loop(py))?;
+        let Some((stream, is_ready)) = self.slot.take(py, mailbox)? else {
+            return Ok(None);
+        };
+        let start = FirstStep::<P, _, _, Batch<R, K, T>> {
+            future: Fetch {
+                stream: Some(stream),
+                slot: Arc::clone(&self.slot),
+                items: Vec::new(),
+                capacity: fetching.capacity,
+                stream_type: PhantomData,
+            },
+            cancellation: None,
+            locals: Some(locals),
+            eager_start: fetching.eager_start || is_ready,
+            arguments: fetching.take_arguments(),
+            place: PhantomData,
+        };
+        RustCoroutine::new(py, fetching.names, fetching.made_at, Box::new(start)).map(Some)
+    }
+
+    fn close(&self) {
+        self.slot.close();
+        drop(self.fetching.take_arguments());
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let arguments = lock(&self.fetching.arguments);
+        arguments.iter().try_for_each(|object| {
+            visit.call(object)?;
+            visit.call(object)
+        })
+    }
+}
+
+/// Where a stream is while nobody awaits an item.
+pub(super) struct StreamSlot<R: Runtime, K> {
+    state: Mutex<SlotState<K>>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+struct SlotState<K> {
+    parking: Parking<K>,
+    /// The loop of the last fetch.
+    watching: Option<(Mailbox, WatcherKey)>,
+}
+
+enum Parking<K> {
+    Parked {
+        stream: K,
+        /// The last batch was full soon, so the next one is probably ready.
+        is_ready: bool,
+    },
+    /// A fetch has the stream.
+    Away,
+    Ended,
+    /// For the next fetch to raise.
+    Failed(Failure),
+}
+
+impl<R: Runtime, K: Send + 'static> StreamSlot<R, K> {
+    /// Takes the stream for a fetch on the loop of `mailbox`. `None` at the end of the stream.
+    fn take(self: &Arc<Self>, py: Python<'_>, mailbox: Mailbox) -> PyResult<Option<(K, bool)>> {
+        self.watch(mailbox)?;
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut state.parking, Parking::Ended) {
+            Parking::Parked { stream, is_ready } => {
+                state.parking = Parking::Away;
+                Ok(Some((stream, is_ready)))
+            }
+            Parking::Away | Parking::Ended => Ok(None),
+            Parking::Failed(failure) => {
+                drop(state);
+                Err(failure.into_error(py))
+            }
+        }
+    }
+
+    /// Watches the loop of a fetch, instead of that of the fetch before.
+    fn watch(self: &Arc<Self>, mailbox: Mailbox) -> PyResult<()> {
+        let address = mailbox.address();
+        match &lock(&self.state).watching {
+            Some((watched, _)) if watched.is_inherited() => {
+                return Err(RuntimeStopped::new_err(
+                    "the Rust stream began in the parent of this process, which has forked since: it cannot go on here",
+                ));
+            }
+            Some((watched, _)) if watched.address() == address => return Ok(()),
+            _ => {}
+        }
+        let key = mailbox.watch(Arc::clone(self) as Arc<dyn Watcher>);
+        let watching = key.map(|key| (mailbox, key));
+        let previous = std::mem::replace(&mut lock(&self.state).watching, watching);
+        if let Some((mailbox, key)) = previous {
+            mailbox.unwatch(key);
+        }
+        Ok(())
+    }
+
+    /// Parks something else, if `when` says so of what is parked. Drops what is left over.
+    fn park(&self, parking: Parking<K>, when: impl FnOnce(&Parking<K>) -> bool) {
+        let left_over = {
+            let mut state = lock(&self.state);
+            match when(&state.parking) {
+                true => std::mem::replace(&mut state.parking, parking),
+                false => parking,
+            }
+        };
+        if let Parking::Parked { .. } = &left_over {
+            let _activity = Activity::enter_anyway();
+            R::enter_to_drop(|| quietly(|| drop(left_over)));
+        }
+    }
+
+    fn close(&self) {
+        let watching = lock(&self.state).watching.take();
+        match watching {
+            Some((mailbox, _)) if mailbox.is_inherited() => {
+                // The stream belongs to the parent's runtime.
+                let mut state = lock(&self.state);
+                std::mem::forget(std::mem::replace(&mut state.parking, Parking::Ended));
+                return;
+            }
+            Some((mailbox, key)) => mailbox.unwatch(key),
+            None => {}
+        }
+        self.park(Parking::Ended, |_| true);
+    }
+}
+
+impl<R: Runtime, K: Send + 'static> Watcher for StreamSlot<R, K> {
+    fn traverse(&self, _visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        Ok(())
+    }
+
+    fn loop_closed(&self, _py: Python<'_>) {
+        let closed =
+            LoopClosed::new_err("the event loop on which this Rust stream began is closed");
+        lock(&self.state).watching = None;
+        self.park(Parking::Failed(Failure::Error(closed)), |now| {
+            matches!(now, Parking::Parked { .. } | Parking::Away)
+        });
+    }
+}
+
+/// Polls a stream until it has an item.
+pub(super) struct Fetch<R: Runtime, S, K, T> {
+    /// `None` on another thread than that of a stream that is not `Send`, and when the fetch is done.
+    stream: Option<K>,
+    slot: Arc<StreamSlot<R, K>>,
+    items: Vec<T>,
+    capacity: usize,
+    stream_type: PhantomData<fn() -> S>,
+}
+
+impl<R: Runtime, S, K, T> Unpin for Fetch<R, S, K, T> {}
+
+impl<R, S, K, T> Future for Fetch<R, S, K, T>
+where
+    R: Runtime,
+    S: Stream<Item = PyResult<T>>,
+    K: Kept<Pin<Box<S>>> + Send + 'static,
+{
+    type Output = PyResult<Batch<R, K, T>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let stream = this.stream.take().and_then(K::unpack);
+        let Some(mut stream) = stream else {
+            return Poll::Ready(Err(PyRuntimeError::new_err(
+                "the Rust stream of this async generator is not Send: iterate over it on the thread that made it",
+            )));
+        };
+        let polled = catch(|| fill(stream.as_mut(), &mut this.items, this.capacity, cx));
+        let (is_ready, end) = match polled {
+            Ok(Poll::Pending) if this.items.is_empty() => {
+                this.stream = Some(K::pack(stream));
+                return Poll::Pending;
+            }
+            Ok(Poll::Pending) => (false, None),
+            Ok(Poll::Ready(Some(Ok(is_ready)))) => (is_ready, None),
+            Ok(Poll::Ready(Some(Err(error)))) => {
+                (false, Some(Parking::Failed(Failure::Error(error))))
+            }
+            Ok(Poll::Ready(None)) => (false, Some(Parking::Ended)),
+            Err(panic) => (false, Some(Parking::Failed(Failure::Panic(panic)))),
+        };
+        let parking = match end {
+            None => Parking::Parked {
+                stream: K::pack(stream),
+                is_ready,
+            },
+            Some(end) => match (catch(|| drop(stream)), end) {
+                (Err(panic), Parking::Ended) => Parking::Failed(Failure::Panic(panic)),
+                (_, end) => end,
+            },
+        };
+        this.slot.park(parking, |now| matches!(now, Parking::Away));
+        Poll::Ready(Ok(Batch {
+            items: std::mem::take(&mut this.items),
+            slot: Arc::clone(&this.slot),
+        }))
+    }
+}
+
+/// Takes items while they are ready, until there are enough. Says then whether that was soon.
+fn fill<S, T>(
+    mut stream: Pin<&mut S>,
+    items: &mut Vec<T>,
+    capacity: usize,
+    cx: &mut Context<'_>,
+) -> Poll<Option<PyResult<bool>>>
+where
+    S: Stream<Item = PyResult<T>>,
+{
+    let started = Instant::now();
+    loop {
+        match ready!(stream.as_mut().poll_next(cx)) {
+            Some(Ok(item)) => items.push(item),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => return Poll::Ready(None),
+        }
+        let is_full = items.len() >= capacity;
+        // Reading the clock takes as long as a poll may.
+        if is_full || items.len().is_power_of_two() {
+            let is_late = started.elapsed() > PATIENCE;
+            if is_full || is_late {
+                return Poll::Ready(Some(Ok(!is_late)));
+            }
+        }
+    }
+}
+
+/// Items, on their way to Python.
+pub(super) struct Batch<R: Runtime, K, T> {
+    items: Vec<T>,
+    slot: Arc<StreamSlot<R, K>>,
+}
+
+impl<'py, R, K, T> IntoPyObject<'py> for Batch<R, K, T>
+where
+    R: Runtime,
+    K: Send + 'static,
+    T: Crossed,
+{
+    type Target = PyList;
+    type Output = Bound<'py, PyList>;
+    type Error = PyErr;
+
+    /// Converts the items. An item that does not convert ends the stream after those before it.
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let mut converted = Vec::with_capacity(self.items.len());
+        let result = catch(|| {
+            self.items.into_iter().try_for_each(|item| {
+                converted.push(item.into_py_any(py)?);
+                Ok(())
+            })
+        });
+        let failure = match result {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Failure::Error(error)),
+            Err(panic) => Some(Failure::Panic(panic)),
+        };
+        if let Some(failure) = failure {
+            self.slot.park(Parking::Failed(failure), |_| true);
+        }
+        PyList::new(py, converted)
+    }
+}
