@@ -59,7 +59,7 @@ impl Progress {
         self.files_done.load(Relaxed)
     }
 
-    /// The matches that were given, or that the callback is through with.
+    /// The matches that are on their way to Python or there, or that the callback is through with.
     #[getter]
     fn matches(&self) -> usize {
         self.matches.load(Relaxed)

@@ -1,20 +1,25 @@
 //! What Python calls.
 
-use std::{collections::HashSet, ffi::OsString, mem, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
 use futures_util::future::{AbortHandle, AbortRegistration, Abortable};
 use pyo3::{
     exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
-    types::PyTuple,
+    types::{PyTuple, PyWeakrefMethods, PyWeakrefReference},
 };
-use tokio::sync::Mutex;
+use pyo3_asyncio::tokio::{into_async_generator, into_coroutine};
 
 use crate::{
     blocking::{on_thread, os_error},
     matching::{Match, Pattern, SearchedFile},
     progress::Progress,
-    search::{Matches, Search},
+    search::Search,
 };
 
 /// Searches the files below `root` for `pattern`.
@@ -45,7 +50,8 @@ pub(crate) fn scan(
     Ok(Scan {
         search: Arc::new(search),
         stop,
-        stage: Mutex::new(Stage::New(registration)),
+        registration: Mutex::new(Some(registration)),
+        matches: Mutex::new(None),
     })
 }
 
@@ -63,29 +69,24 @@ pub(crate) async fn matches_in(path: PathBuf, pattern: Pattern) -> PyResult<Vec<
 pub(crate) struct Scan {
     search: Arc<Search>,
     stop: AbortHandle,
-    stage: Mutex<Stage>,
-}
-
-/// A scan runs once.
-enum Stage {
-    New(AbortRegistration),
-    Iterating(Matches),
-    Over,
+    /// `None` once the scan has begun: it runs once.
+    registration: Mutex<Option<AbortRegistration>>,
+    /// Weak: where nobody iterates any more, the matches end.
+    matches: Mutex<Option<Py<PyWeakrefReference>>>,
 }
 
 impl Scan {
     fn begin(&self) -> PyResult<AbortRegistration> {
-        // Whoever holds the lock iterates.
-        if let Ok(mut stage) = self.stage.try_lock() {
-            match mem::replace(&mut *stage, Stage::Over) {
-                Stage::New(registration) => return Ok(registration),
-                begun => *stage = begun,
-            }
-        }
-        Err(PyRuntimeError::new_err(
-            "a scan runs once, and this one has begun: make another",
-        ))
+        lock(&self.registration).take().ok_or_else(|| {
+            PyRuntimeError::new_err("a scan runs once, and this one has begun: make another")
+        })
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .expect("nothing panics while it holds this lock")
 }
 
 #[pyo3_asyncio::tokio::pymethods]
@@ -104,26 +105,13 @@ impl Scan {
         Abortable::new(search, registration).await.unwrap_or(Ok(()))
     }
 
-    fn __aiter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    /// The next match. If it is in a file that was searched already, nobody waits for another thread.
-    #[pyo3(eager_start)]
-    async fn __anext__(&self) -> PyResult<Option<Match>> {
-        let mut stage = self.stage.lock().await;
-        // The matches are out of the scan meanwhile: a call that is cancelled drops them, and that ends the scan, as it ends
-        // an async generator.
-        let mut matches = match mem::replace(&mut *stage, Stage::Over) {
-            Stage::New(registration) => self.search.matches(registration).await?,
-            Stage::Iterating(matches) => matches,
-            Stage::Over => return Ok(None),
-        };
-        let next = matches.next().await;
-        if next.is_some() {
-            *stage = Stage::Iterating(matches);
-        }
-        Ok(next)
+    /// An async generator of the matches. Those that are found already come to Python together.
+    fn __aiter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let registration = self.begin()?;
+        let matches = Abortable::new(self.search.matches(), registration);
+        let matches = into_async_generator(py, matches)?;
+        *lock(&self.matches) = Some(PyWeakrefReference::new(&matches)?.unbind());
+        Ok(matches)
     }
 
     async fn __aenter__(slf: Py<Self>) -> PyResult<Py<Self>> {
@@ -131,11 +119,22 @@ impl Scan {
         Ok(slf)
     }
 
-    /// Stops the search, and whoever waits for it in another task.
-    #[pyo3(eager_start, signature = (*_exception))]
-    async fn __aexit__(&self, _exception: Py<PyTuple>) {
+    /// Stops the search. A task that waits for a match comes to the end of the matches.
+    #[pyo3(signature = (*_exception))]
+    fn __aexit__<'py>(
+        &self,
+        py: Python<'py>,
+        _exception: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         self.stop.abort();
-        *self.stage.lock().await = Stage::Over;
+        let matches = lock(&self.matches).take();
+        let matches = matches.and_then(|matches| matches.bind(py).upgrade());
+        match matches {
+            Some(matches) if !matches.getattr("ag_running")?.is_truthy()? => {
+                matches.call_method0("aclose")
+            }
+            _ => into_coroutine(py, async { Ok(()) }),
+        }
     }
 
     fn __repr__(&self) -> String {

@@ -1,12 +1,8 @@
 //! The search: a walk, a bounded number of files at once, and what becomes of their matches.
 
-use std::{collections::HashSet, ffi::OsString, fs, path::PathBuf, sync::Arc};
+use std::{collections::HashSet, ffi::OsString, fs, path::PathBuf, sync::Arc, task::Poll};
 
-use futures_util::{
-    Stream, StreamExt, TryStreamExt,
-    future::{AbortRegistration, Abortable, ready},
-    stream::{self, BoxStream},
-};
+use futures_util::{Stream, StreamExt, TryFutureExt, TryStreamExt, future::ready, stream};
 use pyo3::prelude::*;
 use pyo3_asyncio::tokio::run_coroutine;
 use tokio::{sync::mpsc, task::spawn_blocking};
@@ -14,7 +10,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::{
     blocking::{on_thread, os_error, reason},
-    matching::{FileMatches, Match, Pattern, SearchedFile},
+    matching::{Match, Pattern, SearchedFile},
     progress::Progress,
 };
 
@@ -42,22 +38,33 @@ impl Search {
             .map_err(|error| os_error(&error, &self.root))
     }
 
-    /// Begins to search. While nobody asks for the next match, no file is begun.
-    pub(crate) async fn matches(
-        self: &Arc<Self>,
-        registration: AbortRegistration,
-    ) -> PyResult<Matches> {
-        self.check_root().await?;
+    /// The matches, those of a file together. No file is begun while nobody asks for the next match.
+    pub(crate) fn matches(self: &Arc<Self>) -> impl Stream<Item = PyResult<Match>> + use<> {
         let search = Arc::clone(self);
-        let files = self
-            .files()
-            .map(move |path| Arc::clone(&search).search_file(path))
-            .buffer_unordered(self.concurrency)
-            .filter_map(ready);
-        Ok(Matches {
-            search: Arc::clone(self),
-            files: Abortable::new(files.boxed(), registration),
-            file: None,
+        let begin = async move {
+            search.check_root().await?;
+            let (searching, giving) = (Arc::clone(&search), Arc::clone(&search));
+            let matches = search
+                .files()
+                .map(move |path| Arc::clone(&searching).search_file(path))
+                .buffer_unordered(search.concurrency)
+                .filter_map(ready)
+                .flat_map(move |file| Arc::clone(&giving).give(file));
+            Ok(matches.map(Ok))
+        };
+        begin.try_flatten_stream()
+    }
+
+    /// The matches of a file. Afterwards nothing is left to do for it.
+    fn give(self: Arc<Self>, file: SearchedFile) -> impl Stream<Item = Match> {
+        let mut matches = file.into_matches();
+        stream::poll_fn(move |_| {
+            let next = matches.next();
+            match next {
+                Some(_) => self.progress.get().match_handled(),
+                None => self.progress.get().file_done(),
+            }
+            Poll::Ready(next)
         })
     }
 
@@ -142,29 +149,6 @@ impl Search {
                 progress.file_done();
                 None
             }
-        }
-    }
-}
-
-/// The matches one after another, those of a file together.
-pub(crate) struct Matches {
-    search: Arc<Search>,
-    files: Abortable<BoxStream<'static, SearchedFile>>,
-    file: Option<FileMatches>,
-}
-
-impl Matches {
-    pub(crate) async fn next(&mut self) -> Option<Match> {
-        let progress = self.search.progress.get();
-        loop {
-            if let Some(found) = self.file.as_mut().and_then(Iterator::next) {
-                progress.match_handled();
-                return Some(found);
-            }
-            if self.file.take().is_some() {
-                progress.file_done();
-            }
-            self.file = Some(self.files.next().await?.into_matches());
         }
     }
 }

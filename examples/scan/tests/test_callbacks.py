@@ -209,13 +209,14 @@ def test_a_scan_runs_only_once(run, tmp_path):
         await scanning.each(on_match)
         with pytest.raises(RuntimeError, match=begun):
             await scanning.each(print)
-        assert [match async for match in scanning] == []
+        with pytest.raises(RuntimeError, match=begun):
+            scanning.__aiter__()
 
         scanning = scan.scan(tmp_path, "needle")
-        await scanning.__anext__()
+        matches = scanning.__aiter__()
         with pytest.raises(RuntimeError, match=begun):
             await scanning.each(print)
-        assert len([match async for match in scanning]) == 1
+        assert len([match async for match in matches]) == 2
 
     scanning = scan.scan(tmp_path, "needle")
     run(main())

@@ -10,27 +10,35 @@ from support import SLOW, SLOW_PATTERN, by_iterating, last_of, plant, until
 import scan
 
 
-async def breaks(scanning):
+async def breaks(scanning, busy):
     async for _ in scanning:
+        await until(busy)
         break
 
 
-async def raises(scanning):
+async def raises(scanning, busy):
     async for _ in scanning:
+        await until(busy)
         raise LookupError
 
 
-async def leaves(scanning):
-    async with scanning as matches:
-        await breaks(matches)
+async def leaves(scanning, busy):
+    async with scanning:
+        matches = scanning.__aiter__()
+        await matches.__anext__()
+        await until(busy)
+    assert [match async for match in matches] == []
 
 
-async def drops(scanning):
-    await scanning.__anext__()
+async def drops(scanning, busy):
+    matches = scanning.__aiter__()
+    await matches.__anext__()
+    await until(busy)
 
 
-async def is_cancelled(scanning):
+async def is_cancelled(scanning, busy):
     async for _ in scanning:
+        await until(busy)
         asyncio.current_task().cancel()
         await asyncio.sleep(0)
 
@@ -59,14 +67,8 @@ CALLING = [cancels_the_callbacks, raises_in_a_callback]
 
 async def stop(scanning, way, busy):
     """Stops a scan once `busy` is true."""
-    if way in CALLING:
-        stopped = way(scanning, busy)
-    else:
-        await scanning.__anext__()
-        await until(busy)
-        stopped = asyncio.ensure_future(way(scanning))
     try:
-        await stopped
+        await asyncio.ensure_future(way(scanning, busy))
     except (LookupError, asyncio.CancelledError):
         pass
 
@@ -154,12 +156,13 @@ def test_leaving_the_block_ends_the_walk_even_if_the_scan_is_kept(run, large):
     async def main():
         scanning = scan.scan(large, "needle")
         async with scanning:
-            await scanning.__anext__()
+            matches = scanning.__aiter__()
+            await matches.__anext__()
             await until(lambda: scanning.progress.files_found > 4096)
             assert is_open()
         await until(lambda: not is_open())
         assert scanning.progress.files_found < len(os.listdir(large))
-        assert [match async for match in scanning] == []
+        assert [match async for match in matches] == []
 
     run(main())
 

@@ -1,5 +1,5 @@
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import final
@@ -53,20 +53,21 @@ async def matches_in(path: str | os.PathLike[str], pattern: str) -> list[Match]:
 class Scan:
     """A search. It runs once, and stops where nobody has a use for it any more.
 
-    The end of an ``async with`` stops it, and so do ``break`` and all else by which the last reference to it goes, and
-    the cancellation of the task that waits for it. Then the walk stops, and so do the threads that search, which
-    look for one match, or read one file, to the end.
+    The end of an ``async with`` stops it, and so does ``break``, the end of the generator of its matches, and the
+    cancellation of the task that waits for one. Then the walk stops, and so do the threads that search, which look for
+    one match, or read one file, to the end.
     """
 
     @property
     def progress(self) -> Progress:
         """How far the search has come."""
-    def __aiter__(self) -> Scan: ...
-    async def __anext__(self) -> Match:
-        """The next match. Those of a file come together and in their order; the files in any order.
+    def __aiter__(self) -> AsyncGenerator[Match, None]:
+        """The matches. Those of a file come together and in their order; the files in any order.
 
-        No more than ``concurrency`` files are read ahead. Several tasks may ask at once: each gets another match. A
-        cancellation while it waits ends the scan, as it ends an async generator.
+        Matches that are found already come to Python together. No more than ``concurrency`` files, and 128 matches, are
+        read ahead.
+
+        RuntimeError: the scan has begun already.
         """
     async def each(self, on_match: Callable[[Match], Awaitable[object]]) -> None:
         """Awaits ``on_match(match)`` for every match.
@@ -80,7 +81,7 @@ class Scan:
     async def __aenter__(self) -> Scan:
         """The scan, if ``root`` can be listed."""
     async def __aexit__(self, *_exception: object) -> None:
-        """Stops the search. Whoever waits for it in another task is told that this was the end."""
+        """Stops the search. For a task that waits for a match, this is the end of the matches."""
 
 @final
 class Match:
@@ -122,7 +123,7 @@ class Progress:
         """The files that nothing is left to do for."""
     @property
     def matches(self) -> int:
-        """The matches that were given, or that the callback is through with."""
+        """The matches that are on their way to Python or there, or that the callback is through with."""
     @property
     def unreadable(self) -> list[tuple[Path, str]]:
         """The files and directories that could not be read, each with the reason."""
