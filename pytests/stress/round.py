@@ -10,6 +10,7 @@ from collections import Counter
 import forks  # noqa: F401 (operations register themselves)
 import python_to_rust  # noqa: F401
 import rust_to_python  # noqa: F401
+import streams  # noqa: F401
 from desk import Desk
 from leftovers import descriptors, eventually, threads
 
