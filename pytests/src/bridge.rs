@@ -14,7 +14,7 @@ use pyo3_asyncio::{AwaitableBuilder, CancelHandle, async_std, smol, tokio};
 
 // These do not depend on the runtime.
 pub(crate) use pyo3_asyncio::custom::{
-    call_soon, get_current_locals, get_current_loop, into_future, scope,
+    call_soon, get_current_locals, get_current_loop, into_future, run_coroutine, scope,
 };
 
 #[derive(Clone, Copy)]

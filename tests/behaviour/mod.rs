@@ -20,6 +20,7 @@ mod locals;
 mod panics;
 mod python_to_rust;
 mod rust_to_python;
+mod streams;
 
 /// Runs a future that is not `Send` in a local executor of the runtime.
 pub(crate) type RunLocally = fn(std::pin::Pin<Box<dyn Future<Output = ()>>>);
