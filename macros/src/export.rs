@@ -1,7 +1,9 @@
-//! Exports an `async fn`, for `#[pyfunction]` and `#[pymethods]`: PyO3 exports a wrapper, a plain function.
+//! Exports an `async fn`, or a function that returns a stream, for `#[pyfunction]` and `#[pymethods]`: PyO3 exports a wrapper, a
+//! plain function.
 //!
-//! The `async fn` stays as it is, and Rust can call it. The wrapper has the same parameters, so PyO3 extracts the arguments
-//! at the call. The wrapper makes a coroutine of the future that the `async fn` returns.
+//! The function stays as it is, and Rust can call it. The wrapper has the same parameters, so PyO3 extracts the arguments at
+//! the call. The wrapper makes a coroutine of the future that an `async fn` returns. If the function returns a stream, the
+//! wrapper makes an async generator, and the first item that is awaited calls the function.
 
 mod options;
 mod signature;
@@ -15,6 +17,7 @@ use crate::errors::Errors;
 use crate::function::{check_callable, hygienic, is_any_of, option, output_span};
 use crate::runtime::Runtime;
 pub(crate) use options::ExportOptions;
+pub(crate) use signature::stream_item;
 use signature::{Parameter, Parameters, Receiver, Returns};
 
 /// An exported `async fn`.
@@ -39,6 +42,9 @@ impl Export<'_> {
         let parameters = Parameters::parse(self.signature, &mut errors);
         let is_next = self.python_name() == "__anext__";
         let returns = Returns::parse(&self.signature.output, is_next, &mut errors);
+        if returns.is_stream {
+            check_stream(&parameters, &mut errors);
+        }
         errors.into_result()?;
         let inputs = self.inputs(&parameters)?;
         let name = self.wrapper_name();
@@ -52,10 +58,16 @@ impl Export<'_> {
         };
         let attributes = self.wrapper_attributes();
         let visibility = &self.visibility;
-        let body = self.body(&parameters, &returns);
+        let (object, body) = match returns.is_stream {
+            true => (
+                quote!(AsyncGenerator),
+                self.stream_body(&parameters, &returns),
+            ),
+            false => (quote!(Coroutine), self.body(&parameters, &returns)),
+        };
         let function = quote_spanned! {hygienic(Span::call_site())=>
             #attributes
-            #visibility fn #name<'py>(#inputs) -> #private::pyo3::PyResult<#private::Coroutine<'py, #output>> {
+            #visibility fn #name<'py>(#inputs) -> #private::pyo3::PyResult<#private::#object<'py, #output>> {
                 #body
             }
         };
@@ -164,11 +176,7 @@ impl Export<'_> {
 
     fn body(&self, parameters: &Parameters, returns: &Returns) -> TokenStream {
         let private = self.private;
-        let name = &self.signature.ident;
-        let function = match self.class {
-            Some(_) => quote!(Self::#name),
-            None => quote!(#name),
-        };
+        let function = self.function();
         let arguments = parameters.rest.iter().map(|it| &it.name);
         // An error about the future is shown at the return type: it is not `Send`, or its output does not convert.
         let at_output = output_span(self.signature);
@@ -204,6 +212,38 @@ impl Export<'_> {
         let options = self.coroutine_options(parameters);
         quote_spanned! {at_output=>
             #of_output::#make::<#private::#runtime, #way, _, _, _>(py, #options, #future)
+        }
+    }
+
+    fn stream_body(&self, parameters: &Parameters, returns: &Returns) -> TokenStream {
+        let function = self.function();
+        let arguments = parameters.rest.iter().map(|it| &it.name);
+        let at_output = output_span(self.signature);
+        let of_output = respanned(self.private, at_output);
+        let receiver = parameters.receiver.as_ref().map(|receiver| {
+            let span = hygienic(receiver.span);
+            let of_receiver = respanned(self.private, span);
+            quote_spanned!(span=> #of_receiver::unchanging(&slf),)
+        });
+        let await_it = self.signature.asyncness;
+        let await_it = await_it.map(|_| quote_spanned!(at_output=> .await));
+        let (result, runtime) = (returns.result(self.private, at_output), self.runtime.ty());
+        let options = self.coroutine_options(parameters);
+        let private = self.private;
+        quote_spanned! {at_output=>
+            #of_output::async_generator::<#private::#runtime, _, _, _>(py, #options, |emitter| async move {
+                let stream = #function(#receiver #(#arguments),*)#await_it;
+                let stream = #of_output::outcome(&stream).into_result(stream)?;
+                emitter.emit(stream, |output| #result).await
+            })
+        }
+    }
+
+    fn function(&self) -> TokenStream {
+        let name = &self.signature.ident;
+        match self.class {
+            Some(_) => quote!(Self::#name),
+            None => quote!(#name),
         }
     }
 
@@ -250,6 +290,19 @@ impl Export<'_> {
                 },
             }
         }
+    }
+}
+
+/// Refuses what only a coroutine has.
+fn check_stream(parameters: &Parameters, errors: &mut Errors) {
+    if let Some(handle) = parameters.cancel_handle() {
+        let message = "a stream has no `CancelHandle`: cancelling the task that awaits an item drops the stream. Remove it";
+        errors.push(handle, message);
+    }
+    if let Some(changed) = parameters.receiver.as_ref().and_then(|it| it.mutability) {
+        let message = "a stream lives on after the call, so it cannot borrow its object mutably: take `&self` and put a lock around \
+                       what changes, or take `slf: Py<Self>`";
+        errors.push(changed, message);
     }
 }
 

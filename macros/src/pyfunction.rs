@@ -1,4 +1,5 @@
-//! `#[pyfunction]`: exports an `async fn` as a Python function that returns a coroutine.
+//! `#[pyfunction]`: exports an `async fn` as a Python function that returns a coroutine, or an async generator if it returns a
+//! stream.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -6,7 +7,7 @@ use syn::Result;
 
 use crate::arguments::crate_path;
 use crate::errors::Errors;
-use crate::export::{Export, ExportOptions, is_for_both, without_python};
+use crate::export::{Export, ExportOptions, is_for_both, stream_item, without_python};
 use crate::function::{Function, parse_item};
 use crate::runtime::Runtime;
 
@@ -31,10 +32,11 @@ fn export(runtime: Runtime, arguments: TokenStream, function: &Function) -> Resu
         attrs, vis, sig, ..
     } = function;
     let options = ExportOptions::parse(arguments, attrs, &mut errors);
-    if sig.asyncness.is_none() {
+    if sig.asyncness.is_none() && stream_item(&sig.output).is_none() {
         errors.push(
             sig.fn_token,
-            "this `#[pyfunction]` needs an `async fn`: write `async fn`, or use PyO3's own `#[pyo3::pyfunction]`",
+            "this `#[pyfunction]` needs an `async fn`, or a function that returns `impl Stream<Item = …>`: write `async fn`, or use \
+             PyO3's own `#[pyo3::pyfunction]`",
         );
     }
     let krate = crate_path(options.krate.as_ref(), &mut errors);

@@ -1,4 +1,5 @@
-//! `#[pymethods]`: exports the methods of a class. An `async fn` among them returns a coroutine in Python.
+//! `#[pymethods]`: exports the methods of a class. An `async fn` among them returns a coroutine in Python, and a function that
+//! returns a stream an async generator.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -6,7 +7,7 @@ use syn::{ImplItem, ImplItemFn, ItemImpl, Path, Result, Visibility};
 
 use crate::arguments::{Argument, crate_path};
 use crate::errors::Errors;
-use crate::export::{Export, ExportOptions, never_awaited, pyo3_path, without_python};
+use crate::export::{Export, ExportOptions, never_awaited, pyo3_path, stream_item, without_python};
 use crate::function::{parse_item, without_expect};
 use crate::runtime::Runtime;
 
@@ -31,7 +32,7 @@ pub(crate) fn expand(
     let mut annotations = Vec::new();
     for item in std::mem::take(&mut methods.items) {
         match item {
-            ImplItem::Fn(mut method) if method.sig.asyncness.is_some() => {
+            ImplItem::Fn(mut method) if is_ours(&method) => {
                 let wrapper = export(runtime, &private, &methods, &method);
                 if let Some((wrapper, annotation)) = errors.handle(wrapper) {
                     methods.items.push(ImplItem::Verbatim(wrapper));
@@ -63,6 +64,11 @@ pub(crate) fn expand(
 
         #(#annotations)*
     }
+}
+
+/// Whether a method returns a coroutine or an async generator in Python.
+fn is_ours(method: &ImplItemFn) -> bool {
+    method.sig.asyncness.is_some() || stream_item(&method.sig.output).is_some()
 }
 
 fn check_block(methods: &ItemImpl, errors: &mut Errors) {
@@ -122,8 +128,17 @@ fn export(
 /// Refuses special methods whose result Python does not await.
 fn check_name(name: &str, method: &ImplItemFn, errors: &mut Errors) {
     const AWAITED: [&str; 4] = ["__aenter__", "__aexit__", "__anext__", "__call__"];
+    const ITERATED: [&str; 2] = ["__aiter__", "__call__"];
     let is_special = name.starts_with("__") && name.ends_with("__");
-    if is_special && !AWAITED.contains(&name) {
+    if stream_item(&method.sig.output).is_some() {
+        if is_special && !ITERATED.contains(&name) {
+            let iterated = ITERATED.join("`, `");
+            let message = format!(
+                "Python does not iterate over what `{name}` returns. The special methods that may return a stream are `{iterated}`"
+            );
+            errors.push(&method.sig.ident, message);
+        }
+    } else if is_special && !AWAITED.contains(&name) {
         let awaited = AWAITED.join("`, `");
         let message = format!(
             "Python does not await what `{name}` returns: make it a plain `fn`. The special methods that may be an \

@@ -4,6 +4,7 @@
 macro_rules! exported {
     ($runtime:ident, $name:literal, $nothing:ty) => {
         pub(crate) mod $runtime {
+            use std::sync::Arc;
             use std::sync::atomic::{AtomicUsize, Ordering};
             use std::thread;
             use std::time::Duration;
@@ -13,8 +14,11 @@ macro_rules! exported {
             use pyo3::types::{PyDict, PyList, PyTuple, PyType};
             use pyo3_asyncio::CancelHandle;
 
+            use ::smol::stream::{self, Stream, StreamExt as _};
+
             use crate::bridge;
             use crate::gate::{Answer, Gate};
+            use crate::ledger::recorded;
 
             /// Adds three numbers.
             #[pyo3_asyncio::$runtime::pyfunction(signature = (a, /, b=2, *, c=3))]
@@ -161,6 +165,42 @@ macro_rules! exported {
                 panic!("in the second poll");
             }
 
+            /// Counts down, one number in each poll of the runtime.
+            #[pyo3_asyncio::$runtime::pyfunction(signature = (from_=3))]
+            pub(crate) fn countdown(from_: u32) -> impl Stream<Item = PyResult<u32>> {
+                let numbers = stream::iter((0..from_).rev()).then(|number| async move {
+                    smol::future::yield_now().await;
+                    Ok(number)
+                });
+                recorded(Arc::default(), numbers)
+            }
+
+            /// The stream is an error before it starts, or after its first item.
+            #[pyo3_asyncio::$runtime::pyfunction]
+            pub(crate) async fn rejecting(
+                text: String,
+                soon: bool,
+            ) -> Result<impl Stream<Item = Result<String, Rejected>> + Send, Rejected> {
+                smol::future::yield_now().await;
+                match soon {
+                    true => Err(Rejected(text)),
+                    false => Ok(stream::iter([Ok(text.clone()), Err(Rejected(text))])),
+                }
+            }
+
+            /// A timer of the runtime in the function itself, and items that cannot fail.
+            #[pyo3_asyncio::$runtime::pyfunction(eager_start)]
+            pub(crate) fn ticks(count: usize) -> impl ::smol::stream::Stream<Item = ()> {
+                let first = bridge::sleep(Duration::ZERO);
+                stream::once_future(first).chain(stream::repeat(())).take(count)
+            }
+
+            /// Yields the object of an argument, and holds it.
+            #[pyo3_asyncio::$runtime::pyfunction(signature = (object: "object") -> "object")]
+            pub(crate) fn only(object: Py<PyAny>) -> impl Stream<Item = PyResult<Py<PyAny>>> {
+                stream::once(Ok(object))
+            }
+
             fn thread_name() -> String {
                 format!("{:?}", thread::current().id())
             }
@@ -244,6 +284,34 @@ macro_rules! exported {
                 #[pyo3(signature = (number: "int") -> "float")]
                 async fn double(number: i32) -> i32 {
                     number * 2
+                }
+
+                /// The letters of the name. The stream borrows the object.
+                fn letters(&self) -> impl Stream<Item = PyResult<char>> {
+                    stream::iter(self.name.chars().map(Ok))
+                }
+
+                /// As many letters of the name as the gate says.
+                async fn some_letters(
+                    &self,
+                    gate: Py<Gate>,
+                ) -> PyResult<impl Stream<Item = char> + use<'_>> {
+                    let count = gate.get().future()?.await?;
+                    let count: usize = Python::attach(|py| count.into_pyobject(py)?.extract())?;
+                    Ok(stream::iter(self.name.chars().take(count)))
+                }
+
+                fn __aiter__(slf: Py<Self>) -> impl Stream<Item = String> {
+                    let mut calls = 0;
+                    stream::poll_fn(move |_| {
+                        calls += 1;
+                        std::task::Poll::Ready((calls < 3).then(|| slf.get().name.clone()))
+                    })
+                }
+
+                #[staticmethod]
+                fn of(numbers: Vec<i32>) -> impl Stream<Item = i32> {
+                    stream::iter(numbers)
                 }
 
                 async fn __call__(&self, number: i32) -> i32 {
@@ -412,11 +480,11 @@ macro_rules! exported {
             pub(crate) mod exported {
                 #[pymodule_export]
                 use super::{
-                    Counter, Empty, Shared, UpTo, add, add_twice, count_given, eager_panic,
+                    Counter, Empty, Shared, UpTo, add, add_twice, count_given, countdown, eager_panic,
                     eager_pass_or_clean_up, eager_pass_through, eager_polling_thread, everything,
-                    inline, length_of, nothing, nothing_or_error, outdated, pass_or_clean_up,
-                    pass_through, polling_thread, private_name, reject, reply, surroundings,
-                    this_thread,
+                    inline, length_of, nothing, nothing_or_error, only, outdated, pass_or_clean_up,
+                    pass_through, polling_thread, private_name, reject, rejecting, reply, surroundings,
+                    this_thread, ticks,
                 };
             }
         }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::prelude::*;
 use smol::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -246,6 +246,26 @@ pub(crate) fn calling_stream(
         capacity: NonZeroUsize::new(1),
         eager_start,
         name: None,
+    };
+    bridge::async_generator(py, options, recorded(Arc::default(), stream))
+}
+
+/// A Rust stream of what a Python async iterator gives. It awaits an item of it when Python awaits one of the stream.
+#[pyfunction]
+pub(crate) fn relay(py: Python<'_>, iterator: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let stream = stream::unfold(Some(Arc::new(iterator)), |iterator| async move {
+        let iterator = iterator?;
+        let next = Arc::clone(&iterator);
+        let item = bridge::run_coroutine(move |py| next.bind(py).call_method0("__anext__")).await;
+        match item {
+            Ok(item) => Some((Ok(item), Some(iterator))),
+            Err(end) if Python::attach(|py| end.is_instance_of::<PyStopAsyncIteration>(py)) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    let options = GeneratorOptions {
+        capacity: NonZeroUsize::new(1),
+        ..GeneratorOptions::default()
     };
     bridge::async_generator(py, options, recorded(Arc::default(), stream))
 }

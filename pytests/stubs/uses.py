@@ -1,10 +1,26 @@
 """Checks the generated stubs of the exported functions. A type checker reads this file; it never runs."""
 
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
 from pyo3_asyncio_pytests import Gate
-from pyo3_asyncio_pytests.tokio import Counter, Empty, Shared, UpTo, add, everything, inline, nothing, nothing_or_error, reject, reply
+from pyo3_asyncio_pytests.tokio import (
+    Counter,
+    Empty,
+    Shared,
+    UpTo,
+    add,
+    countdown,
+    everything,
+    inline,
+    nothing,
+    nothing_or_error,
+    only,
+    reject,
+    rejecting,
+    reply,
+    ticks,
+)
 from typing_extensions import assert_type
 
 
@@ -38,4 +54,23 @@ async def methods() -> None:
         assert_type(number, int)
     assert_type([number async for number in Empty()], "list[int]")
     for number in UpTo(3):  # type: ignore[attr-defined]
+        pass
+
+
+async def streams() -> None:
+    generator: AsyncGenerator[int, None] = countdown(3)
+    assert_type([number async for number in generator], "list[int]")
+    async for text in rejecting("text", soon=False):
+        assert_type(text, str)
+    assert_type([tick async for tick in ticks(1)], "list[None]")
+    assert_type(await only("object").__anext__(), object)
+    shared = Shared("name")
+    assert_type(shared.some_letters(Gate()), AsyncGenerator[str, None])
+    async for name in shared:
+        assert_type(name, str)
+    assert_type([number async for number in Shared.of([1, 2])], "list[int]")
+    await generator.asend(1)  # type: ignore[arg-type]
+    await generator  # type: ignore[misc]
+    countdown("three")  # type: ignore[arg-type]
+    for number in countdown(3):  # type: ignore[attr-defined]
         pass

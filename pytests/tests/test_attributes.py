@@ -622,3 +622,76 @@ def test_a_method_with_a_cancel_handle_keeps_the_object_after_a_cancellation(exp
         assert counter.count == 1
 
     run(main())
+
+
+# Streams
+
+
+def test_a_function_that_returns_a_stream_gives_an_async_generator(run, exported):
+    async def main():
+        generator = exported.countdown()
+        assert inspect.isasyncgen(generator)
+        assert (generator.__name__, generator.__qualname__) == ("countdown", "countdown")
+        assert [number async for number in generator] == [2, 1, 0]
+        assert [number async for number in exported.countdown(from_=1)] == [0]
+        assert [tick async for tick in exported.ticks(3)] == [None] * 3
+        with pytest.raises(TypeError, match="'from_'"):
+            exported.countdown("three")
+
+    run(main())
+    assert exported.countdown.__doc__.startswith("Counts down")
+    assert exported.countdown.__text_signature__ == "(from_=3)"
+
+
+@pytest.mark.parametrize("soon", [False, True])
+def test_the_errors_of_a_stream_and_of_the_function_that_returns_it_are_raised(run, exported, soon):
+    async def main():
+        got = []
+        with pytest.raises(ValueError, match="text"):
+            async for item in exported.rejecting("text", soon):
+                got.append(item)
+        return got
+
+    assert run(main()) == ([] if soon else ["text"])
+
+
+def test_a_method_that_returns_a_stream_lends_it_the_object(run, rust, exported):
+    async def main():
+        shared = exported.Shared("name")
+        letters = shared.letters()
+        assert letters.__qualname__ == "Shared.letters"
+        gate = rust.Gate()
+        waiting = asyncio.ensure_future(rest(shared.some_letters(gate)))
+        assert [name async for name in shared] == ["name"] * 2
+        gone = weakref.ref(shared)
+        del shared
+        assert [letter async for letter in letters] == ["n", "a", "m", "e"]
+        assert gone() is not None
+        gate.open(2)
+        assert await waiting == ["n", "a"]
+        del waiting
+        while gone() is not None:
+            await asyncio.sleep(0)
+        return [number async for number in exported.Shared.of([1, 2])]
+
+    async def rest(generator):
+        return [item async for item in generator]
+
+    assert run(main()) == [1, 2]
+
+
+def test_a_cycle_through_the_argument_of_a_stream_is_collected_before_the_first_item(run, exported):
+    class Holder:
+        pass
+
+    async def main():
+        holder = Holder()
+        holder.generator = exported.only(holder)
+        gone = weakref.ref(holder)
+        del holder
+        gc.collect()
+        assert gone() is None
+        holder = Holder()
+        assert [item async for item in exported.only(holder)] == [holder]
+
+    run(main())

@@ -52,6 +52,20 @@ IN_FLIGHT = {
     """,
         "",
     ),
+    "streams that are iterated over": (
+        """
+        feeds = [rust.Feed() for _ in range(1_000)]
+        generators = [feed.generator() for feed in feeds]
+        for feed, generator in zip(feeds, generators):
+            feed.send(1, 2)
+            await generator.__anext__()
+        for generator in generators[:20]:
+            await generator.__anext__()
+        kept.append([generators, [asyncio.ensure_future(next_of(generator)) for generator in generators[:20]]])
+        await rust.turns(1, None)
+    """,
+        "",
+    ),
     "loops in daemon threads": (LOOPS_IN_THREADS.format(turn="rust.turns(1, None)"), LOOPS_IN_THREADS.format(turn="asyncio.sleep(0)")),
     "workers that attach": (
         """
@@ -104,6 +118,10 @@ ENDS = {
 PROGRAM = """
 import os, signal
 kept = []
+
+async def next_of(generator):
+    return await generator.__anext__()
+
 is_computing = threading.Event()
 
 def compute():

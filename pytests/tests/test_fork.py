@@ -172,6 +172,49 @@ def test_using_inherited_futures_in_a_child_does_not_affect_the_parent(kind):
     )
 
 
+def test_a_stream_goes_on_in_the_process_where_it_began():
+    quiet(
+        """
+        async def main():
+            began, new, pending = rust.Feed(), rust.Feed(), rust.Feed()
+            generators = [feed.generator(capacity=1) for feed in (began, new, pending)]
+            began.send(1, 2)
+            assert await generators[0].__anext__() == 1
+            waiting = asyncio.ensure_future(generators[2].__anext__())
+            await asyncio.sleep(0)
+
+            async def in_the_child():
+                new.send("new")
+                assert await generators[1].__anext__() == "new"
+                try:
+                    await generators[0].__anext__()
+                except rust.RuntimeStopped as error:
+                    assert "began in the parent" in str(error)
+                else:
+                    raise AssertionError("it went on")
+                await generators[1].aclose()
+                assert new.is_dropped and not began.is_dropped
+
+            wait_for(run_in_child_of_running_loop(in_the_child))
+            assert await generators[0].__anext__() == 2
+            pending.send("pending")
+            assert await waiting == "pending"
+            for generator in generators:
+                await generator.aclose()
+            assert new.polls == 0
+
+        def run_in_child_of_running_loop(coroutine):
+            def run():
+                asyncio._set_running_loop(None)
+                asyncio.run(coroutine())
+            return in_child(run)
+
+        asyncio.run(main())
+        print("done")
+        """
+    )
+
+
 def test_a_child_can_run_an_inherited_loop():
     quiet(
         """

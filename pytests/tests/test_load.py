@@ -270,3 +270,59 @@ def test_a_load_leaks_no_memory_descriptors_or_threads(run, rust, load):
 def test_eight_loops_in_eight_threads_leak_no_memory_descriptors_or_threads(new_loop, rust):
     # The C library gives each of these threads a heap of its own, which leaves fragments.
     assert_leaks_nothing(rust, 8 * 500, lambda _: run_eight_loops(new_loop, rust, 500), warm_up=10, fragments=8 << 20)
+
+
+def test_streams_of_a_million_items_in_loops_of_several_threads_lose_none(rust, new_loop, load):
+    items, threads_at_once = load(1_000_000), 4
+    # The share of the items, the burst and the capacity. In the first two, each item crosses alone.
+    ways = [(0.02, 1, None), (0.02, 200, 1), (0.3, 3, 2), (0.3, 200, None), (0.36, items, None)]
+
+    async def consume(share, burst, capacity, eager_start):
+        count, expected = round(items * share / threads_at_once / 2), 0
+        async for item in rust.Numbers(count, burst).generator(capacity, eager_start):
+            assert item == expected
+            expected += 1
+        return expected == count
+
+    async def main():
+        return await asyncio.gather(*(consume(*way, eager) for way in ways for eager in (False, True)))
+
+    def in_thread():
+        loop = new_loop()
+        ended.append(loop.run_until_complete(main()))
+        end(loop)
+
+    ended = []
+    workers = [threading.Thread(target=in_thread) for _ in range(threads_at_once)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert ended == [[True] * 10] * threads_at_once
+
+
+def test_streams_that_are_left_at_random_are_all_dropped(rust, new_loop, load):
+    chance = random.Random(1)
+
+    async def leave(numbers):
+        generator = numbers.generator(chance.choice([1, 3, None]), chance.choice([False, True]))
+        last = chance.randrange(20)
+        async for item in generator:
+            if item == last:
+                break
+        if chance.random() < 0.5:
+            await generator.aclose()
+
+    async def main():
+        for _ in range(load(2000) // 20):
+            tasks = [asyncio.ensure_future(leave(rust.Numbers(30, chance.randrange(1, 5)))) for _ in range(20)]
+            for task in tasks:
+                if chance.random() < 0.3:
+                    asyncio.get_running_loop().call_soon(task.cancel)
+            await asyncio.wait(tasks)
+
+    live = rust.made() - rust.dropped()
+    loop = new_loop()
+    loop.run_until_complete(main())
+    end(loop)
+    rust.wait_until_live(live)

@@ -57,9 +57,41 @@ macro_rules! exporting {
         /// # }
         /// ```
         ///
+        /// # Streams
+        ///
+        /// A function that returns `impl Stream<Item = …>` gives an async generator, as [`into_async_generator`] does. So does an
+        /// `async fn` that returns one. Either may return it inside a `Result`, and the items may be `Result`s. The function itself is
+        /// called by the runtime when Python awaits the first item.
+        ///
+        /// `eager_start` has the awaiting thread poll first. There is no `CancelHandle`: cancelling the task that awaits an item drops
+        /// the stream. A stub has `AsyncGenerator` of the type of the items.
+        ///
+        /// ```
+        /// use futures_lite::{Stream, stream};
+        /// use pyo3::prelude::*;
+        ///
+        #[doc = concat!("#[pyo3_asyncio::", $path, "::pyfunction]")]
+        /// fn countdown(from: u32) -> impl Stream<Item = PyResult<u32>> {
+        ///     stream::iter((0..from).rev().map(Ok))
+        /// }
+        ///
+        /// # Python::initialize();
+        /// # Python::attach(|py| {
+        /// #     let program = c"
+        /// # import asyncio
+        /// # async def main():
+        /// #     assert [number async for number in countdown(3)] == [2, 1, 0]
+        /// # asyncio.run(main())
+        /// # ";
+        /// #     let globals = pyo3::types::PyDict::new(py);
+        /// #     globals.set_item("countdown", wrap_pyfunction!(countdown, py)?)?;
+        /// #     py.run(program, Some(&globals), None)
+        /// # }).unwrap();
+        /// ```
+        ///
         /// # Errors
         ///
-        /// A mistake is a compile error: a function that is not `async`, parameters that borrow (`&str`, `Bound`, `Python`), or a
+        /// A mistake is a compile error: a function that is neither `async` nor returns a stream, parameters that borrow (`&str`, `Bound`, `Python`), or a
         /// future that is not `Send`.
         ///
         /// # Type stubs
@@ -108,6 +140,9 @@ macro_rules! exporting {
         ///
         /// A call raises `RuntimeError` if another coroutine holds a borrow that conflicts with its own. The borrow ends before
         /// Python continues, also when the task is cancelled, or the coroutine is closed, thrown into or dropped.
+        ///
+        /// A method that returns a stream, also `__aiter__`, gives an async generator. It takes `&self` of a `frozen` class, from which the
+        /// stream may borrow, or `slf: Py<Self>`, or it is a class method or a static method.
         ///
         /// Prefer a `frozen` class if methods run concurrently, and keep its mutable state in a lock or a channel.
         ///

@@ -4,6 +4,7 @@
 
 mod by_type;
 mod export;
+mod streams;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use pyo3::prelude::*;
 
 pub use self::by_type::*;
 pub use self::export::*;
+pub use self::streams::*;
 
 #[cfg(feature = "testing")]
 pub use crate::testing::{

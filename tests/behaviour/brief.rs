@@ -20,6 +20,8 @@ mod event_loop;
 mod interpreter;
 
 #[cfg(thorough)]
+mod async_generators;
+#[cfg(thorough)]
 mod calls;
 mod load;
 mod local;

@@ -13,6 +13,7 @@ mod counters;
 mod event_loop;
 mod interpreter;
 
+mod async_generators;
 mod calls;
 mod load;
 mod local;

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
 use syn::{
     Attribute, Error, FnArg, GenericArgument, Pat, PatType, PathArguments, PathSegment, Result,
-    ReturnType, Signature, Token, Type,
+    ReturnType, Signature, Token, Type, TypeParamBound,
 };
 
 use crate::errors::Errors;
@@ -174,19 +174,26 @@ fn last_segment(ty: &Type) -> Option<&PathSegment> {
     }
 }
 
-/// What the `async fn` returns.
+/// What the function returns.
 pub(super) struct Returns {
     ty: Option<Type>,
     /// Whether `None` ends an iteration.
     is_next: bool,
+    pub(super) is_stream: bool,
 }
 
 impl Returns {
     pub(super) fn parse(output: &ReturnType, is_next: bool, errors: &mut Errors) -> Self {
         let ReturnType::Type(_, ty) = output else {
-            return Self { ty: None, is_next };
+            return Self {
+                ty: None,
+                is_next,
+                is_stream: false,
+            };
         };
-        let ty = ungrouped(ty);
+        let item = stream_item(output);
+        let is_stream = item.is_some();
+        let ty = item.unwrap_or_else(|| ungrouped(ty));
         let words = words(ty.to_token_stream());
         if words.iter().any(|word| word == "impl") {
             let message =
@@ -200,7 +207,11 @@ impl Returns {
             errors.push(ty, message);
         }
         let ty = Some(ty.clone());
-        Self { ty, is_next }
+        Self {
+            ty,
+            is_next,
+            is_stream,
+        }
     }
 
     /// The type that a type stub shows. PyO3's rules for plain functions apply: `()` is `None`, and `__anext__` returns
@@ -230,6 +241,30 @@ impl Returns {
             #private::next_item(&output).into_result(output)
         })
     }
+}
+
+/// The type of the items, if a function returns `impl Stream<Item = …>`, or a `Result` of one.
+pub(crate) fn stream_item(output: &ReturnType) -> Option<&Type> {
+    let ReturnType::Type(_, ty) = output else {
+        return None;
+    };
+    let ty = ungrouped(ty);
+    let value = type_argument(ty, |name| name.ends_with("Result")).unwrap_or(ty);
+    let Type::ImplTrait(value) = ungrouped(value) else {
+        return None;
+    };
+    let bounds = value.bounds.iter().filter_map(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last(),
+        _ => None,
+    });
+    let stream = bounds.into_iter().find(|name| name.ident == "Stream")?;
+    let PathArguments::AngleBracketed(arguments) = &stream.arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::AssocType(item) if item.ident == "Item" => Some(ungrouped(&item.ty)),
+        _ => None,
+    })
 }
 
 /// The first type argument of a path whose last name is accepted.

@@ -41,9 +41,14 @@ pub struct CoroutineOptions {
 
 impl CoroutineOptions {
     #[track_caller]
-    fn planned(self) -> Planned {
+    pub(super) fn plan(self) -> Plan {
         let plan = Plan::new().named(self.names).arguments(self.arguments);
-        Planned(plan.eager_start(self.eager_start))
+        plan.eager_start(self.eager_start)
+    }
+
+    #[track_caller]
+    fn planned(self) -> Planned {
+        Planned(self.plan())
     }
 }
 
@@ -304,11 +309,15 @@ where
             T::NAME
         ))
     })?;
-    let mut has_returned = false;
-    poll_fn(|_| match std::mem::replace(&mut has_returned, true) {
+    wait_once().await;
+    Ok(borrow)
+}
+
+/// Is pending once, and wakes nobody.
+pub(super) fn wait_once() -> impl Future<Output = ()> {
+    let mut has_waited = false;
+    poll_fn(move |_| match std::mem::replace(&mut has_waited, true) {
         true => Poll::Ready(()),
         false => Poll::Pending,
     })
-    .await;
-    Ok(borrow)
 }

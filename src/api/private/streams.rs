@@ -1,0 +1,149 @@
+//! Async generators of exported functions that return a stream. The wrapper that an attribute generates makes a future from the
+//! arguments, and passes it here. The future calls the user's function, and emits the items of the stream that it returns. So the
+//! stream may borrow from what the future owns: the object of the method.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use pin_project_lite::pin_project;
+use pyo3::PyClass;
+use pyo3::prelude::*;
+use pyo3::pyclass::boolean_struct::True;
+#[cfg(feature = "experimental-inspect")]
+use pyo3::types::PyNone;
+
+use super::export::{CoroutineOptions, Shown, wait_once};
+use crate::runtime::Runtime;
+use crate::sync::primitive::lock;
+
+/// The return value of an exported function: an async generator that yields `T`s.
+pub struct AsyncGenerator<'py, T> {
+    object: Bound<'py, PyAny>,
+    yields: PhantomData<fn() -> T>,
+}
+
+impl<'py, T: Shown> IntoPyObject<'py> for AsyncGenerator<'py, T> {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = Infallible;
+
+    #[cfg(feature = "experimental-inspect")]
+    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::type_hint_subscript!(
+        pyo3::type_hint_identifier!("collections.abc", "AsyncGenerator"),
+        T::OUTPUT_TYPE,
+        <Py<PyNone> as Shown>::OUTPUT_TYPE
+    );
+
+    fn into_pyobject(self, _py: Python<'py>) -> Result<Self::Output, Infallible> {
+        Ok(self.object)
+    }
+}
+
+#[track_caller]
+pub fn async_generator<R, F, T, O>(
+    py: Python<'_>,
+    options: CoroutineOptions,
+    make: impl FnOnce(Emitter<T>) -> F,
+) -> PyResult<AsyncGenerator<'_, O>>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<()>> + Send + 'static, // the stream has to be `Send`
+    T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
+{
+    let slot = Arc::new(Mutex::new(None));
+    let stream = Emitted {
+        future: Some(make(Emitter(Arc::clone(&slot)))),
+        slot,
+    };
+    Ok(AsyncGenerator {
+        object: options.plan().async_generator::<R, _, T>(py, stream)?,
+        yields: PhantomData,
+    })
+}
+
+/// How a method that returns a stream gets `&self`.
+#[diagnostic::on_unimplemented(
+    message = "a stream of `&self` in a class that is not `frozen`",
+    label = "the stream would borrow the object as long as Python iterates over it",
+    note = "make the class `frozen`, and put a lock around what changes, or take `slf: Py<Self>`"
+)]
+pub trait Unchanging: Sized {
+    fn get<T>(object: &Py<T>) -> &T
+    where
+        T: PyClass<Frozen = Self> + Sync;
+}
+
+impl Unchanging for True {
+    fn get<T>(object: &Py<T>) -> &T
+    where
+        T: PyClass<Frozen = True> + Sync,
+    {
+        object.get()
+    }
+}
+
+pub fn unchanging<T>(object: &Py<T>) -> &T
+where
+    T: PyClass<Frozen: Unchanging>,
+    T: Sync, // other threads read the object: put a lock around what is not `Sync`, or take `slf: Py<Self>`
+{
+    <T::Frozen as Unchanging>::get(object)
+}
+
+/// The end of a future that emits the items of a stream.
+pub struct Emitter<T>(Arc<Mutex<Option<T>>>);
+
+impl<T> Emitter<T> {
+    /// Emits the items until one is an error.
+    pub async fn emit<S>(self, stream: S, convert: impl Fn(S::Item) -> PyResult<T>) -> PyResult<()>
+    where
+        S: Stream,
+    {
+        let mut stream = pin!(stream);
+        while let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
+            let item = convert(item)?;
+            *lock(&self.0) = Some(item);
+            wait_once().await;
+        }
+        Ok(())
+    }
+}
+
+pin_project! {
+    /// The items that a future emits. A poll of the future emits one at most.
+    struct Emitted<F, T> {
+        // `None` once it has ended.
+        #[pin]
+        future: Option<F>,
+        slot: Arc<Mutex<Option<T>>>,
+    }
+}
+
+impl<F, T> Stream for Emitted<F, T>
+where
+    F: Future<Output = PyResult<()>>,
+{
+    type Item = PyResult<T>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<PyResult<T>>> {
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        match future.poll(cx) {
+            Poll::Pending => match lock(this.slot).take() {
+                None => Poll::Pending,
+                Some(item) => Poll::Ready(Some(Ok(item))),
+            },
+            Poll::Ready(result) => {
+                this.future.set(None);
+                Poll::Ready(result.err().map(Err))
+            }
+        }
+    }
+}
