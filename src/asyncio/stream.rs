@@ -14,7 +14,7 @@ defines! {
 ///
 /// It is Python's own, so it has all of PEP 525 as each version of Python has it. `fetch` returns an awaitable of a list of items,
 /// or `None` at the end of the stream.
-pub(crate) fn async_generator<'py>(stream: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn async_generator(stream: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     rust_stream_function(stream.py())?.call1((stream,))
 }
 

@@ -102,11 +102,11 @@ impl RustStream {
 }
 
 /// Makes the async generator of a stream. `P` is where its fetches are polled, and `K` keeps it in between.
-pub(super) fn generate<'py, R, P, S, K, T>(
-    py: Python<'py>,
+pub(super) fn generate<R, P, S, K, T>(
+    py: Python<'_>,
     fetching: Fetching,
     stream: S,
-) -> PyResult<Bound<'py, PyAny>>
+) -> PyResult<Bound<'_, PyAny>>
 where
     R: Runtime,
     P: Place<Fetch<R, S, K, T>, Batch<R, K, T>>,
