@@ -180,6 +180,11 @@ impl Gate {
         self.end(Outcome::Value(Answer::Panics(text)))
     }
 
+    /// Ends the future as dropping the gate does. Without the GIL, Python may free the gate much later.
+    fn forget(&self) {
+        drop(self.key.lock().expect("it is never poisoned").take());
+    }
+
     /// The number of polls of the future.
     #[getter]
     fn polls(&self) -> usize {

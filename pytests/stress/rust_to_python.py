@@ -20,7 +20,7 @@ ENDS = {
     "panic": (lambda gate, parcel: gate.panic("provoked"), "panic"),
     "fail to convert": (lambda gate, parcel: gate.fail_conversion(Provoked()), "error"),
     "panic in conversion": (lambda gate, parcel: gate.panic_in_conversion("provoked"), "panic"),
-    "drop": (lambda gate, parcel: None, "value"),
+    "forget": (lambda gate, parcel: gate.forget(), "value"),
 }
 WAYS = {
     "future": lambda rust, gate, parcel: gate.wait(),
@@ -183,7 +183,7 @@ async def abandon(desk, choose):
     """Drops a future. The Rust future continues without Python and without the loop, which does not turn meanwhile."""
     gate = desk.rust.Gate()
     future = gate.wait()
-    end, _ = choose.choice([it for name, it in ENDS.items() if name != "drop"])
+    end, _ = choose.choice([it for name, it in ENDS.items() if name != "forget"])
     end(gate, Parcel())
     del future
     ticket = desk.account.open("abandoned")

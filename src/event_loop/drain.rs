@@ -17,25 +17,27 @@ const BATCH: usize = 128;
 /// Gives the drain to the loop: at once on the loop's own thread, through `call_soon_threadsafe` on another.
 pub(super) fn install(mailbox: &Mailbox, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
-    let drain = Drain::new(py, mailbox, true)?;
     if asyncio::running_loop(py)?.is_some_and(|running| running.is(event_loop)) {
-        return attach(event_loop, drain.bind(py));
+        return attach(event_loop, mailbox);
     }
     let install = Install {
         is_installed: AtomicBool::new(false),
-        drain,
+        mailbox: mailbox.clone(),
         event_loop: event_loop.clone().unbind(),
     };
     asyncio::call_soon_threadsafe(event_loop, Bound::new(py, install)?.as_any())
 }
 
-/// Lets a loop own the drain, as a reader if it watches our descriptor, and gives the mailbox its bell. On the loop's thread.
-fn attach(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<()> {
+/// Makes the drain, lets a loop own it, as a reader if it watches our descriptor, and gives the mailbox its bell. On the loop's
+/// thread: without the GIL, Python frees an object on the thread that made it, so the end of the loop frees the drain at once.
+fn attach(event_loop: &Bound<'_, PyAny>, mailbox: &Mailbox) -> PyResult<()> {
+    let drain = Drain::new(event_loop.py(), mailbox, true)?;
+    let drain = drain.bind(event_loop.py());
     let bell = match Descriptor::watched_by(event_loop, drain.as_any())? {
         Some(descriptor) => Doorbell::Descriptor(descriptor),
         None => helper(event_loop, drain)?,
     };
-    let replaced = drain.get().mailbox.0.queue.replace_bell(bell);
+    let replaced = mailbox.0.queue.replace_bell(bell);
     drop(replaced);
     Ok(())
 }
@@ -116,12 +118,10 @@ impl Drain {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if !self.owned_by_loop || self.mailbox.is_inherited() {
-            return Ok(());
+        match self.owned_by_loop {
+            true => traverse_watchers(&self.mailbox, &visit),
+            false => Ok(()),
         }
-        let watchers = self.mailbox.0.watchers.lock();
-        let mut watchers = watchers.iter().flatten();
-        watchers.try_for_each(|(_, watcher)| watcher.traverse(&visit))
     }
 
     fn __clear__(&self, py: Python<'_>) {
@@ -129,6 +129,16 @@ impl Drain {
             self.mailbox.close(py);
         }
     }
+}
+
+/// Shows the garbage collector what waits on the loop.
+fn traverse_watchers(mailbox: &Mailbox, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+    if mailbox.is_inherited() {
+        return Ok(());
+    }
+    let watchers = mailbox.0.watchers.lock();
+    let mut watchers = watchers.iter().flatten();
+    watchers.try_for_each(|(_, watcher)| watcher.traverse(visit))
 }
 
 /// One call of the drain. Its drop calls for another if jobs are left.
@@ -152,31 +162,52 @@ impl Drop for Drain {
     }
 }
 
-/// Installs the drain from within the loop. Dropped uncalled, it drops the drain, which closes the mailbox.
+/// Installs the drain from within the loop. Dropped uncalled, it closes the mailbox.
 #[pyclass(frozen, module = "pyo3_asyncio")]
 struct Install {
     is_installed: AtomicBool,
-    drain: Py<Drain>,
+    mailbox: Mailbox,
     event_loop: Py<PyAny>,
+}
+
+impl Install {
+    fn is_installed(&self) -> bool {
+        self.is_installed.load(Ordering::Relaxed)
+    }
 }
 
 #[pymethods]
 impl Install {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         // The loop of a child takes nothing of the parent, and no loop takes a drain twice.
-        if self.drain.get().mailbox.is_inherited()
-            || self.is_installed.swap(true, Ordering::Relaxed)
-        {
+        if self.mailbox.is_inherited() || self.is_installed.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
-        attach(self.event_loop.bind(py), self.drain.bind(py)).inspect_err(|_| {
+        attach(self.event_loop.bind(py), &self.mailbox).inspect_err(|_| {
             // Nobody would ever come for the jobs.
-            self.drain.get().mailbox.close(py);
+            self.mailbox.close(py);
         })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.drain)?;
-        visit.call(&self.event_loop)
+        visit.call(&self.event_loop)?;
+        match self.is_installed() {
+            true => Ok(()),
+            false => traverse_watchers(&self.mailbox, &visit),
+        }
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        if !self.is_installed() {
+            self.mailbox.close(py);
+        }
+    }
+}
+
+impl Drop for Install {
+    fn drop(&mut self) {
+        if !self.is_installed() {
+            asyncio::in_deallocation(|py| self.mailbox.close(py));
+        }
     }
 }
