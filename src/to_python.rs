@@ -1,4 +1,4 @@
-//! Rust futures that Python awaits.
+//! Rust futures that Python awaits, and Rust streams that it iterates over.
 //!
 //! | part | thread | owns |
 //! | --- | --- | --- |
@@ -7,7 +7,7 @@
 //! | [`future`] | the loop's | the `asyncio.Future` that Python sees |
 //! | [`coroutine`] | the loop's | the coroutine that Python sees |
 //! | [`async_generator`] | the loop's | the stream of an async generator, between two crossings |
-//! | [`plan`] | the caller's | how one of the two is made |
+//! | [`plan`] | the caller's | how one of the three is made |
 //! | [`begin`] | the caller's | where the Rust future is polled, and when it starts |
 
 mod async_generator;
