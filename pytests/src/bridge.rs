@@ -14,7 +14,8 @@ use pyo3_asyncio::{AwaitableBuilder, CancelHandle, async_std, smol, tokio};
 
 // These do not depend on the runtime.
 pub(crate) use pyo3_asyncio::custom::{
-    call_soon, get_current_locals, get_current_loop, into_future, into_stream, run_coroutine, scope,
+    call_soon, get_current_locals, get_current_loop, into_future, into_stream, run_async_generator,
+    run_coroutine, scope,
 };
 
 #[derive(Clone, Copy)]

@@ -10,6 +10,7 @@ mod bridge;
 mod calls;
 mod coroutine;
 mod gate;
+mod iterate;
 mod ledger;
 mod locals;
 mod on_the_loop;
@@ -44,6 +45,8 @@ mod pyo3_asyncio_pytests {
     };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, eager_nap, local_nap, nap, never, turns};
+    #[pymodule_export]
+    use crate::iterate::{Items, collect_items, iterate_for_ever, sum_items, take_items};
     #[pymodule_export]
     use crate::ledger::{dropped, made, wait_until_live};
     #[pymodule_export]

@@ -88,6 +88,20 @@ IN_FLIGHT = {
     """,
         "",
     ),
+    "async generators that Rust iterates over": (
+        """
+        async def numbers():
+            try:
+                for number in range(10):
+                    yield number
+                    await asyncio.sleep(0)
+            finally:
+                await asyncio.sleep(0)
+        kept.append([rust.iterate_for_ever(numbers) for _ in range(4)])
+        await rust.turns(20, None)
+    """,
+        "",
+    ),
     "a worker that sits in its poll": (
         """
         kept.append(rust.Hold())

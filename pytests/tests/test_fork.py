@@ -571,6 +571,69 @@ def test_a_loop_that_rust_calls_can_fork_inside_a_call_and_outside(kind):
 
 
 @pytest.mark.parametrize("kind", START)
+def test_a_stream_in_flight_ends_in_a_child_and_goes_on_in_the_parent(kind):
+    quiet(
+        """
+        async def waits(opened):
+            yield 1
+            await opened.wait()
+            yield 2
+
+        async def forks():
+            for number in range(10):
+                children.append(in_child(lambda: None))
+                await asyncio.sleep(0)
+                yield number
+
+        async def rest(stream):
+            items = []
+            while True:
+                ready, ends = stream.ready()
+                items += ready
+                if ends:
+                    return items
+                await rust.turns(1, None)
+
+        children = []
+
+        def use_inherited(streams):
+            for stream in streams:
+                try:
+                    stream.ready()
+                except rust.LoopClosed as error:
+                    assert "parent" in str(error)
+                else:
+                    assert False
+                assert stream.ready() == ([], True)
+            del stream
+            streams.clear()
+            gc.collect()
+            asyncio.run(use())
+
+        async def main():
+            opened = asyncio.Event()
+            unpolled, waiting, full = streams = [rust.Items(waits(opened)) for _ in range(3)]
+            assert waiting.ready() == full.ready() == ([], False)
+            busy = [rust.iterate_for_ever(lambda: waits(opened)) for _ in range(2)]
+            while (ready := waiting.ready()) != ([1], False):
+                assert ready == ([], False)
+                await rust.turns(1, None)
+            wait_for(in_child(use_inherited, streams))
+            assert await rust.collect_items(forks(), 2) == list(range(10))
+            opened.set()
+            assert await rest(waiting) == [2]
+            assert await rest(full) == await rest(unpolled) == [1, 2]
+            for future in busy:
+                future.cancel()
+            for child in children:
+                wait_for(child)
+            print("done")
+        """,
+        kind,
+    )
+
+
+@pytest.mark.parametrize("kind", START)
 def test_multiprocessing_can_fork(kind):
     quiet(
         """

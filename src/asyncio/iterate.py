@@ -3,6 +3,7 @@ from asyncio import get_running_loop
 async def iterate(sink, iterator, room, items):
     loop = get_running_loop()
     close = getattr(iterator, 'aclose', None)
+    is_destroyed = False
     try:
         async for item in sink:
             if not items:
@@ -16,10 +17,11 @@ async def iterate(sink, iterator, room, items):
                 sink.ask(more_room)
                 room = await more_room
     except GeneratorExit:
-        # The task is destroyed. Nothing can be awaited any more.
-        close = None
+        # Nothing can be awaited any more.
+        is_destroyed = True
         raise
     finally:
-        if close is not None:
-            sink.deliver()
-            await close()
+        if not is_destroyed:
+            sink.clean_up()
+            if close is not None:
+                await close()

@@ -27,9 +27,10 @@ pub(crate) fn rename(generator: &Bound<'_, PyAny>, name: &str, qualname: &str) -
 
 /// A coroutine that iterates as only Python's `async for` does: with its errors, tracebacks, contexts and cancellations.
 ///
-/// `sink` returns the iterator as its `__aiter__()`, takes what is in `items` by `deliver()`, says by `is_wanted()` whether to go
-/// on, and settles the future given to `ask` with the room for more items. `room` counts the items that the coroutine may make
-/// before it asks for more room. The items of one turn of the loop are delivered together, in the next turn.
+/// `sink` returns the iterator as its `__aiter__()`. It takes what is in `items` by `deliver()`, says by `is_wanted()` whether to go
+/// on, settles the future given to `ask` with the room for more items, and hears by `clean_up()` that the iteration is over. `room`
+/// counts the items that the coroutine may make before it asks for more room. The items of one turn of the loop are delivered
+/// together, in the next turn.
 pub(crate) fn iterate<'py>(
     sink: &Bound<'py, PyAny>,
     iterator: &Bound<'py, PyAny>,

@@ -11,8 +11,9 @@
 //!    `capacity` items.
 //! 4. The items of a turn are delivered before the task ends. So the stream looks for items again once the task has ended.
 //! 5. An error of a conversion is the last item. The coroutine then ends the iteration.
-//! 6. Dropping the stream cancels the task, and the coroutine awaits `aclose()`. A generator may swallow the cancellation and
-//!    yield another item. The coroutine then ends the iteration.
+//! 6. Dropping the stream cancels the task, and the coroutine awaits `aclose()`. A generator may swallow the cancellation, or
+//!    yield an item before it comes. The coroutine then ends the iteration by itself. Once it awaits `aclose()`, the stream
+//!    does not cancel the task any more, which would interrupt the clean-up.
 //! 7. An error that the stream does not give goes to the loop's exception handler.
 
 mod channel;
@@ -285,7 +286,8 @@ impl<T: Send + 'static> Setup<T> {
             let sink = Bound::new(py, sink)?.into_any();
             Ok(asyncio::iterate(&sink, &iterator, capacity, &items)?.unbind())
         });
-        let task = PyTask::call(self.mailbox, self.locals, self.name, iterate);
+        let cleans_up = Some(consumer.cleans_up());
+        let task = PyTask::call(self.mailbox, self.locals, self.name, iterate, cleans_up);
         Iteration { consumer, task }
     }
 }

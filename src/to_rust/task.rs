@@ -20,6 +20,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -60,9 +61,13 @@ pub(super) struct Execution {
     /// Set before the handoff asks for a conversion.
     conversion: Mutex<Option<Box<dyn Convert>>>,
     watching: Mutex<Option<WatcherKey>>,
+    cleans_up: Option<CleansUp>,
     span: trace::Span,
     in_flight: PythonToRust,
 }
+
+/// Whether a task has begun to clean up by itself, which a cancellation would interrupt. Used on the loop's thread only.
+pub(super) type CleansUp = Arc<AtomicBool>;
 
 /// Starts a Python awaitable as a task on the loop and in the context of `locals`, and returns a Rust future of its result.
 ///
@@ -108,7 +113,7 @@ where
     match found {
         Ok((mailbox, locals)) => {
             let function = Box::new(move |py: Python<'_>| Ok(function(py)?.unbind()));
-            PyTask::call(mailbox, locals, type_name::<F>().into(), function)
+            PyTask::call(mailbox, locals, type_name::<F>().into(), function, None)
         }
         Err(error) => PyTask(Err(Some(error))),
     }
@@ -133,8 +138,10 @@ impl PyTask {
         locals: TaskLocals,
         name: Cow<'static, str>,
         function: Function,
+        cleans_up: Option<CleansUp>,
     ) -> Self {
-        let execution = Execution::new(mailbox, || name.clone().into_owned());
+        let span_name = || name.clone().into_owned();
+        let execution = Execution::with_clean_up(mailbox, span_name, cleans_up);
         execution.post(locals, Source::Call { name, function })
     }
 
@@ -246,7 +253,16 @@ impl Drop for Execution {
 
 impl Execution {
     fn new(mailbox: Mailbox, name: impl FnOnce() -> String) -> Arc<Self> {
+        Self::with_clean_up(mailbox, name, None)
+    }
+
+    fn with_clean_up(
+        mailbox: Mailbox,
+        name: impl FnOnce() -> String,
+        cleans_up: Option<CleansUp>,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            cleans_up,
             handoff: Handoff::new(),
             conversion: Mutex::new(None),
             watching: Mutex::new(None),
@@ -318,8 +334,11 @@ impl Execution {
             .post(Box::new(move |py| execution.cancel_now(py)));
     }
 
-    /// Cancels the running task, unless it has been cancelled before.
+    /// Cancels the running task, unless it has been cancelled before or cleans up.
     fn cancel_now(&self, py: Python<'_>) -> PyResult<()> {
+        if (self.cleans_up.as_ref()).is_some_and(|cleans_up| cleans_up.load(Ordering::Relaxed)) {
+            return Ok(());
+        }
         let task = self.handoff.cancel(|task| task.clone_ref(py));
         task.map_or(Ok(()), |task| asyncio::cancel(task.bind(py)))
     }

@@ -17,7 +17,7 @@ use pyo3_asyncio::{PyStream, TaskLocals, into_stream_with_locals};
 
 use super::counters::PATIENCE;
 use super::harness::Cx;
-use crate::rt::{into_stream, run_async_generator};
+use crate::rt::{call_soon, into_stream, run_async_generator};
 
 fn locals(cx: &Cx<'_>) -> PyResult<TaskLocals> {
     TaskLocals::new(cx.event_loop.clone()).copy_context(cx.py)
@@ -258,6 +258,65 @@ async def stubborn():
         cx.block_on(async move { stream.next().await.expect("there is an item") })?;
         until(cx, || Ok(log(&python)?.len() == 2))?;
         assert_eq!(log(&python)?, ["swallowed", "cleaned up"]);
+    }
+
+    fn a_clean_up_that_has_begun_is_not_interrupted(cx: &Cx<'_>) {
+        let python = cx.module(c"
+import asyncio
+log = []
+
+class Iterator:
+    def __init__(self, count):
+        self.count = count
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if not self.count:
+            raise StopAsyncIteration
+        self.count -= 1
+        return self.count
+
+    async def aclose(self):
+        log.append('cleans up')
+        try:
+            while not is_released:
+                await asyncio.sleep(0)
+        except BaseException as error:
+            log.append(repr(error))
+            raise
+        log.append('cleaned up')
+
+is_released = False
+")?;
+        let started = |cx: &Cx<'_>| {
+            python.setattr("is_released", false)?;
+            python.getattr("log")?.call_method0("clear")?;
+            let iterator = python.call_method1("Iterator", (1,))?;
+            let mut stream = into_stream_with_locals(&locals(cx)?, iterator)?;
+            let stream = cx.block_on(async move {
+                stream.next().await.expect("there is an item")?;
+                Ok(stream)
+            })?;
+            until(cx, || Ok(!log(&python)?.is_empty()))?;
+            Ok::<_, PyErr>(stream)
+        };
+        drop(started(cx)?);
+        cx.catch_up()?;
+        python.setattr("is_released", true)?;
+        until(cx, || Ok(log(&python)?.len() == 2))?;
+        assert_eq!(log(&python)?, ["cleans up", "cleaned up"]);
+
+        let closed = started(cx)?;
+        let released = python.clone().unbind();
+        cx.block_on(async move {
+            let mut close = Box::pin(closed.close());
+            assert!(future::poll_once(&mut close).await.is_none());
+            call_soon(move |py| released.bind(py).setattr("is_released", true)).await?;
+            close.await
+        })?;
+        assert_eq!(log(&python)?, ["cleans up", "cleaned up"]);
     }
 
     fn close_waits_for_the_clean_up(cx: &Cx<'_>) {

@@ -1,6 +1,7 @@
 //! What a [`PyStream`](super::PyStream) and the coroutine that iterates for it share. [`stream`](super) describes the protocol.
 
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
@@ -15,7 +16,7 @@ use crate::panic::catch;
 use crate::sync::bounded::{Bounded, Taken, Wanted};
 use crate::sync::primitive::lock;
 use crate::to_rust::call::report;
-use crate::to_rust::task::{PyTask, loop_in_parent};
+use crate::to_rust::task::{CleansUp, PyTask, loop_in_parent};
 
 pub(super) type ConvertItem<T> = Box<dyn FnMut(Bound<'_, PyAny>) -> PyResult<T> + Send>;
 
@@ -24,6 +25,7 @@ pub(super) struct Channel<T> {
     items: Bounded<PyResult<T>>,
     /// Taken while it converts.
     convert: Mutex<Option<ConvertItem<T>>>,
+    cleans_up: CleansUp,
     /// The Python future that is settled when there is room. Changed only while attached.
     asked: Mutex<Option<Py<PyAny>>>,
 }
@@ -41,6 +43,7 @@ pub(super) trait Producer: Send + Sync {
     fn is_wanted(&self) -> bool;
     fn deliver(&self, items: &Bound<'_, PyList>) -> PyResult<()>;
     fn ask(&self, room: Py<PyAny>);
+    fn clean_up(&self);
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
 
@@ -54,6 +57,7 @@ impl<T: Send + 'static> Channel<T> {
             mailbox,
             items: Bounded::new(capacity),
             convert: Mutex::new(Some(convert)),
+            cleans_up: CleansUp::default(),
             asked: Mutex::new(None),
         });
         let consumer = Consumer {
@@ -132,6 +136,11 @@ impl<T: Send + 'static> Consumer<T> {
         }
     }
 
+    /// Set by the coroutine before it cleans up.
+    pub(super) fn cleans_up(&self) -> CleansUp {
+        Arc::clone(&self.channel.cleans_up)
+    }
+
     /// Takes no more items.
     pub(super) fn stop(&self, wanted: Wanted) {
         let (left, calls) = self.channel.items.stop(wanted);
@@ -192,6 +201,10 @@ impl<T: Send + 'static> Producer for Channel<T> {
         drop(previous);
     }
 
+    fn clean_up(&self) {
+        self.cleans_up.store(true, Ordering::Relaxed);
+    }
+
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&*lock(&self.asked))
     }
@@ -221,6 +234,12 @@ impl Sink {
 
     fn ask(&self, room: Py<PyAny>) {
         self.channel.ask(room);
+    }
+
+    /// Delivers the last items. From now on, the stream does not cancel the task.
+    fn clean_up(&self, py: Python<'_>) -> PyResult<()> {
+        self.channel.clean_up();
+        self.deliver(py)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
