@@ -8,6 +8,27 @@ use pyo3::types::PyList;
 
 use super::lookup::intern;
 
+/// PyO3 has no `Python::initialize` for PyPy, which no program can start. This trait's function then takes its place.
+#[allow(dead_code, reason = "on CPython, a function of the type goes before one of a trait")]
+trait Initialize {
+    fn initialize();
+}
+
+impl Initialize for Python<'_> {
+    fn initialize() {
+        panic!("a Rust program cannot start PyPy: use CPython, or an extension module that PyPy imports");
+    }
+}
+
+/// Starts Python, unless it runs.
+///
+/// # Panics
+///
+/// On PyPy.
+pub(crate) fn initialize() {
+    Python::initialize();
+}
+
 /// Makes this thread the main thread of `threading`, which is the thread that imports it first.
 pub(crate) fn be_main_thread(py: Python<'_>) -> PyResult<()> {
     py.import("threading").map(drop)

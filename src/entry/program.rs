@@ -17,7 +17,7 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Send + 'static,
 {
-    Python::initialize();
+    asyncio::initialize();
     #[expect(clippy::disallowed_methods, reason = "Python's main thread")]
     Python::attach(|py| {
         let result = prepare_interpreter(py)

@@ -199,7 +199,7 @@ fn initialize_python() {
         thread::Builder::new()
             .name("pyo3-asyncio-main".to_owned())
             .spawn(move || {
-                Python::initialize();
+                asyncio::initialize();
                 let result = Python::attach(entry::prepare_interpreter);
                 drop(initialized.send(result));
                 loop {
