@@ -15,6 +15,8 @@
 //!    ended, and drops the stream instead of putting it back. A fetch that is cancelled drops the stream with itself.
 //! 5. The stream is never polled or dropped with the lock of the slot held. It is dropped inside of the runtime's context.
 
+mod slot;
+
 use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -35,14 +37,13 @@ use super::coroutine::{Names, RustCoroutine};
 use super::crossing::Failure;
 use super::plan::Crossed;
 use crate::asyncio;
-use crate::error::{LoopClosed, RuntimeStopped};
-use crate::event_loop::{Mailbox, Watcher, WatcherKey};
+use crate::event_loop::Mailbox;
 use crate::locals::{TaskLocals, get_running_locals};
-use crate::panic::{catch, quietly};
+use crate::panic::catch;
 use crate::process::Entry;
 use crate::runtime::Runtime;
-use crate::sync::activity::Activity;
 use crate::sync::primitive::lock;
+use slot::{Parking, StreamSlot};
 
 /// A fetch takes no more items after this time. A few crossings take as long, so a batch is worth its crossing.
 const PATIENCE: Duration = Duration::from_micros(50);
@@ -115,16 +116,7 @@ where
     T: Crossed,
 {
     let source = StreamSource::<R, P, S, K, T> {
-        slot: Arc::new(StreamSlot {
-            state: Mutex::new(SlotState {
-                parking: Parking::Parked {
-                    stream: K::pack(Box::pin(stream)),
-                    is_ready: false,
-                },
-                watching: None,
-            }),
-            runtime: PhantomData,
-        }),
+        slot: Arc::new(StreamSlot::new(K::pack(Box::pin(stream)))),
         fetching,
         place: PhantomData,
     };
@@ -182,116 +174,6 @@ where
             visit.call(object)?;
             visit.call(object)
         })
-    }
-}
-
-/// Where a stream is while nobody awaits an item.
-pub(super) struct StreamSlot<R: Runtime, K> {
-    state: Mutex<SlotState<K>>,
-    runtime: PhantomData<fn() -> R>,
-}
-
-struct SlotState<K> {
-    parking: Parking<K>,
-    /// The loop of the last fetch.
-    watching: Option<(Mailbox, WatcherKey)>,
-}
-
-enum Parking<K> {
-    Parked {
-        stream: K,
-        /// The last batch was full soon, so the next one is probably ready.
-        is_ready: bool,
-    },
-    /// A fetch has the stream.
-    Away,
-    Ended,
-    /// For the next fetch to raise.
-    Failed(Failure),
-}
-
-impl<R: Runtime, K: Send + 'static> StreamSlot<R, K> {
-    /// Takes the stream for a fetch on the loop of `mailbox`. `None` at the end of the stream.
-    fn take(self: &Arc<Self>, py: Python<'_>, mailbox: Mailbox) -> PyResult<Option<(K, bool)>> {
-        self.watch(mailbox)?;
-        let mut state = lock(&self.state);
-        match std::mem::replace(&mut state.parking, Parking::Ended) {
-            Parking::Parked { stream, is_ready } => {
-                state.parking = Parking::Away;
-                Ok(Some((stream, is_ready)))
-            }
-            Parking::Away | Parking::Ended => Ok(None),
-            Parking::Failed(failure) => {
-                drop(state);
-                Err(failure.into_error(py))
-            }
-        }
-    }
-
-    /// Watches the loop of a fetch, instead of that of the fetch before.
-    fn watch(self: &Arc<Self>, mailbox: Mailbox) -> PyResult<()> {
-        let address = mailbox.address();
-        match &lock(&self.state).watching {
-            Some((watched, _)) if watched.is_inherited() => {
-                return Err(RuntimeStopped::new_err(
-                    "the Rust stream began in the parent of this process, which has forked since: it cannot go on here",
-                ));
-            }
-            Some((watched, _)) if watched.address() == address => return Ok(()),
-            _ => {}
-        }
-        let key = mailbox.watch(Arc::clone(self) as Arc<dyn Watcher>);
-        let watching = key.map(|key| (mailbox, key));
-        let previous = std::mem::replace(&mut lock(&self.state).watching, watching);
-        if let Some((mailbox, key)) = previous {
-            mailbox.unwatch(key);
-        }
-        Ok(())
-    }
-
-    /// Parks something else, if `when` says so of what is parked. Drops what is left over.
-    fn park(&self, parking: Parking<K>, when: impl FnOnce(&Parking<K>) -> bool) {
-        let left_over = {
-            let mut state = lock(&self.state);
-            match when(&state.parking) {
-                true => std::mem::replace(&mut state.parking, parking),
-                false => parking,
-            }
-        };
-        if let Parking::Parked { .. } = &left_over {
-            let _activity = Activity::enter_anyway();
-            R::enter_to_drop(|| quietly(|| drop(left_over)));
-        }
-    }
-
-    fn close(&self) {
-        let watching = lock(&self.state).watching.take();
-        match watching {
-            Some((mailbox, _)) if mailbox.is_inherited() => {
-                // The stream belongs to the parent's runtime.
-                let mut state = lock(&self.state);
-                std::mem::forget(std::mem::replace(&mut state.parking, Parking::Ended));
-                return;
-            }
-            Some((mailbox, key)) => mailbox.unwatch(key),
-            None => {}
-        }
-        self.park(Parking::Ended, |_| true);
-    }
-}
-
-impl<R: Runtime, K: Send + 'static> Watcher for StreamSlot<R, K> {
-    fn traverse(&self, _visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        Ok(())
-    }
-
-    fn loop_closed(&self, _py: Python<'_>) {
-        let closed =
-            LoopClosed::new_err("the event loop on which this Rust stream began is closed");
-        lock(&self.state).watching = None;
-        self.park(Parking::Failed(Failure::Error(closed)), |now| {
-            matches!(now, Parking::Parked { .. } | Parking::Away)
-        });
     }
 }
 
