@@ -1,4 +1,4 @@
-from asyncio import get_running_loop
+from asyncio import _get_running_loop, get_running_loop
 
 async def iterate(sink, iterator, room, items):
     loop = get_running_loop()
@@ -16,9 +16,13 @@ async def iterate(sink, iterator, room, items):
                 more_room = loop.create_future()
                 sink.ask(more_room)
                 room = await more_room
-    except GeneratorExit:
+    except BaseException as error:
+        outlives_loop = _get_running_loop() is not loop
         # Nothing can be awaited any more.
-        is_destroyed = True
+        is_destroyed = outlives_loop or isinstance(error, GeneratorExit)
+        if outlives_loop:
+            # Rust knows that the loop is closed. Since Python 3.13, a generator whose clean-up awaits raises a RuntimeError here.
+            return
         raise
     finally:
         if not is_destroyed:

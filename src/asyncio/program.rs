@@ -9,14 +9,19 @@ use pyo3::types::PyList;
 use super::lookup::intern;
 
 /// PyO3 has no `Python::initialize` for PyPy, which no program can start. This trait's function then takes its place.
-#[allow(dead_code, reason = "on CPython, a function of the type goes before one of a trait")]
+#[allow(
+    dead_code,
+    reason = "on CPython, a function of the type goes before one of a trait"
+)]
 trait Initialize {
     fn initialize();
 }
 
 impl Initialize for Python<'_> {
     fn initialize() {
-        panic!("a Rust program cannot start PyPy: use CPython, or an extension module that PyPy imports");
+        panic!(
+            "a Rust program cannot start PyPy: use CPython, or an extension module that PyPy imports"
+        );
     }
 }
 

@@ -364,7 +364,8 @@ async def fails_to_clean_up():
             let _ = future::poll_once(numbers.next()).await;
             numbers.close().await
         })?;
-        assert!(log(&python)?.is_empty() || log(&python)?.last().is_some_and(|it| it == "cleaned up"));
+        let log = log(&python)?;
+        assert!(log.is_empty() || log.last().is_some_and(|it| it == "cleaned up"), "{log:?}");
     }
 
     fn a_detached_iteration_runs_to_its_end_and_its_error_reaches_the_exception_handler(cx: &Cx<'_>) {
