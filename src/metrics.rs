@@ -108,7 +108,7 @@ pub(crate) fn turn(jobs: usize) {
 pub struct Metrics {
     /// Rust futures that Python awaits and that are not dropped: running, or waiting to be polled.
     pub rust_futures: u64,
-    /// Python awaitables that Rust awaits and that are neither done nor dropped.
+    /// Python awaitables that Rust awaits, and async iterables that it iterates over, which are neither done nor dropped.
     pub python_tasks: u64,
     /// Jobs that loops have run. A job settles a future, calls a function, starts or cancels an awaitable, or polls a future that
     /// is not `Send`.

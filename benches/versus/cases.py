@@ -238,8 +238,15 @@ def to_python(make):
     return prepare
 
 
+def generated(generator, by_hand):
+    """The async generator where the bridge makes one, else the class by hand with a future for each item."""
+    return lambda rust, count: getattr(rust, generator, getattr(rust, by_hand))(count)
+
+
 STREAMS = [
-    Case("stream from Rust to Python, each item", to_python(lambda rust, count: rust.numbers(count)), count=ITEMS),
+    Case("stream from Rust to Python, ready at once, each item", to_python(generated("generate", "numbers")), count=ITEMS),
+    Case("stream from Rust to Python, ten a turn, each item", to_python(generated("generate_bursts", "number_bursts")), count=ITEMS),
+    Case("stream from Rust to Python, a future for each item", to_python(lambda rust, count: rust.numbers(count)), count=ITEMS),
     from_python("into_stream_v1", "ready at once", ready),
     from_python("into_stream_v2", "ready at once", ready),
     from_python("into_stream_v2", "ten a turn", bursts),

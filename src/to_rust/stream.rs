@@ -54,7 +54,8 @@ const CAPACITY: usize = 128;
 /// arrive together. [`extract`](Self::extract) and [`and_then`](Self::and_then) convert them on the loop's thread.
 ///
 /// *Dropping this ends the iteration*: it cancels a pending `__anext__()`, and the loop awaits `aclose()`, if the iterator has it.
-/// So the `finally` blocks of a generator run, and may await. What they raise goes to the loop's exception handler.
+/// So the `finally` blocks of a generator run, and may await. What they raise goes to the loop's exception handler. A generator that
+/// is at its end already, ahead of the consumer, gets the cancellation in its last `finally` block, as a task would.
 /// [`close`](Self::close) does the same, waits, and gives the error. [`detach`](Self::detach) lets the iteration run on.
 ///
 /// It is `Send` and may be polled on any thread, attached to the interpreter or not.

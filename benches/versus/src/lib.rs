@@ -26,7 +26,12 @@ mod workload {
     #[pymodule_export]
     use super::redis::Redis;
     #[pymodule_export]
-    use super::streams::{await_each_item, extract_items, into_stream_v1, into_stream_v2, numbers};
+    use super::streams::{
+        await_each_item, extract_items, into_stream_v1, into_stream_v2, number_bursts, numbers,
+    };
+    #[cfg(feature = "calls")]
+    #[pymodule_export]
+    use super::streams::{generate, generate_bursts};
     #[pymodule_export]
     use super::to_python::{
         awaits_a_task, computes, ready, sleep, sleeping, timer_delays, yields_once,

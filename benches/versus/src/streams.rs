@@ -101,3 +101,34 @@ impl Numbers {
 pub(crate) fn numbers(count: usize) -> Numbers {
     Numbers(Arc::new(Mutex::new(stream::iter(0..count))))
 }
+
+/// The same, of which ten are ready at once.
+#[pyfunction]
+pub(crate) fn number_bursts(count: usize) -> Numbers {
+    let numbers = stream::iter(0..count).then(in_bursts);
+    Numbers(Arc::new(Mutex::new(Box::pin(numbers))))
+}
+
+/// An async generator of the numbers below `count`.
+#[cfg(feature = "calls")]
+#[pyfunction]
+pub(crate) fn generate(py: Python<'_>, count: usize) -> PyResult<Bound<'_, PyAny>> {
+    let numbers = stream::iter(0..count).map(PyResult::Ok);
+    pyo3_async_runtimes::tokio::into_async_generator(py, numbers)
+}
+
+/// An async generator of the numbers below `count`, of which ten are ready at once.
+#[cfg(feature = "calls")]
+#[pyfunction]
+pub(crate) fn generate_bursts(py: Python<'_>, count: usize) -> PyResult<Bound<'_, PyAny>> {
+    let numbers = stream::iter(0..count).then(in_bursts).map(PyResult::Ok);
+    pyo3_async_runtimes::tokio::into_async_generator(py, numbers)
+}
+
+/// Yields to the runtime before each tenth number.
+async fn in_bursts(number: usize) -> usize {
+    if number % 10 == 0 {
+        tokio::task::yield_now().await;
+    }
+    number
+}

@@ -57,6 +57,25 @@ fn a_producer_has_room_or_is_called_once() {
 }
 
 #[test]
+fn a_call_finds_room_for_half_of_the_capacity() {
+    model(|| {
+        let items = Arc::new(Bounded::new(3));
+        assert!(items.push(vec![1, 2, 3]).is_empty());
+        let requesting = spawn(&items, Bounded::request);
+        let (waker, _) = counting_waker();
+        for _ in 0..3 {
+            let Poll::Ready(taken) = items.poll(&waker) else {
+                unreachable!("there are three");
+            };
+            if taken.calls {
+                assert!(items.request().is_some_and(|room| room >= 2));
+            }
+        }
+        drop(requesting.join());
+    });
+}
+
+#[test]
 fn what_is_granted_and_what_waits_never_exceed_the_capacity() {
     model(|| {
         let items = Arc::new(Bounded::new(3));
