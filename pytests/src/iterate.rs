@@ -35,15 +35,18 @@ pub(crate) fn sum_items(iterable: Bound<'_, PyAny>, capacity: usize) -> PyResult
     bridge::future_into_py(py, recorded(Arc::default(), sum))
 }
 
-/// A Rust future that takes up to so many items, of which two more may be made, and then drops the stream, or closes it and waits. It returns the items.
+/// A Rust future that takes up to so many items from a stream of this capacity, and then drops the stream, or closes it and waits.
+/// It returns the items.
 #[pyfunction]
+#[pyo3(signature = (iterable, count, closes, capacity=2))]
 pub(crate) fn take_items(
     iterable: Bound<'_, PyAny>,
     count: usize,
     closes: bool,
+    capacity: usize,
 ) -> PyResult<Bound<'_, PyAny>> {
     let py = iterable.py();
-    let mut stream = bridge::into_stream(iterable)?.capacity(2);
+    let mut stream = bridge::into_stream(iterable)?.capacity(capacity);
     let taken = async move {
         let mut taken = Vec::new();
         while taken.len() < count {

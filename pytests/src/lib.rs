@@ -63,7 +63,7 @@ mod pyo3_asyncio_pytests {
     };
     #[pymodule_export]
     use crate::streams::{
-        Feed, Numbers, blocking_stream, calling_stream, empty_local_stream, iterate, relay,
+        Feed, Numbers, blocking_stream, calling_stream, empty_local_stream, relay,
         stream_that_panics_when_dropped,
     };
     #[pymodule_export]

@@ -1,4 +1,4 @@
-//! Rust streams that Python iterates over, and Python async iterables that Rust iterates over.
+//! Rust streams that Python iterates over.
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
@@ -300,32 +300,4 @@ pub(crate) fn stream_that_panics_when_dropped(
 
     let stream = Panics(text).map(|item| item.map(|never| -> usize { match never {} }));
     bridge::async_generator(py, GeneratorOptions::default(), stream)
-}
-
-/// A Rust future that iterates over a Python async iterable. It takes so many items at most, and then closes the stream or drops
-/// it. It returns the items.
-#[pyfunction]
-#[pyo3(signature = (iterable, capacity, at_most=usize::MAX, closes=false))]
-pub(crate) fn iterate<'py>(
-    py: Python<'py>,
-    iterable: Bound<'py, PyAny>,
-    capacity: usize,
-    at_most: usize,
-    closes: bool,
-) -> PyResult<Bound<'py, PyAny>> {
-    let mut stream = bridge::into_stream(iterable)?.capacity(capacity);
-    let future = async move {
-        let mut items = Vec::new();
-        while items.len() < at_most {
-            match stream.next().await {
-                Some(item) => items.push(item?),
-                None => break,
-            }
-        }
-        if closes {
-            stream.close().await?;
-        }
-        Ok(items)
-    };
-    bridge::future_into_py(py, recorded(Arc::default(), future))
 }

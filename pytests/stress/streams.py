@@ -69,7 +69,7 @@ async def python_stream(desk, choose):
     at_most = choose.choice([0, 1, choose.randrange(200), 1000])
     end = choose.choice(["value", "value", "turn", "error"])
     generator = numbers(count, choose.randrange(1, 50), end)
-    future = desk.rust.iterate(generator, capacity, at_most, choose.random() < 0.5)
+    future = desk.rust.take_items(generator, at_most, choose.random() < 0.5, capacity)
     outcomes = {"error" if end == "error" and at_most > count else "value"}
     if end == "error" and at_most <= count:
         # The iteration may be ahead of the stream, and closing the stream gives its error.

@@ -61,7 +61,7 @@ IN_FLIGHT = {
             await generator.__anext__()
         for generator in generators[:20]:
             await generator.__anext__()
-        kept.append([generators, [asyncio.ensure_future(next_of(generator)) for generator in generators[:20]]])
+        kept.append([feeds, generators, [asyncio.ensure_future(next_of(generator)) for generator in generators[:20]]])
         await rust.turns(1, None)
     """,
         "",
@@ -90,15 +90,19 @@ IN_FLIGHT = {
     ),
     "async generators that Rust iterates over": (
         """
-        async def numbers():
+        started = []
+        async def ones():
+            started.append(True)
             try:
-                for number in range(10):
-                    yield number
+                while True:
+                    yield 1
                     await asyncio.sleep(0)
             finally:
                 await asyncio.sleep(0)
-        kept.append([rust.iterate_for_ever(numbers) for _ in range(4)])
-        await rust.turns(20, None)
+        kept.append([rust.sum_items(ones()) for _ in range(4)])
+        # A stream that starts while the loop ends has nobody who cancels it.
+        while len(started) < 4:
+            await rust.turns(1, None)
     """,
         "",
     ),
