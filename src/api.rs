@@ -863,6 +863,74 @@ pub mod tokio {
     #[cfg(feature = "unstable-streams")]
     pub use super::unstable_streams::*;
 
+    /// A new event loop whose thread also runs the Rust futures: asyncio's `SelectorEventLoop`, on a selector that waits in a
+    /// `current_thread` runtime of the loop's own.
+    ///
+    /// While the loop runs, the functions of this module put their futures on its runtime when they are called on its thread.
+    /// What those futures start by `tokio::spawn` and `spawn_blocking` is there too. On other threads nothing changes: a future
+    /// that they make for this loop runs on the runtime of the process. [`handle`] and [`get_runtime`] are about that one.
+    ///
+    /// Such a loop suits clients and servers that wait on sockets, because no exchange wakes a second thread. Python code that
+    /// computes delays the Rust futures, as it delays asyncio's own work, and a Rust future that computes delays the loop.
+    /// `docs/one-thread.md` helps to choose.
+    ///
+    /// - **Closing the loop** drops the futures on its runtime, inside the runtime's context. It does not wait for
+    ///   `spawn_blocking`.
+    /// - **[`block_on`]** works on the loop's thread. Its future uses the runtime of the process. Sockets and timers that were made
+    ///   on the loop make no progress until it returns.
+    /// - **Signals** are handled within 50 ms, when nothing else ends the loop's wait.
+    /// - **In the child of a fork** the inherited loop raises `RuntimeError` when it runs. A new one works.
+    ///
+    /// The loop runs on one thread at a time, which must not be a thread on which tokio polls futures. There may be several such
+    /// loops, in threads of their own. Called on any thread.
+    ///
+    /// # Errors
+    ///
+    /// `NotImplementedError` on Windows, and where the selector has no descriptor of its own. `OSError` if the system has no
+    /// descriptor left.
+    ///
+    /// # Example
+    ///
+    /// Whoever runs the loop chooses it. This exports it to Python, for `asyncio.run(main(), loop_factory=my_module.new_event_loop)`
+    /// in Python 3.12, or `asyncio.Runner(loop_factory=my_module.new_event_loop)` in 3.11:
+    ///
+    /// ```
+    /// use pyo3::prelude::*;
+    ///
+    /// #[pymodule]
+    /// mod my_module {
+    ///     use pyo3::prelude::*;
+    ///
+    ///     #[pyfunction]
+    ///     fn new_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    ///         pyo3_asyncio::tokio::new_event_loop(py)
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// A Rust program writes `#[pyo3_asyncio::tokio::main(event_loop = "tokio")]`, or runs the loop itself:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use pyo3::prelude::*;
+    ///
+    /// # Python::initialize();
+    /// Python::attach(|py| {
+    ///     let event_loop = pyo3_asyncio::tokio::new_event_loop(py)?;
+    ///     pyo3_asyncio::tokio::run_until_complete(event_loop.clone(), async {
+    ///         tokio::time::sleep(Duration::from_millis(10)).await;
+    ///         Ok(())
+    ///     })?;
+    ///     event_loop.call_method0("close").map(drop)
+    /// })
+    /// # .unwrap();
+    /// ```
+    ///
+    /// Follows `Lib/selectors.py` and `Lib/asyncio/selector_events.py` of CPython.
+    pub fn new_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        crate::entry::new_event_loop(py)
+    }
+
     /// Shuts the runtime down: drops its tasks and ends its threads. Returns whether that was done within `timeout`.
     ///
     /// A Python future whose Rust future this drops raises [`RuntimeStopped`](crate::err::RuntimeStopped). A poll that takes

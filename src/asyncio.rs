@@ -9,6 +9,8 @@
 mod awaitable;
 mod event_loop;
 mod lookup;
+#[cfg(feature = "tokio-runtime")]
+mod one_thread;
 #[cfg(feature = "attributes")]
 mod program;
 mod signals;
@@ -17,6 +19,8 @@ mod stream;
 pub(crate) use awaitable::*;
 pub use event_loop::get_running_loop;
 pub(crate) use event_loop::*;
+#[cfg(feature = "tokio-runtime")]
+pub(crate) use one_thread::*;
 #[cfg(feature = "attributes")]
 pub(crate) use program::*;
 pub(crate) use signals::*;

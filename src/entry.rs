@@ -3,6 +3,8 @@
 mod blocking;
 mod interrupt;
 mod main_future;
+#[cfg(feature = "tokio-runtime")]
+mod one_thread;
 #[cfg(feature = "attributes")]
 mod program;
 
@@ -24,12 +26,14 @@ use crate::to_python::Plan;
 use crate::to_rust::GivenUpTasks;
 
 pub(crate) use blocking::block_on;
+#[cfg(feature = "tokio-runtime")]
+pub(crate) use one_thread::new_event_loop;
 #[cfg(feature = "attributes")]
 pub(crate) use program::main;
 #[cfg(feature = "testing")]
 pub(crate) use program::prepare_interpreter;
 
-/// Runs `future` on a new loop, which `module` makes if one is named, and ends the loop.
+/// Runs `future` on a new loop, which `module` makes if one is named, and ends the loop. `tokio` is [`new_event_loop`].
 pub(crate) fn run<R, F, T>(py: Python<'_>, module: Option<&str>, future: F) -> PyResult<T>
 where
     R: Runtime,
@@ -37,7 +41,11 @@ where
     T: Send + 'static,
 {
     refuse_running_loop(py, "run")?;
-    let event_loop = asyncio::new_event_loop(py, module)?;
+    let event_loop = match module {
+        #[cfg(feature = "tokio-runtime")]
+        Some("tokio") => new_event_loop(py)?,
+        module => asyncio::new_event_loop(py, module)?,
+    };
     let given_up = GivenUpTasks::default();
     let result = asyncio::set_event_loop(py, Some(&event_loop))
         .and_then(|()| run_main::<R, F, T>(&event_loop, future, &given_up));
@@ -75,6 +83,8 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Send + 'static,
 {
+    #[cfg(feature = "tokio-runtime")]
+    let _here = one_thread::enter(event_loop)?;
     let interrupts = Interrupts::install(event_loop)?;
     let (sender, receiver) = mpsc::sync_channel(1);
     let future = MainFuture::new(future, given_up.clone(), sender);
@@ -101,7 +111,7 @@ where
     let main = Plan::new().locals(locals).future::<R, _, ()>(py, future)?;
     interrupts.cancel(&main)?;
     let Err(error) = asyncio::run_until_complete(event_loop, &main) else {
-        return receive(py, &mut receiver)?.unwrap_or_else(|| {
+        return receive(event_loop, &mut receiver)?.unwrap_or_else(|| {
             Err(PyRuntimeError::new_err(
                 "the result of the main future is lost, because Python settled it first: do not call `set_result` or \
                  `set_exception` on it",
@@ -110,7 +120,7 @@ where
     };
     asyncio::cancel(&main)?;
     if interrupts.count() < 2 {
-        receive(py, &mut receiver)?;
+        receive(event_loop, &mut receiver)?;
     }
     if interrupts.count() > 0 && asyncio::is_cancelled_error(py, &error)? {
         return Err(PyKeyboardInterrupt::new_err(()));
@@ -119,7 +129,15 @@ where
 }
 
 /// Waits, detached, for the main future's result. `None` if the future was dropped without one.
-fn receive<T: Send>(py: Python<'_>, receiver: &mut mpsc::Receiver<T>) -> PyResult<Option<T>> {
+fn receive<T: Send>(
+    event_loop: &Bound<'_, PyAny>,
+    receiver: &mut mpsc::Receiver<T>,
+) -> PyResult<Option<T>> {
+    let py = event_loop.py();
+    #[cfg(feature = "tokio-runtime")]
+    if asyncio::turns_of(event_loop)?.is_some() {
+        return one_thread::receive(event_loop, receiver);
+    }
     loop {
         // `detach` requires what it borrows to be `Sync`, which a receiver is not.
         let receiver = Mutex::new(&mut *receiver);

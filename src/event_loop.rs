@@ -45,9 +45,13 @@ use crate::sync::generation::{PerProcess, generation, generation_of_process};
 use crate::sync::primitive::lock;
 use crate::sync::queue::{Queue, Remains};
 use crate::sync::registry::{Registered, Registry};
+#[cfg(feature = "tokio-runtime")]
+use crate::sync::turn_bell::TurnBell;
 use crate::sync::watchers::Watchers;
 use crate::{asyncio, metrics};
 use doorbell::Doorbell;
+#[cfg(feature = "tokio-runtime")]
+pub(crate) use drain::Drain;
 
 pub(crate) use crate::sync::watchers::WatcherKey;
 
@@ -168,6 +172,34 @@ impl Mailbox {
         BLOCKED.get() == self.0.address
     }
 
+    /// Opens the mailbox of a new loop whose selector waits for `bell` and runs the drain. The selector owns the drain.
+    #[cfg(feature = "tokio-runtime")]
+    pub(crate) fn open_for_selector<'py>(
+        entry: &Entry<'py>,
+        event_loop: &Bound<'py, PyAny>,
+        bell: Arc<TurnBell>,
+    ) -> PyResult<Bound<'py, Drain>> {
+        let py = entry.py();
+        let mailbox = Self::new(event_loop)?;
+        let drain = Drain::new(py, &mailbox, true)?.into_bound(py);
+        mailbox.reference(event_loop)?;
+        drop(mailbox.0.queue.replace_bell(Doorbell::Turn(bell)));
+        // Nobody else knows the new loop. What has its address in the registry is closed.
+        let _none = REGISTRY.get().add(&mailbox);
+        Ok(drain)
+    }
+
+    fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self(Arc::new(MailboxInner {
+            queue: Queue::new(Doorbell::NotYet),
+            watchers: Watchers::new(),
+            address: event_loop.as_ptr() as usize,
+            generation: generation_of_process(),
+            debug: AtomicBool::new(asyncio::is_debug(event_loop)?),
+            weakref: Mutex::new(None),
+        })))
+    }
+
     fn open(entry: &Entry<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = entry.py();
         if asyncio::is_closed(event_loop)? {
@@ -175,14 +207,7 @@ impl Mailbox {
                 "the event loop {event_loop:?} is closed: nothing can be awaited on it any more"
             )));
         }
-        let mailbox = Self(Arc::new(MailboxInner {
-            queue: Queue::new(Doorbell::NotYet),
-            watchers: Watchers::new(),
-            address: event_loop.as_ptr() as usize,
-            generation: generation_of_process(),
-            debug: AtomicBool::new(asyncio::is_debug(event_loop)?),
-            weakref: Mutex::new(None),
-        }));
+        let mailbox = Self::new(event_loop)?;
         if let Some(first) = REGISTRY.get().add(&mailbox) {
             mailbox.close(py);
             return Ok(first);

@@ -9,12 +9,13 @@
 //! | [`queue`] | the jobs of an event loop, and the bell that calls for them |
 //! | [`registry`] | the mailboxes of all event loops, by the addresses of the loops |
 //! | [`watchers`] | the objects that hear when an event loop closes |
+//! | [`turn_bell`] | a wake-up call, and the thread that drives a runtime until then |
 //! | [`wake_flag`] | whether a future was woken since it was last polled |
 //! | [`guard`] | the threads that run user code, and how exit and fork keep them out |
 //! | [`activity`] | the guard of this process |
 //! | [`generation`] | how many forks lie behind this process |
 //!
-//! The package `tests/models` compiles the first nine with loom's locks and atomics in the place of [`primitive`], and
+//! The package `tests/models` compiles the first ten with loom's locks and atomics in the place of [`primitive`], and
 //! checks every order in which their threads can run.
 
 pub(crate) mod activity;
@@ -27,5 +28,10 @@ pub(crate) mod handoff;
 pub(crate) mod primitive;
 pub(crate) mod queue;
 pub(crate) mod registry;
+#[cfg_attr(
+    not(feature = "tokio-runtime"),
+    expect(dead_code, reason = "only tokio runs inside an event loop")
+)]
+pub(crate) mod turn_bell;
 pub(crate) mod wake_flag;
 pub(crate) mod watchers;

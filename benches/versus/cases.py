@@ -182,7 +182,25 @@ async def pythons_own(*_):
     return partial(thousand_at_once, yields)
 
 
+def streams_echo(connections):
+    async def prepare(_, ports):
+        async def connect():
+            reader, writer = await asyncio.open_connection("127.0.0.1", ports.echo)
+
+            async def exchange():
+                writer.write(bytes(64))
+                return await reader.readexactly(64)
+
+            return exchange
+
+        return partial(many_tasks, [await connect() for _ in range(connections)])
+
+    return prepare
+
+
 FLOORS = [
+    Case("floor: TCP echo by asyncio's streams, one at a time", streams_echo(1), server="echo"),
+    Case("floor: TCP echo by asyncio's streams, 16 connections at once", streams_echo(16), group=16, server="echo"),
     Case("floor: one hop without a bridge", hops),
     Case("floor: 1000 coroutines of Python's own at once, each", pythons_own, group=1000),
 ]

@@ -26,7 +26,9 @@ def load(path):
     return module
 
 
-def new_loop(name):
+def new_loop(name, rust):
+    if name == "tokio":
+        return rust.new_event_loop()
     if name == "uvloop":
         import uvloop
 
@@ -98,7 +100,7 @@ def main():
     run = work[arguments.pop("work")]
     rust = load(arguments.pop("module"))
     ports = cases.Ports(**arguments.pop("ports"))
-    loop = new_loop(arguments.pop("loop"))
+    loop = new_loop(arguments.pop("loop"), rust)
     asyncio.set_event_loop(loop)
     result = loop.run_until_complete(run(rust, ports, **arguments))
     print(json.dumps(result), flush=True)

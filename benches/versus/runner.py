@@ -158,6 +158,11 @@ class Runner:
         return max(1, round(self.scale.mix_seconds / each / case.group)) * case.group
 
 
+def sides_on(loop, sides):
+    """The peer has no loop that runs tokio."""
+    return {side: path for side, path in sides.items() if loop != "tokio" or side != "peer"}
+
+
 def measure(sides, loops, scale, pattern, seed):
     """Everything whose name has `pattern` in it: {loop: {"alone": …, "probes": …, "mix": …}}."""
     matches = [case for case in cases.LIGHT + cases.STREAMS if pattern.lower() in case.name.lower()]
@@ -165,9 +170,10 @@ def measure(sides, loops, scale, pattern, seed):
     if not matches and not chosen_probes:
         raise SystemExit(f"no case has `{pattern}` in its name: `--list` shows them")
     results = {}
+    loops = [loop for loop in loops if sides_on(loop, sides)]
     with servers({case.server for case in matches if case.server}) as ports:
         for loop in loops:
-            runner = Runner(sides, loop, ports, scale)
+            runner = Runner(sides_on(loop, sides), loop, ports, scale)
             alone = runner.alone(matches)
             results[loop] = {"alone": alone, "probes": runner.probes(chosen_probes)}
             if not pattern:

@@ -13,7 +13,7 @@ import probes
 import runner
 import table
 
-LOOPS = ("asyncio", "uvloop")
+LOOPS = ("asyncio", "uvloop", "tokio")
 
 
 def parse_arguments():
@@ -22,7 +22,7 @@ def parse_arguments():
     parser.add_argument("--case", metavar="SUBSTRING", default="", help="only cases with this in their name; no mix")
     parser.add_argument("--list", action="store_true", help="list the cases")
     parser.add_argument("--rounds", type=int, help=f"processes for each case (default: {runner.FULL.rounds})")
-    parser.add_argument("--loop", choices=LOOPS, help="the event loop (default: both)")
+    parser.add_argument("--loop", choices=LOOPS, help="the event loop (default: all)")
     parser.add_argument("--only", choices=("ours", "peer"), help="one side")
     parser.add_argument("--against", metavar="MODULE", type=Path, help="compare with another build of ours: its versus_ours library")
     parser.add_argument("--baseline", metavar="JSON", type=Path, help="compare with ours in an earlier --json file")
@@ -53,7 +53,7 @@ def choose_sides(arguments):
 def choose_loops(arguments):
     if arguments.loop:
         return [arguments.loop]
-    return [loop for loop in LOOPS if find_spec(loop)]
+    return [loop for loop in LOOPS if loop == "tokio" or find_spec(loop)]
 
 
 def compare(before, after):
@@ -97,7 +97,7 @@ def main():
         arguments.json.write_text(json.dumps(document, indent=1))
     print(f"\n{heading}\n")
     for loop in results:
-        print(table.markdown(loop, results[loop], list(sides)))
+        print(table.markdown(loop, results[loop], list(runner.sides_on(loop, sides))))
     if baseline:
         print(f"Ours now, against ours in {arguments.baseline} ({baseline['heading']}):\n")
         for loop, joined in compare(baseline["loops"], results).items():

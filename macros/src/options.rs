@@ -55,7 +55,14 @@ impl Options {
             }
             ("event_loop", _) => {
                 let accepted = "the name of a Python module that has `new_event_loop()`, for instance `event_loop = \"uvloop\"`";
-                argument.set(&mut self.event_loop, accepted, module_name)
+                argument.set(&mut self.event_loop, accepted, module_name)?;
+                let is_tokio = self.event_loop.as_ref().is_some_and(|it| it.value() == "tokio");
+                match threads_variable {
+                    Some(_) if is_tokio => Err(argument.error(
+                        "`event_loop = \"tokio\"` is an option of `pyo3_asyncio::tokio` only".to_owned(),
+                    )),
+                    _ => Ok(()),
+                }
             }
             ("crate", _) => argument.set_crate(&mut self.krate),
             (unknown, _) => {
@@ -133,6 +140,16 @@ mod tests {
             "", ".", "a.", ".a", "a..b", "a b", "a:b", "a-b", "1a", "a.1", "a\0",
         ] {
             check(&format!("event_loop = {other:?}"), false);
+        }
+    }
+
+    #[test]
+    fn only_tokio_runs_inside_the_event_loop() {
+        for (runtime, is_accepted) in [(Runtime::Tokio, true), (Runtime::Smol, false)] {
+            let mut errors = Errors::default();
+            let argument = "event_loop = \"tokio\"".parse().unwrap();
+            Options::parse(argument, runtime, &mut errors);
+            assert_eq!(errors.is_empty(), is_accepted);
         }
     }
 

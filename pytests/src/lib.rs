@@ -57,6 +57,8 @@ mod pyo3_asyncio_pytests {
     #[pymodule_export]
     use crate::on_the_loop::{around, run_ready};
     #[pymodule_export]
+    use crate::process::new_event_loop;
+    #[pymodule_export]
     use crate::process::{
         call_for_ever, call_on_loop_for_ever, init_runtime, init_runtime_named_by,
         run_coroutines_for_ever, shutdown, workers,

@@ -9,6 +9,12 @@ use pyo3_asyncio::tokio as bridge;
 
 use crate::ledger::recorded;
 
+/// A loop whose thread also runs the Rust futures.
+#[pyfunction]
+pub(crate) fn new_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    bridge::new_event_loop(py)
+}
+
 /// Shuts the runtime down, and returns whether it ended in time.
 #[pyfunction]
 pub(crate) fn shutdown(seconds: f64) -> bool {

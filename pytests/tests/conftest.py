@@ -28,6 +28,31 @@ if sys.platform != "win32":
     else:
         LOOPS["uvloop"] = uvloop.new_event_loop
 
+
+
+def tokio_loop():
+    """A loop whose thread also runs the futures of tokio."""
+    # Imported late, after the environment names the doorbell and the runtime.
+    import pyo3_asyncio_pytests
+
+    return pyo3_asyncio_pytests.new_event_loop()
+
+
+# These tests also run on a loop of tokio's. A test that waits on the loop's thread for a Rust future has the mark `two_threads`.
+ON_ONE_THREAD = {
+    "test_async_generator",
+    "test_attributes",
+    "test_block_on",
+    "test_coroutine",
+    "test_coroutine_life",
+    "test_coroutine_ways",
+    "test_eager_start",
+    "test_local",
+    "test_panics",
+    "test_python_to_rust",
+    "test_rust_future",
+}
+
 DOORBELL = "PYO3_ASYNCIO_DOORBELL"
 RUNTIME = "PYTESTS_RUNTIME"
 RUNTIMES = ["tokio", "tokio_current_thread", "async_std", "smol"]
@@ -89,6 +114,11 @@ def pytest_addoption(parser):
     parser.addoption("--runtime", choices=RUNTIMES, help="the Rust runtime, and tokio's flavor")
 
 
+def has_tokio_loops(config):
+    """Whether the Rust futures can run in the loop's thread: on unix, and if tokio is the runtime."""
+    return hasattr(os, "fork") and config.getoption("runtime") not in ("async_std", "smol")
+
+
 def pytest_ignore_collect(collection_path, config):
     """Leaves out what a system or a runtime has not: no other runtime than tokio can be ended, or started again in a child."""
     is_other = config.getoption("runtime") in RUNTIMES[1:] or "PYTHONASYNCIODEBUG" in os.environ
@@ -97,6 +127,8 @@ def pytest_ignore_collect(collection_path, config):
     if collection_path.name == "test_fork.py" and not hasattr(os, "fork"):
         return True
     if collection_path.name.startswith("test_cpython_") and not HAS_CPYTHONS_TESTS:
+        return True
+    if collection_path.name in ("test_cpython_loops.py", "test_one_thread.py") and not has_tokio_loops(config):
         return True
     # Its cases count turns of the loop. With a helper thread that rings, the count varies.
     if collection_path.name == "test_cpython_coroutines.py" and os.environ.get(DOORBELL) == "call_soon_threadsafe":
@@ -109,6 +141,7 @@ def pytest_ignore_collect(collection_path, config):
 def pytest_configure(config):
     # With a backtrace, the text of every panic would contain it.
     os.environ.pop("RUST_BACKTRACE", None)
+    config.addinivalue_line("markers", "two_threads: the test waits on the loop's thread for a Rust future")
     # Keep the real standard error: pytest replaces descriptor 2 later.
     config.stash[STDERR] = os.dup(2)
     # The module reads both variables when it is imported or later. The processes of the tests inherit them.
@@ -159,12 +192,13 @@ def load(pytestconfig):
     return lambda full: full // 5 if pytestconfig.getoption("brief") else full
 
 
-@pytest.fixture(params=LOOPS)
+@pytest.fixture
 def new_loop(request, complaints):
     """Makes event loops. The test runs once with each kind."""
+    make = tokio_loop if request.param == "tokio" else LOOPS[request.param]
 
     def new_loop():
-        loop = LOOPS[request.param]()
+        loop = make()
         loop.set_exception_handler(lambda loop, context: complaints.append(context))
         return loop
 
@@ -174,6 +208,11 @@ def new_loop(request, complaints):
 
 def pytest_generate_tests(metafunc):
     brief = metafunc.config.getoption("brief")
+    # A module may have loops of its own.
+    if "new_loop" in metafunc.fixturenames and not hasattr(metafunc.module, "new_loop"):
+        has_tokio = has_tokio_loops(metafunc.config) and metafunc.module.__name__ in ON_ONE_THREAD
+        needs_two = metafunc.definition.get_closest_marker("two_threads")
+        metafunc.parametrize("new_loop", [*LOOPS, "tokio"] if has_tokio and not needs_two else LOOPS, indirect=True)
     if "collected" in metafunc.fixturenames and metafunc.module.__name__ in COLLECTED:
         collected = {"": False} if brief else {"": False, "collected": True}
         metafunc.parametrize("collected", collected.values(), ids=collected.keys(), indirect=True)

@@ -177,6 +177,7 @@ def test_no_more_items_are_taken_than_the_capacity(run, rust, capacity, eager_st
     run(main())
 
 
+@pytest.mark.two_threads
 def test_an_item_that_took_long_does_not_wait_for_the_next(run, rust):
     async def main():
         generator = rust.blocking_stream()
@@ -324,6 +325,7 @@ def test_aclose_drops_the_stream(run, rust):
     run(main())
 
 
+@pytest.mark.two_threads
 def test_a_cancelled_next_item_drops_the_stream(run, rust):
     async def main():
         feed = rust.Feed()
@@ -626,6 +628,7 @@ def test_the_stream_sees_the_loop_and_the_context_of_the_awaiting_task(loop, run
     assert run(main()) == [(loop, "one"), (loop, "two")]
 
 
+@pytest.mark.two_threads
 def test_a_stream_is_polled_by_the_runtime_or_first_by_the_awaiting_thread(run, rust):
     async def main():
         here = threading.get_ident()

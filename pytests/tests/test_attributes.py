@@ -188,6 +188,7 @@ def test_a_future_with_a_cancel_handle_cleans_up_before_it_ends(exported, rust, 
     run(main())
 
 
+@pytest.mark.two_threads
 def test_an_eager_function_is_first_polled_on_the_awaiting_thread(exported, run):
     async def main():
         assert await exported.eager_polling_thread() == exported.this_thread()
@@ -237,6 +238,7 @@ def test_cancelling_a_pending_eager_function_drops_its_future(exported, rust, ru
     run(main())
 
 
+@pytest.mark.two_threads
 @both_ways
 @pytest.mark.parametrize("end", ENDS)
 def test_ending_a_pending_eager_function_drops_its_future(exported, rust, run, end, cancellable):

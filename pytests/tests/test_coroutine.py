@@ -55,6 +55,7 @@ def test_a_coroutine_has_only_the_interface_of_a_coroutine(rust):
     coroutine.close()
 
 
+@pytest.mark.two_threads
 def test_next_steps_the_coroutine(run, rust):
     """This differs from an `async def`, which has no `__next__`. Tasks step a Rust coroutine with it."""
 

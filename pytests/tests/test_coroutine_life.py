@@ -85,6 +85,7 @@ def test_an_interrupt_leaves_the_loop_and_the_loop_can_run_again(loop, run, rust
     assert run(others[0]) == "value"
 
 
+@pytest.mark.two_threads
 def test_a_coroutine_is_freed_with_its_last_reference(run, rust):
     class Value:
         pass
@@ -175,6 +176,7 @@ def test_a_pending_task_is_collected_with_its_closed_loop(new_loop, rust, compla
     gate.wait_until_dropped()
 
 
+@pytest.mark.two_threads
 @pytest.mark.parametrize("has_callback", [False, True])
 def test_a_coroutine_can_be_dropped_on_another_thread(run, rust, has_callback):
     async def main():

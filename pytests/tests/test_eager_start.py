@@ -191,6 +191,7 @@ def test_runtime_timers_work_in_the_first_poll(run, rust):
     run(main())
 
 
+@pytest.mark.two_threads
 def test_cancelling_a_pending_future_drops_it(run, rust):
     async def main():
         gate = rust.Gate()

@@ -74,6 +74,7 @@ def test_an_unretrieved_panic_is_reported_to_the_loop(run, rust, complaints, pan
     panic_printed("unseen")
 
 
+@pytest.mark.two_threads
 def test_a_cancelled_future_is_not_polled_into_a_panic(run, rust):
     async def main():
         gate = rust.Gate()

@@ -34,6 +34,7 @@ def test_a_ready_future_is_not_done_before_the_loop_turns(run, rust):
     assert run(main()) == (False, 1)
 
 
+@pytest.mark.two_threads
 def test_a_future_starts_without_being_awaited(run, rust):
     async def main():
         gate = rust.Gate()
@@ -224,6 +225,7 @@ def test_the_late_error_of_a_dropped_future_is_reported_to_the_loop(run, rust, c
     assert complaint["exception"] is exception
 
 
+@pytest.mark.two_threads
 def test_the_late_result_of_a_dropped_future_is_discarded_silently(run, rust):
     async def main():
         gate = rust.Gate()
@@ -236,6 +238,7 @@ def test_the_late_result_of_a_dropped_future_is_discarded_silently(run, rust):
     run(main())
 
 
+@pytest.mark.two_threads
 @pytest.mark.parametrize("settle", [lambda future: future.set_result(1), lambda future: future.set_exception(OSError())])
 def test_settling_a_future_from_python_drops_the_rust_future(run, rust, settle):
     async def main():
@@ -268,6 +271,7 @@ def test_a_future_supports_weak_references(run, rust):
     run(main())
 
 
+@pytest.mark.two_threads
 def test_rust_does_not_keep_an_unreferenced_pending_future_alive(run, rust):
     """https://github.com/PyO3/pyo3-async-runtimes/issues/64"""
 

@@ -11,7 +11,7 @@ macro_rules! attributes {
         /// | option | takes | default |
         /// | --- | --- | --- |
         #[doc = $main_options]
-        /// | `event_loop` | the name of a Python module that has `new_event_loop()`, such as `"uvloop"` | asyncio's policy |
+        /// | `event_loop` | the name of a Python module that has `new_event_loop()`, such as `"uvloop"`; on tokio, `"tokio"` for [`new_event_loop`](crate::tokio::new_event_loop) | asyncio's policy |
         /// | `crate` | the path to this crate | the name that `Cargo.toml` gives it |
         ///
         /// Documentation and lint levels (such as `allow`) on the function apply to the program's `main`. Other attributes, such

@@ -49,6 +49,9 @@ where
              in a thread for blocking work (spawn_blocking)",
         ));
     }
+    // Nobody drives the runtime of this thread's loop meanwhile.
+    #[cfg(feature = "tokio-runtime")]
+    let _apart = crate::runtime::tokio::one_thread::run_here(None);
     let _blocked = asyncio::running_loop(py)?.map(|event_loop| BlockedLoop::new(&event_loop));
     let patience = asyncio::is_main_thread(py)?.then_some(SIGNAL_PATIENCE);
     let woken = Arc::new(Woken::new());

@@ -15,6 +15,7 @@ use crate::sync::activity::Activity;
 use crate::sync::generation::PerProcess;
 use crate::sync::primitive::lock;
 use crate::sync::queue::Bell;
+use crate::sync::turn_bell::TurnBell;
 
 #[derive(Debug)]
 pub(super) enum Doorbell {
@@ -22,6 +23,12 @@ pub(super) enum Doorbell {
     NotYet,
     Descriptor(Descriptor),
     Helper(Arc<HelperCall>),
+    /// The loop's selector waits for it, and calls the drain.
+    #[cfg_attr(
+        not(feature = "tokio-runtime"),
+        expect(dead_code, reason = "only tokio runs inside an event loop")
+    )]
+    Turn(Arc<TurnBell>),
 }
 
 impl Bell for Doorbell {
@@ -29,6 +36,7 @@ impl Bell for Doorbell {
         match self {
             Self::Descriptor(descriptor) => descriptor.ring(),
             Self::Helper(call) => call_from_helper(call),
+            Self::Turn(bell) => bell.ring(),
             Self::NotYet => {}
         }
     }
@@ -36,13 +44,14 @@ impl Bell for Doorbell {
     fn silence(&self) {
         match self {
             Self::Descriptor(descriptor) => descriptor.silence(),
+            Self::Turn(bell) => bell.silence(),
             Self::Helper(_) | Self::NotYet => {}
         }
     }
 
     fn remind(&self) {
         match self {
-            Self::Descriptor(_) | Self::NotYet => {}
+            Self::Descriptor(_) | Self::Turn(_) | Self::NotYet => {}
             Self::Helper(call) => call_from_helper(call),
         }
     }
@@ -53,7 +62,7 @@ impl Doorbell {
     pub(super) fn descriptor(&self) -> Option<i32> {
         match self {
             Self::Descriptor(descriptor) => Some(descriptor.number()),
-            Self::Helper(_) | Self::NotYet => None,
+            Self::Helper(_) | Self::Turn(_) | Self::NotYet => None,
         }
     }
 
@@ -61,7 +70,7 @@ impl Doorbell {
     pub(super) fn part_from_parent(&mut self) -> std::io::Result<()> {
         match self {
             Self::Descriptor(descriptor) => descriptor.part_from_parent(),
-            Self::Helper(_) | Self::NotYet => Ok(()),
+            Self::Helper(_) | Self::Turn(_) | Self::NotYet => Ok(()),
         }
     }
 }

@@ -71,20 +71,46 @@ fn replace_handle(drain: &Bound<'_, Drain>) {
 
 /// The callable that the loop calls when the bell rang.
 #[pyclass(frozen, module = "pyo3_asyncio")]
-struct Drain {
+pub(crate) struct Drain {
     mailbox: Mailbox,
     /// Whether this object's end is the loop's end. The one that the helper passes on is not.
     owned_by_loop: bool,
 }
 
 impl Drain {
-    fn new(py: Python<'_>, mailbox: &Mailbox, owned_by_loop: bool) -> PyResult<Py<Self>> {
+    pub(super) fn new(
+        py: Python<'_>,
+        mailbox: &Mailbox,
+        owned_by_loop: bool,
+    ) -> PyResult<Py<Self>> {
         let mailbox = mailbox.clone();
         let drain = Self {
             mailbox,
             owned_by_loop,
         };
         Py::new(py, drain)
+    }
+
+    /// Runs the posted jobs for the loop's selector. Reports an error as the loop does that of a callback.
+    #[cfg(feature = "tokio-runtime")]
+    pub(crate) fn run(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let Err(error) = Self::__call__(slf) else {
+            return Ok(());
+        };
+        match slf.get().mailbox.event_loop(py) {
+            Some(event_loop) if !asyncio::ends_the_loop(py, &error) => {
+                let message = "exception in a callback of a Rust future";
+                asyncio::call_exception_handler(&event_loop, message, error.value(py), None, None)
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Closes the mailbox, as the end of the loop does.
+    #[cfg(feature = "tokio-runtime")]
+    pub(crate) fn close(&self, py: Python<'_>) {
+        self.mailbox.close(py);
     }
 }
 

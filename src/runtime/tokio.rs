@@ -1,6 +1,9 @@
 //! Tokio: the runtime of the bridge, which starts at its first use and can be shut down.
 
+pub(crate) mod one_thread;
 mod own;
+#[cfg_attr(any(not(unix), pyo3_asyncio_no_unix), path = "tokio/no_readable.rs")]
+mod readable;
 
 use std::cell::Cell;
 use std::fmt;
@@ -26,7 +29,9 @@ impl super::Runtime for Tokio {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        handle().spawn(future);
+        if let Err(future) = one_thread::spawn_here(future) {
+            handle().spawn(future);
+        }
     }
 
     /// Tokio's `spawn_local` panics outside a `LocalSet` and a local runtime, and nothing else tells whether this thread is in
@@ -58,13 +63,13 @@ impl super::Runtime for Tokio {
     }
 
     fn enter<R>(function: impl FnOnce() -> R) -> R {
-        let handle = handle();
+        let handle = one_thread::handle_here().unwrap_or_else(handle);
         let _entered = handle.enter();
         function()
     }
 
     fn enter_to_drop(function: impl FnOnce()) {
-        let handle = running_handle();
+        let handle = one_thread::handle_here().or_else(running_handle);
         let _entered = handle.as_ref().map(Handle::enter);
         function();
     }

@@ -6,6 +6,8 @@
 mod coroutines;
 mod echo;
 mod floor;
+#[cfg(feature = "one-thread")]
+mod one_thread;
 mod queue;
 mod redis;
 mod streams;
@@ -21,6 +23,9 @@ mod workload {
     use super::echo::Echo;
     #[pymodule_export]
     use super::floor::Hops;
+    #[cfg(feature = "one-thread")]
+    #[pymodule_export]
+    use super::one_thread::new_event_loop;
     #[pymodule_export]
     use super::queue::Queue;
     #[pymodule_export]

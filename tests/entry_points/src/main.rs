@@ -22,11 +22,15 @@ fn main() -> ExitCode {
         "runs on multi_thread" => runs_on::multi_thread::main(),
         "runs on current_thread" => runs_on::current_thread::main(),
         "runs on uvloop" => runs_on::uvloop::main(),
+        #[cfg(unix)]
+        "runs in one thread" => runs_on::one_thread::main(),
         "looks for a package" => runs_on::packages::main(),
         "waits in Rust" => waits::in_rust::main(),
         "waits in Python" => waits::in_python::main(),
         "waits on current_thread" => waits::on_current_thread::main(),
         "waits on uvloop" => waits::on_uvloop::main(),
+        #[cfg(unix)]
+        "waits in one thread" => waits::in_one_thread::main(),
         "waits in a clean-up without end" => waits::in_endless_clean_up::main(),
         "waits with a handler of its own" => waits::with_own_handler::main(),
         "waits in run" => waits::in_run(),

@@ -45,6 +45,22 @@ pub(crate) mod uvloop {
     }
 }
 
+#[cfg(unix)]
+pub(crate) mod one_thread {
+    use std::thread;
+
+    use super::*;
+
+    /// Says whether the main future and a task that it spawns run on the thread of the program's `main`.
+    #[pyo3_asyncio::tokio::main(event_loop = "tokio")]
+    pub(crate) async fn main() -> PyResult<()> {
+        let is_main = || thread::current().name() == Some("main");
+        let spawned = tokio::spawn(async move { is_main() }).await;
+        println!("{} {}", is_main(), spawned.expect("it does not panic"));
+        Ok(())
+    }
+}
+
 pub(crate) mod packages {
     use super::*;
 

@@ -85,6 +85,17 @@ pub(crate) mod on_uvloop {
     }
 }
 
+#[cfg(unix)]
+pub(crate) mod in_one_thread {
+    use super::*;
+
+    #[pyo3_asyncio::tokio::main(event_loop = "tokio")]
+    pub(crate) async fn main() -> PyResult<()> {
+        let _cleans_up = CleansUp;
+        wait_in_python()?.await.map(drop)
+    }
+}
+
 pub(crate) mod in_endless_clean_up {
     use super::*;
 

@@ -141,6 +141,12 @@ fn the_attribute_chooses_uvloop() {
     );
 }
 
+#[cfg(all(unix, not(pyo3_asyncio_no_unix)))]
+#[test]
+fn the_attribute_puts_tokio_on_the_main_thread() {
+    assert_eq!(stdout(&end_of("runs in one thread")), "true true\n");
+}
+
 #[cfg(unix)]
 #[path = "../../interruptible/mod.rs"]
 mod interruptible;
@@ -209,6 +215,12 @@ mod interrupted {
     #[test]
     fn ctrl_c_lets_the_python_task_that_main_awaits_clean_up_on_uvloop() {
         assert_cleans_up_and_exits_with_130("waits on uvloop", &RUST_THEN_PYTHON);
+    }
+
+    #[cfg(not(pyo3_asyncio_no_unix))]
+    #[test]
+    fn ctrl_c_lets_the_python_task_that_main_awaits_clean_up_in_one_thread() {
+        assert_cleans_up_and_exits_with_130("waits in one thread", &RUST_THEN_PYTHON);
     }
 
     #[test]

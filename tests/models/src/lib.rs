@@ -11,6 +11,7 @@ mod guard;
 mod handoff;
 mod queue;
 mod registry;
+mod turn_bell;
 mod wake_flag;
 mod watchers;
 
@@ -24,6 +25,7 @@ mod sync {
     pub(crate) mod handoff;
     pub(crate) mod queue;
     pub(crate) mod registry;
+    pub(crate) mod turn_bell;
     pub(crate) mod wake_flag;
     pub(crate) mod watchers;
 

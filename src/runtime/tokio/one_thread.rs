@@ -1,0 +1,208 @@
+//! A tokio runtime that the thread of an event loop drives. The loop's selector waits in it.
+//!
+//! # Protocol
+//!
+//! 1. The selector calls [`turn`](LoopRuntime::turn) in place of a blocking wait. A turn polls the tasks that are ready, and
+//!    ends when the selector's descriptor is readable, when the bell rings, or at its time-out. A turn without time ends after
+//!    one look at the driver.
+//! 2. The descriptor is watched for edges. So the runtime remembers that it was readable until the selector has looked and found
+//!    nothing, which it tells by [`found_nothing`](LoopRuntime::found_nothing). An event after that look is a new edge.
+//! 3. While the loop runs, its thread [knows](enter_here) the runtime. What this thread spawns between two turns waits for the
+//!    next turn in a list, because tokio would write to a descriptor for each.
+//! 4. In the child of a fork nothing touches the runtime, whose descriptors belong to the parent. It is not dropped either.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::readable::Readable;
+use crate::sync::generation::{generation, generation_of_process};
+use crate::sync::primitive::lock;
+use crate::sync::turn_bell::TurnBell;
+
+type Spawn = Box<dyn FnOnce() + Send>;
+
+pub(crate) struct LoopRuntime {
+    handle: Handle,
+    /// `None` only in the drop.
+    driven: Option<(Readable, Runtime)>,
+    bell: Arc<TurnBell>,
+    /// What the loop's thread has spawned since the last turn.
+    spawned: Mutex<Vec<Spawn>>,
+    is_turning: AtomicBool,
+    generation: u32,
+}
+
+impl LoopRuntime {
+    /// A runtime for the selector that has this descriptor. The descriptor must stay open until the runtime is dropped.
+    pub(crate) fn new(descriptor: i32) -> io::Result<Arc<Self>> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let selector = {
+            let _entered = runtime.enter();
+            Readable::new(descriptor)?
+        };
+        Ok(Arc::new(Self {
+            handle: runtime.handle().clone(),
+            driven: Some((selector, runtime)),
+            bell: Arc::new(TurnBell::new()),
+            spawned: Mutex::default(),
+            is_turning: AtomicBool::new(false),
+            generation: generation_of_process(),
+        }))
+    }
+
+    /// Ends a turn.
+    pub(crate) fn bell(&self) -> &Arc<TurnBell> {
+        &self.bell
+    }
+
+    /// Whether it came to this process by a fork.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.generation != generation()
+    }
+
+    fn driven(&self) -> &(Readable, Runtime) {
+        self.driven.as_ref().expect("only the drop takes them")
+    }
+
+    /// Drives the runtime, for ever without a time-out. Called detached, on the thread that runs the loop. Returns whether the
+    /// selector may have events.
+    pub(crate) fn turn(&self, timeout: Option<Duration>) -> bool {
+        let (selector, runtime) = self.driven();
+        runtime.block_on(async {
+            let _turning = Turning::new(&self.is_turning);
+            for spawn in std::mem::take(&mut *lock(&self.spawned)) {
+                spawn();
+            }
+            let event = poll_fn(|context| match self.bell.poll(context) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => selector.poll(context),
+            });
+            match timeout {
+                // A wait for a bell that has rung would end before any task is polled.
+                _ if self.bell.is_rung() => tokio::task::yield_now().await,
+                Some(Duration::ZERO) => tokio::task::yield_now().await,
+                // The end of the time-out ends the turn as an event does.
+                Some(timeout) => drop(tokio::time::timeout(timeout, event).await),
+                None => event.await,
+            }
+        });
+        let mut context = Context::from_waker(Waker::noop());
+        selector.poll(&mut context).is_ready()
+    }
+
+    /// The selector has looked and found no events.
+    pub(crate) fn found_nothing(&self) {
+        let (selector, _) = self.driven();
+        selector.clear(&mut Context::from_waker(Waker::noop()));
+    }
+
+    fn spawn<F>(&self, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        if self.is_turning.load(Ordering::Relaxed) {
+            self.handle.spawn(future);
+        } else {
+            lock(&self.spawned).push(Box::new(|| drop(tokio::spawn(future))));
+        }
+    }
+}
+
+impl Drop for LoopRuntime {
+    /// Drops the tasks in the runtime's context. Like asyncio, it does not wait for the threads of `spawn_blocking`.
+    fn drop(&mut self) {
+        let driven = self.driven.take();
+        let spawned = std::mem::take(&mut *lock(&self.spawned));
+        if self.generation != generation_of_process() {
+            std::mem::forget((driven, spawned));
+            return;
+        }
+        {
+            let _entered = self.handle.enter();
+            drop(spawned);
+        }
+        if let Some((selector, runtime)) = driven {
+            drop(selector);
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A turn that is under way.
+struct Turning<'a>(&'a AtomicBool);
+
+impl<'a> Turning<'a> {
+    fn new(is_turning: &'a AtomicBool) -> Self {
+        is_turning.store(true, Ordering::Relaxed);
+        Self(is_turning)
+    }
+}
+
+impl Drop for Turning<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+thread_local! {
+    /// The runtime of the loop that this thread runs is the last one. `None` hides those before it.
+    static HERE: RefCell<Vec<Option<Arc<LoopRuntime>>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Sets the runtime of the loop that this thread runs, until [`leave_here`].
+pub(crate) fn enter_here(runtime: Option<Arc<LoopRuntime>>) {
+    HERE.with_borrow_mut(|here| here.push(runtime));
+}
+
+/// Ends the last [`enter_here`] of this thread.
+pub(crate) fn leave_here() {
+    drop(HERE.with_borrow_mut(Vec::pop));
+}
+
+/// Like [`enter_here`], until the guard drops.
+pub(crate) fn run_here(runtime: Option<Arc<LoopRuntime>>) -> RunsHere {
+    enter_here(runtime);
+    RunsHere(PhantomData)
+}
+
+/// Calls [`leave_here`] when it is dropped, on the same thread.
+#[must_use = "the thread knows the runtime until this is dropped"]
+pub(crate) struct RunsHere(PhantomData<*const ()>);
+
+impl Drop for RunsHere {
+    fn drop(&mut self) {
+        leave_here();
+    }
+}
+
+fn here() -> Option<Arc<LoopRuntime>> {
+    let here = HERE.with_borrow(|here| here.last().cloned().flatten());
+    here.filter(|runtime| !runtime.is_inherited())
+}
+
+/// Spawns on the runtime of the loop that this thread runs. Gives the future back if there is none.
+pub(super) fn spawn_here<F>(future: F) -> Result<(), F>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    match here() {
+        Some(runtime) => {
+            runtime.spawn(future);
+            Ok(())
+        }
+        None => Err(future),
+    }
+}
+
+/// The handle of the runtime of the loop that this thread runs.
+pub(super) fn handle_here() -> Option<Handle> {
+    here().map(|runtime| runtime.handle.clone())
+}
