@@ -93,7 +93,7 @@ def test_everything_crosses(run, rust):
     assert run(cross(rust)) == [0, 1, 2, 3, 4]
 
 
-def test_a_burst_calls_the_loop_once(loop, run, rust):
+def test_a_burst_does_not_call_the_loop_for_each(loop, run, rust):
     calls, original = [], loop.call_soon_threadsafe
 
     def call_soon_threadsafe(*args, **kwargs):
@@ -106,7 +106,6 @@ def test_a_burst_calls_the_loop_once(loop, run, rust):
         await rust.turns(1, None)
         gates = [rust.Gate() for _ in range(100)]
         futures = [gate.wait() for gate in gates]
-        calls.clear()
         for gate in gates:
             gate.open(None)
         # The loop's thread is attached, so the helper cannot call before the runtime has posted what it can.
