@@ -14,6 +14,7 @@
 //! | to iterate over a Python async generator in Rust | [`tokio::into_stream`], [`tokio::run_async_generator`] |
 //! | to make such a coroutine from any Rust future | [`tokio::into_coroutine`] |
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
+//! | to run tokio in the thread of the event loop | [`tokio::new_event_loop`] |
 //! | to test either | [`#[tokio::test]`](macro@tokio::test), [`testing`] |
 //! | to block on a Rust future | [`tokio::block_on`] |
 //! | to cross from a thread of your own | [`TaskLocals::run_coroutine`], [`TaskLocals::call_soon`], the functions that end in `_with_locals` or `_with_loop` |

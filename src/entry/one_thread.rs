@@ -100,14 +100,13 @@ impl Turns {
     /// Waits for what the runtime brings, and runs the drain. Returns whether the selector may have events.
     fn turn(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let runtime = self.runtime()?;
-        let mut timeout = timeout
+        let timeout = timeout
             .map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX));
         // A signal does not end a turn.
-        if timeout.is_none_or(|timeout| timeout > SIGNAL_PATIENCE) && asyncio::is_main_thread(py)? {
-            timeout = Some(SIGNAL_PATIENCE);
-        }
+        let is_long = timeout.is_none_or(|timeout| timeout > SIGNAL_PATIENCE);
+        let patience = (is_long && asyncio::is_main_thread(py)?).then_some(SIGNAL_PATIENCE);
         let may_have_events = py.detach(|| {
-            let may_have_events = runtime.turn(timeout);
+            let may_have_events = runtime.turn(timeout, patience);
             // The end of the process does not wait for a thread that waits in a turn.
             activity::count_in();
             may_have_events

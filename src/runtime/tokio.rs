@@ -4,6 +4,14 @@ pub(crate) mod one_thread;
 mod own;
 #[cfg_attr(any(not(unix), pyo3_asyncio_no_unix), path = "tokio/no_readable.rs")]
 mod readable;
+#[cfg_attr(
+    not(all(
+        any(target_os = "android", target_os = "linux"),
+        not(any(pyo3_asyncio_no_unix, pyo3_asyncio_pipe))
+    )),
+    path = "tokio/no_timer.rs"
+)]
+mod timer;
 
 use std::cell::Cell;
 use std::fmt;

@@ -15,6 +15,7 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -23,16 +24,23 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::readable::Readable;
+use super::timer::Timer;
 use crate::sync::generation::{generation, generation_of_process};
 use crate::sync::primitive::lock;
 use crate::sync::turn_bell::TurnBell;
 
 type Spawn = Box<dyn FnOnce() + Send>;
 
+struct Driven {
+    selector: Readable,
+    timer: Timer,
+    runtime: Runtime,
+}
+
 pub(crate) struct LoopRuntime {
     handle: Handle,
     /// `None` only in the drop.
-    driven: Option<(Readable, Runtime)>,
+    driven: Option<Driven>,
     bell: Arc<TurnBell>,
     /// What the loop's thread has spawned since the last turn.
     spawned: Mutex<Vec<Spawn>>,
@@ -44,13 +52,17 @@ impl LoopRuntime {
     /// A runtime for the selector that has this descriptor. The descriptor must stay open until the runtime is dropped.
     pub(crate) fn new(descriptor: i32) -> io::Result<Arc<Self>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let selector = {
+        let (selector, timer) = {
             let _entered = runtime.enter();
-            Readable::new(descriptor)?
+            (Readable::new(descriptor)?, Timer::new()?)
         };
         Ok(Arc::new(Self {
             handle: runtime.handle().clone(),
-            driven: Some((selector, runtime)),
+            driven: Some(Driven {
+                selector,
+                timer,
+                runtime,
+            }),
             bell: Arc::new(TurnBell::new()),
             spawned: Mutex::default(),
             is_turning: AtomicBool::new(false),
@@ -68,30 +80,37 @@ impl LoopRuntime {
         self.generation != generation()
     }
 
-    fn driven(&self) -> &(Readable, Runtime) {
+    fn driven(&self) -> &Driven {
         self.driven.as_ref().expect("only the drop takes them")
     }
 
-    /// Drives the runtime, for ever without a time-out. Called detached, on the thread that runs the loop. Returns whether the
-    /// selector may have events.
-    pub(crate) fn turn(&self, timeout: Option<Duration>) -> bool {
-        let (selector, runtime) = self.driven();
+    /// Drives the runtime, for ever without a time-out. It may end early once `patience` is over. Called detached, on the thread
+    /// that runs the loop. Returns whether the selector may have events.
+    pub(crate) fn turn(&self, timeout: Option<Duration>, patience: Option<Duration>) -> bool {
+        let Driven {
+            selector,
+            timer,
+            runtime,
+        } = self.driven();
         runtime.block_on(async {
             let _turning = Turning::new(&self.is_turning);
             for spawn in std::mem::take(&mut *lock(&self.spawned)) {
                 spawn();
             }
+            // A wait for a bell that has rung would end before any task is polled.
+            if timeout == Some(Duration::ZERO) || self.bell.is_rung() {
+                return tokio::task::yield_now().await;
+            }
             let event = poll_fn(|context| match self.bell.poll(context) {
                 Poll::Ready(()) => Poll::Ready(()),
                 Poll::Pending => selector.poll(context),
             });
-            match timeout {
-                // A wait for a bell that has rung would end before any task is polled.
-                _ if self.bell.is_rung() => tokio::task::yield_now().await,
-                Some(Duration::ZERO) => tokio::task::yield_now().await,
-                // The end of the time-out ends the turn as an event does.
-                Some(timeout) => drop(tokio::time::timeout(timeout, event).await),
-                None => event.await,
+            match (timeout, patience) {
+                (Some(timeout), patience) if patience.is_none_or(|it| timeout <= it) => {
+                    first(event, timer.wait(timeout)).await;
+                }
+                (_, Some(patience)) => first(event, tokio::time::sleep(patience)).await,
+                (_, None) => event.await,
             }
         });
         let mut context = Context::from_waker(Waker::noop());
@@ -100,7 +119,7 @@ impl LoopRuntime {
 
     /// The selector has looked and found no events.
     pub(crate) fn found_nothing(&self) {
-        let (selector, _) = self.driven();
+        let selector = &self.driven().selector;
         selector.clear(&mut Context::from_waker(Waker::noop()));
     }
 
@@ -129,11 +148,20 @@ impl Drop for LoopRuntime {
             let _entered = self.handle.enter();
             drop(spawned);
         }
-        if let Some((selector, runtime)) = driven {
-            drop(selector);
-            runtime.shutdown_background();
+        if let Some(driven) = driven {
+            driven.runtime.shutdown_background();
         }
     }
+}
+
+/// Waits until one of the two is ready.
+async fn first(one: impl Future<Output = ()>, other: impl Future) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|context| match one.as_mut().poll(context) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => other.as_mut().poll(context).map(drop),
+    })
+    .await;
 }
 
 /// A turn that is under way.
