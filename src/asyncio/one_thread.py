@@ -35,8 +35,8 @@ class TokioEventLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, selector):
         super().__init__(selector)
-        self.turns = selector.turns
+        self._turns = selector.turns
 
     def run_forever(self):
-        with self.turns:
+        with self._turns:
             super().run_forever()

@@ -40,7 +40,7 @@ pub(crate) fn new_selector_loop<'py>(
 pub(crate) fn turns_of<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = event_loop.py();
     match event_loop.is_instance(event_loop_class(py)?)? {
-        true => event_loop.getattr(intern!(py, "turns")).map(Some),
+        true => event_loop.getattr(intern!(py, "_turns")).map(Some),
         false => Ok(None),
     }
 }

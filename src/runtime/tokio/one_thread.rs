@@ -17,7 +17,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -139,7 +139,9 @@ impl Drop for LoopRuntime {
     /// Drops the tasks in the runtime's context. Like asyncio, it does not wait for the threads of `spawn_blocking`.
     fn drop(&mut self) {
         let driven = self.driven.take();
-        let spawned = std::mem::take(&mut *lock(&self.spawned));
+        // Not locked: in a child, a thread of the parent may have locked it for ever.
+        let spawned = self.spawned.get_mut();
+        let spawned = std::mem::take(spawned.unwrap_or_else(PoisonError::into_inner));
         if self.generation != generation_of_process() {
             std::mem::forget((driven, spawned));
             return;
