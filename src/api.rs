@@ -22,7 +22,10 @@ mod exporting;
 pub mod generic;
 #[cfg(feature = "attributes")]
 pub mod private;
-#[cfg(feature = "unstable-streams")]
+#[cfg(all(
+    feature = "unstable-streams",
+    any(feature = "async-std-runtime", feature = "tokio-runtime")
+))]
 mod unstable_streams;
 
 pub use builder::AwaitableBuilder;
