@@ -44,7 +44,7 @@ CANNOT_APPLY = {
     "test_async_gen_asyncio_athrow_03": CATCHES,
     "test_async_gen_asyncio_athrow_stopiteration": CATCHES,
     "test_async_gen_asyncio_athrow_tuple": CATCHES,
-    "test_async_gen_asyncio_gc_aclose_09": CLEANS_UP,
+    "test_async_gen_asyncio_gc_aclose_09": RACES,
     "test_async_gen_asyncio_shutdown_exception_01": CLEANS_UP,
     "test_async_gen_asyncio_shutdown_exception_02": CLEANS_UP,
 }
