@@ -18,8 +18,10 @@ use std::task::{Poll, Waker};
 use super::primitive::{Mutex, MutexGuard, lock};
 
 /// A state that up to `WAITERS` tasks wait for.
+#[derive(Debug)]
 pub(crate) struct WakerCell<S, const WAITERS: usize = 1>(Mutex<Contents<S, WAITERS>>);
 
+#[derive(Debug)]
 struct Contents<S, const WAITERS: usize> {
     state: S,
     wakers: [Option<Waker>; WAITERS],
