@@ -33,7 +33,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::begin::{FirstStep, Kept, Place};
-use super::coroutine::{Names, RustCoroutine};
+use super::coroutine::{Names, RustCoroutine, traverse_arguments};
 use super::crossing::Failure;
 use super::plan::Crossed;
 use crate::asyncio;
@@ -79,7 +79,6 @@ trait Source: Send + Sync {
     /// The coroutine of the next batch. `None` if the stream has ended.
     fn fetch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, RustCoroutine>>>;
     fn close(&self);
-    /// As [`Start::arguments`](super::coroutine::Start::arguments).
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
 
@@ -169,11 +168,7 @@ where
     }
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let arguments = lock(&self.fetching.arguments);
-        arguments.iter().try_for_each(|object| {
-            visit.call(object)?;
-            visit.call(object)
-        })
+        traverse_arguments(&lock(&self.fetching.arguments), visit)
     }
 }
 

@@ -216,6 +216,18 @@ fn wait(py: Python<'_>, future: Py<RustFuture>) -> PyResult<Stepped> {
     }
 }
 
+/// Shows the garbage collector the Python objects that a Rust future owns: twice, because the future has a reference too. The
+/// collector compares visits with the reference count.
+pub(super) fn traverse_arguments(
+    arguments: &[Py<PyAny>],
+    visit: &PyVisit<'_>,
+) -> Result<(), PyTraverseError> {
+    arguments.iter().try_for_each(|object| {
+        visit.call(object)?;
+        visit.call(object)
+    })
+}
+
 fn already_executing() -> PyErr {
     PyValueError::new_err("coroutine already executing")
 }
@@ -376,11 +388,7 @@ impl RustCoroutine {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match &self.inner().state {
-            Phase::Created(start) => start.arguments().iter().try_for_each(|object| {
-                // Twice, because the Rust future has a reference too. The collector compares visits with the reference count.
-                visit.call(object)?;
-                visit.call(object)
-            }),
+            Phase::Created(start) => traverse_arguments(start.arguments(), &visit),
             Phase::Suspended(future) => visit.call(future),
             _ => Ok(()),
         }

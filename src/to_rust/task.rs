@@ -96,7 +96,7 @@ pub fn into_future_with_locals(
         }
     };
     let name = || asyncio::name_of(&awaitable);
-    let execution = Execution::new(mailbox.clone(), name);
+    let execution = Execution::new(mailbox.clone(), name, None);
     let source = Source::Awaitable {
         awaitable: awaitable.clone().unbind(),
         context: context.unbind(),
@@ -141,7 +141,7 @@ impl PyTask {
         cleans_up: Option<CleansUp>,
     ) -> Self {
         let span_name = || name.clone().into_owned();
-        let execution = Execution::with_clean_up(mailbox, span_name, cleans_up);
+        let execution = Execution::new(mailbox, span_name, cleans_up);
         execution.post(locals, Source::Call { name, function })
     }
 
@@ -252,11 +252,7 @@ impl Drop for Execution {
 }
 
 impl Execution {
-    fn new(mailbox: Mailbox, name: impl FnOnce() -> String) -> Arc<Self> {
-        Self::with_clean_up(mailbox, name, None)
-    }
-
-    fn with_clean_up(
+    fn new(
         mailbox: Mailbox,
         name: impl FnOnce() -> String,
         cleans_up: Option<CleansUp>,
