@@ -870,7 +870,7 @@ pub mod tokio {
     /// `current_thread` runtime of the loop's own.
     ///
     /// While the loop runs, the functions of this module put their futures on its runtime when they are called on its thread.
-    /// What those futures start by `tokio::spawn` and `spawn_blocking` is there too. On other threads nothing changes: a future
+    /// They can start tasks there with `tokio::spawn` and `spawn_blocking`. On other threads nothing changes: a future
     /// that they make for this loop runs on the runtime of the process. [`handle`] and [`get_runtime`] are about that one.
     ///
     /// Such a loop suits clients and servers that wait on sockets, because no exchange wakes a second thread. Python code that
@@ -894,7 +894,7 @@ pub mod tokio {
     ///
     /// # Example
     ///
-    /// Whoever runs the loop chooses it. This exports it to Python, for `asyncio.run(main(), loop_factory=my_module.new_event_loop)`
+    /// The program that runs the loop chooses it. This exports it to Python, for `asyncio.run(main(), loop_factory=my_module.new_event_loop)`
     /// in Python 3.12, or `asyncio.Runner(loop_factory=my_module.new_event_loop)` in 3.11:
     ///
     /// ```

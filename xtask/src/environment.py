@@ -32,7 +32,7 @@ PACKAGES = {
         "Debian: `apt install libpython3-testsuite`; Fedora: `dnf install python3-test`",
     ),
 }
-# What only some steps need beside it: those are left out.
+# What only some steps need. Without it, the summary says that they are left out.
 PROGRAMS = {
     "cargo-deny": "`cargo install cargo-deny`",
     "cargo-semver-checks": "`cargo install cargo-semver-checks`",

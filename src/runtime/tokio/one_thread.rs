@@ -42,7 +42,7 @@ pub(crate) struct LoopRuntime {
     /// `None` only in the drop.
     driven: Option<Driven>,
     bell: Arc<TurnBell>,
-    /// What the loop's thread has spawned since the last turn.
+    /// The futures that the loop's thread spawned since the last turn.
     spawned: Mutex<Vec<Spawn>>,
     is_turning: AtomicBool,
     generation: u32,

@@ -34,7 +34,7 @@ pub(super) struct Channel<T> {
 pub(super) struct Consumer<T> {
     channel: Arc<Channel<T>>,
     has_ended: bool,
-    /// What the task has raised.
+    /// The error that the task raised.
     error: Option<PyErr>,
 }
 
@@ -150,7 +150,7 @@ impl<T: Send + 'static> Consumer<T> {
         self.channel.report(left);
     }
 
-    /// What the task has ended with, if this knows it.
+    /// The result of the task, if it has ended.
     pub(super) fn end(&mut self) -> Option<PyResult<()>> {
         self.has_ended
             .then(|| self.error.take().map_or(Ok(()), Err))
