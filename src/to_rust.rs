@@ -6,14 +6,16 @@ use crate::locals::TaskLocals;
 
 mod call;
 mod convert;
+mod given_up;
 mod stream;
 mod task;
 
 pub use call::PyCall;
 pub use convert::ConvertedPyTask;
+pub(crate) use given_up::GivenUpTasks;
 pub(crate) use stream::run_async_generator;
 pub use stream::{PyStream, into_stream_with_locals};
-pub(crate) use task::{GivenUpTasks, run_coroutine};
+pub(crate) use task::run_coroutine;
 pub use task::{PyTask, into_future_with_locals, into_future_with_loop};
 
 impl TaskLocals {

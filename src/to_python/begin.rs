@@ -55,7 +55,7 @@ struct Spawning<'a>(&'a Arc<FutureState>);
 
 impl Drop for Spawning<'_> {
     fn drop(&mut self) {
-        self.0.forsake();
+        self.0.cancel_by_post();
     }
 }
 

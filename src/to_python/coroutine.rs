@@ -175,7 +175,7 @@ impl RustCoroutine {
         }
         match self.finish() {
             Ok(Phase::Created(start)) => quietly(|| drop(start)),
-            Ok(Phase::Suspended(future)) => future.get().state.forsake(),
+            Ok(Phase::Suspended(future)) => future.get().state.cancel_by_post(),
             // It cannot be running, because a step refers to the object.
             _ => {}
         }
@@ -210,7 +210,7 @@ fn wait(py: Python<'_>, future: Py<RustFuture>) -> PyResult<Stepped> {
         Ok(true) => Ok(Stepped::Yield(future)),
         Ok(false) => future.get().outcome(py).map(Stepped::Return),
         Err(error) => {
-            future.get().discard(py)?;
+            future.get().drop_rust_future(py)?;
             Err(error)
         }
     }
@@ -287,8 +287,8 @@ impl RustCoroutine {
         let step = match state {
             Phase::Suspended(future) => match hand_over(future.bind(py), &error) {
                 Ok(true) => wait(py, future),
-                Ok(false) => future.get().discard(py).and(Err(error)),
-                Err(failed) => future.get().discard(py).and(Err(failed)),
+                Ok(false) => future.get().drop_rust_future(py).and(Err(error)),
+                Err(failed) => future.get().drop_rust_future(py).and(Err(failed)),
             },
             Phase::Created(start) => {
                 quietly(|| drop(start));
@@ -308,7 +308,7 @@ impl RustCoroutine {
     pub(super) fn close(&self, py: Python<'_>) -> PyResult<()> {
         match self.finish()? {
             Phase::Created(start) => quietly(|| drop(start)),
-            Phase::Suspended(future) => future.get().discard(py)?,
+            Phase::Suspended(future) => future.get().drop_rust_future(py)?,
             Phase::Running | Phase::Finished => {}
         }
         Ok(())

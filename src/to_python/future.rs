@@ -47,8 +47,8 @@ impl RustFuture {
     }
 
     /// Drops the Rust future unless it is done. Its coroutine has ended.
-    pub(super) fn discard(&self, py: Python<'_>) -> PyResult<()> {
-        self.state.decide(py, Outcome::CANCELLED).map(drop)
+    pub(super) fn drop_rust_future(&self, py: Python<'_>) -> PyResult<()> {
+        self.state.set_from_python(py, Outcome::CANCELLED).map(drop)
     }
 
     /// The value, or the error that `await` raises. Marks an error as retrieved.
@@ -154,7 +154,7 @@ impl RustFuture {
     #[pyo3(signature = (msg=None))]
     pub(super) fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
         self.state.state().unretrieved = false;
-        self.state.decide(
+        self.state.set_from_python(
             py,
             Outcome::Cancelled {
                 message: msg,
@@ -198,7 +198,7 @@ impl RustFuture {
 
     /// Sets the result and drops the Rust future.
     fn set_result(&self, py: Python<'_>, result: Py<PyAny>) -> PyResult<()> {
-        if self.state.decide(py, Outcome::Value(result))? {
+        if self.state.set_from_python(py, Outcome::Value(result))? {
             Ok(())
         } else {
             Err(self.invalid_state(py))
@@ -220,7 +220,10 @@ impl RustFuture {
             return Err(PyTypeError::new_err("invalid exception object"));
         }
         let exception = replace_stop_iteration(exception)?;
-        if self.state.decide(py, Outcome::error(&exception)?)? {
+        if self
+            .state
+            .set_from_python(py, Outcome::error(&exception)?)?
+        {
             Ok(())
         } else {
             Err(self.invalid_state(py))
@@ -378,7 +381,7 @@ impl RustFuture {
 
 impl Drop for RustFuture {
     fn drop(&mut self) {
-        asyncio::in_deallocation(|py| self.state.abandon(py));
+        asyncio::in_deallocation(|py| self.state.object_dropped(py));
     }
 }
 

@@ -91,7 +91,7 @@ impl<R: Runtime> LocalTask<R> {
     fn poll(self: Arc<Self>, py: Python<'_>) -> PyResult<()> {
         self.is_posted.take();
         if !self.future.is_here() {
-            return self.strand(py);
+            return self.fail_on_wrong_thread(py);
         }
         // `None`: the future is done, or it is being polled further up on this stack.
         let Some(mut future) = self.future.take() else {
@@ -111,14 +111,14 @@ impl<R: Runtime> LocalTask<R> {
     }
 
     /// Another thread runs the loop: the future cannot bring its outcome any more.
-    fn strand(&self, py: Python<'_>) -> PyResult<()> {
+    fn fail_on_wrong_thread(&self, py: Python<'_>) -> PyResult<()> {
         let Some(state) = self.state.upgrade() else {
             return Ok(());
         };
-        let stranded = PyRuntimeError::new_err(
+        let error = PyRuntimeError::new_err(
             "a future that is not Send was started when another thread ran this event loop: it can go on there only",
         );
-        state.settle(py, Err(stranded))
+        state.settle(py, Err(error))
     }
 
     /// Drops the future. False if it is being polled, or gone.

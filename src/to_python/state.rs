@@ -61,7 +61,7 @@ pub(super) struct State {
     /// The outcome is an exception that nobody has looked at.
     pub(super) unretrieved: bool,
     /// Python dropped the object.
-    abandoned: bool,
+    is_object_dropped: bool,
 }
 
 pub(super) enum Outcome {
@@ -110,7 +110,7 @@ impl FutureState {
                 blocking: false,
                 expects_waiter: false,
                 unretrieved: false,
-                abandoned: false,
+                is_object_dropped: false,
             }),
         })
     }
@@ -144,7 +144,7 @@ impl FutureState {
         let py = future.py();
         let _entry = Entry::new(py)?;
         if self.mailbox.is_inherited() && !self.is_done() {
-            self.decide(py, Outcome::error(inherited().value(py).as_any())?)?;
+            self.set_from_python(py, Outcome::error(inherited().value(py).as_any())?)?;
         }
         let mut callback = Callback {
             function: function.unbind(),
@@ -229,8 +229,8 @@ impl FutureState {
             self.state().unretrieved = false;
             return Err(exit);
         }
-        if self.state().abandoned {
-            self.abandon(py);
+        if self.state().is_object_dropped {
+            self.object_dropped(py);
         }
         Ok(())
     }
@@ -255,7 +255,11 @@ impl FutureState {
     /// Sets an outcome for Python, which drops the Rust future. `false` if there was an outcome already.
     ///
     /// Every callback goes through `call_soon`, because the caller may be a task, and no task can run within another.
-    pub(super) fn decide(self: &Arc<Self>, py: Python<'_>, outcome: Outcome) -> PyResult<bool> {
+    pub(super) fn set_from_python(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        outcome: Outcome,
+    ) -> PyResult<bool> {
         let _entry = Entry::new(py)?;
         let Some((future, callbacks)) = self.set(outcome) else {
             return Ok(false);
@@ -269,7 +273,7 @@ impl FutureState {
     }
 
     /// Cancels from any thread, and from within a collection of garbage: callbacks go through the drain.
-    pub(super) fn forsake(self: &Arc<Self>) {
+    pub(super) fn cancel_by_post(self: &Arc<Self>) {
         if let Some((Some(future), callbacks)) = self.set(Outcome::CANCELLED) {
             let shared = Arc::clone(self);
             let call = move |py: Python<'_>| shared.call(py, &future, &callbacks);
@@ -303,10 +307,10 @@ impl FutureState {
     }
 
     /// Python dropped its object.
-    pub(super) fn abandon(self: &Arc<Self>, py: Python<'_>) {
+    pub(super) fn object_dropped(self: &Arc<Self>, py: Python<'_>) {
         {
             let mut state = self.state();
-            state.abandoned = true;
+            state.is_object_dropped = true;
             if !state.unretrieved {
                 return;
             }

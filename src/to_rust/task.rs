@@ -16,7 +16,6 @@
 
 use std::any::type_name;
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -30,6 +29,7 @@ use pyo3::prelude::*;
 
 use super::call::{Function, call_in_context, report};
 use super::convert::Convert;
+use super::given_up::GivenUpTasks;
 use crate::asyncio;
 use crate::error::{LoopClosed, rust_panic};
 use crate::event_loop::{Mailbox, Watcher, WatcherKey};
@@ -331,7 +331,7 @@ impl Execution {
     }
 
     /// Cancels the running task, unless it has been cancelled before or cleans up.
-    fn cancel_now(&self, py: Python<'_>) -> PyResult<()> {
+    pub(super) fn cancel_now(&self, py: Python<'_>) -> PyResult<()> {
         if (self.cleans_up.as_ref()).is_some_and(|cleans_up| cleans_up.load(Ordering::Relaxed)) {
             return Ok(());
         }
@@ -342,6 +342,11 @@ impl Execution {
     /// Whether the error is the effect of [`PyTask::cancel`].
     fn is_cancellation(&self, py: Python<'_>, error: &PyErr) -> bool {
         self.handoff.is_cancelled() && asyncio::is_cancelled_error(py, error).unwrap_or(false)
+    }
+
+    /// The task, while it runs.
+    pub(super) fn running<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.handoff.with_task(|task| task.bind(py).clone())
     }
 
     fn is_awaited(&self) -> bool {
@@ -368,65 +373,16 @@ impl Watcher for Execution {
     fn loop_closed(&self, py: Python<'_>) {
         *lock(&self.watching) = None;
         let is_detached = self.handoff.interest() == Interest::Detached;
-        let task = self.handoff.with_task(|task| task.clone_ref(py));
+        let task = self.running(py);
         // The Rust side may not want an outcome.
         drop(self.finish(Some(py), Err(loop_closed())));
         if let (Some(task), false) = (task, is_detached) {
             // The Rust side has the error, or has cancelled the task too late. So asyncio need not report the pending task.
-            let quiet = asyncio::let_die_pending(task.bind(py));
+            let quiet = asyncio::let_die_pending(&task);
             if let Err(error) = quiet {
-                error.write_unraisable(py, Some(task.bind(py)));
+                error.write_unraisable(py, Some(&task));
             }
         }
-    }
-}
-
-thread_local! {
-    /// The collection of the main future that this thread polls or drops.
-    static COLLECTED: RefCell<Option<GivenUpTasks>> = const { RefCell::new(None) };
-}
-
-/// The Python tasks that a main future gave up in its last poll or in its drop. They are cleaning up.
-#[derive(Clone, Default)]
-pub(crate) struct GivenUpTasks(Arc<Mutex<Vec<Arc<Execution>>>>);
-
-impl GivenUpTasks {
-    /// Collects the tasks that `run` gives up, in place of those collected before.
-    pub(crate) fn collect<R>(&self, run: impl FnOnce() -> R) -> R {
-        /// Restores the outer collection, also if `run` panics.
-        struct Restore(Option<GivenUpTasks>);
-
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                COLLECTED.set(self.0.take());
-            }
-        }
-
-        let previous = std::mem::take(&mut *lock(&self.0));
-        drop(previous);
-        let _restore = Restore(COLLECTED.replace(Some(self.clone())));
-        run()
-    }
-
-    fn note(execution: &Arc<Execution>) {
-        // A thread that is ending has no thread-locals, and polls no main future.
-        let _ = COLLECTED.try_with(|collected| {
-            if let Some(Self(collected)) = &*collected.borrow() {
-                lock(collected).push(Arc::clone(execution));
-            }
-        });
-    }
-
-    /// Cancels the tasks that have not been cancelled, and returns those that still run. On the loop's thread.
-    pub(crate) fn cancel<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let given_up = std::mem::take(&mut *lock(&self.0));
-        for execution in &given_up {
-            execution.cancel_now(py)?;
-        }
-        let running = given_up
-            .iter()
-            .filter_map(|execution| execution.handoff.with_task(|task| task.bind(py).clone()));
-        Ok(running.collect())
     }
 }
 
