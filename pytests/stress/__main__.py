@@ -1,6 +1,6 @@
 """Mixes all operations of the bridge at random for some minutes, and checks that nothing is lost and nothing leaks.
 
-A round is eight threads with a few loops each, of asyncio and uvloop. The seed alone determines the operations; the system
+A round is eight threads with a few loops each, of asyncio, uvloop and tokio. The seed alone determines the operations; the system
 determines the order between threads. So a seed repeats the operations, and after some rounds usually the failure. The
 environment variables of the tests choose the runtime and the doorbell.
 """
@@ -35,6 +35,8 @@ MORE_BLOCKS, MORE_BYTES = (2000, 10), (32 << 20, 4096)
 
 def loops():
     kinds = {"asyncio": asyncio.new_event_loop}
+    if hasattr(os, "fork"):
+        kinds["tokio"] = rust.new_event_loop
     try:
         import uvloop
     except ImportError:

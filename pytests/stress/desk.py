@@ -32,7 +32,9 @@ class Desk:
         self.account, self.complaints = Account(), []
         # From then on, an await may end with the end of the loop instead of its own outcome.
         self.ends = False
-        self.loop = new_loop()
+        self.new_loop, self.loop = new_loop, new_loop()
+        # Rust futures of this loop run in its thread, which must not wait for them.
+        self.has_one_thread = new_loop is rust.new_event_loop
         # In debug mode, a coroutine from Rust starts a turn later. Python would warn about one that is abandoned in between.
         self.loop.set_debug(self.ending != "abandoned" and choose.random() < 0.1)
         # Debug mode would log every step that a busy machine makes slow.

@@ -23,7 +23,7 @@ async def fork(desk, choose):
     ticket, count = desk.account.open("fork"), choose.randrange(1, 50)
     pid = os.fork()
     if pid == 0:
-        be_child(desk.rust, type(desk.loop), count)
+        be_child(desk.rust, desk.new_loop, count)
 
     def reap():
         _, status = os.waitpid(pid, 0)
@@ -37,8 +37,9 @@ def be_child(rust, new_loop, count):
     status = 1
     try:
         loop = new_loop()
-        loop.run_until_complete(use_everything(rust, count))
+        gate = loop.run_until_complete(use_everything(rust, count))
         loop.close()
+        gate.wait_until_dropped()
         status = 0
     except BaseException:
         # The parent reports any output on standard error.
@@ -59,4 +60,4 @@ async def use_everything(rust, count):
     gate = rust.Gate()
     future = gate.wait()
     future.cancel()
-    gate.wait_until_dropped()
+    return gate

@@ -141,7 +141,7 @@ async def short_loop(desk, choose):
         return await desk.rust.turns(count, parcel)
 
     def run():
-        loop = type(desk.loop)()
+        loop = desk.new_loop()
         try:
             came = "value" if loop.run_until_complete(main()) is parcel else "the wrong value"
         except BaseException as error:

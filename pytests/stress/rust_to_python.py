@@ -180,15 +180,20 @@ async def callbacks(desk, choose):
 
 @operation(4)
 async def abandon(desk, choose):
-    """Drops a future. The Rust future continues without Python and without the loop, which does not turn meanwhile."""
+    """Drops a future. The Rust future continues without Python and, if it has a thread of its own, without the loop, which does not
+    turn meanwhile."""
     gate = desk.rust.Gate()
     future = gate.wait()
     end, _ = choose.choice([it for name, it in ENDS.items() if name != "forget"])
     end(gate, Parcel())
     del future
     ticket = desk.account.open("abandoned")
-    gate.wait_until_dropped()
-    desk.close(ticket, "dropped", {"dropped"})
+
+    def wait():
+        gate.wait_until_dropped()
+        desk.close(ticket, "dropped", {"dropped"})
+
+    desk.workshop.do(wait) if desk.has_one_thread else wait()
 
 
 @operation(4)

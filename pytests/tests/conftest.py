@@ -43,14 +43,21 @@ ON_ONE_THREAD = {
     "test_async_generator",
     "test_attributes",
     "test_block_on",
+    "test_closed_loops",
     "test_coroutine",
     "test_coroutine_life",
+    "test_coroutine_load",
     "test_coroutine_ways",
     "test_eager_start",
+    "test_iterate",
+    "test_load",
     "test_local",
+    "test_model",
     "test_panics",
     "test_python_to_rust",
     "test_rust_future",
+    "test_threads",
+    "test_threads_loop",
 }
 
 DOORBELL = "PYO3_ASYNCIO_DOORBELL"

@@ -37,6 +37,12 @@ class TokioEventLoop(asyncio.SelectorEventLoop):
         super().__init__(selector)
         self._turns = selector.turns
 
+    def run_until_complete(self, future):
+        # Before a task is made that would never start.
+        self._turns.check_thread()
+        return super().run_until_complete(future)
+
     def run_forever(self):
+        self._turns.check_thread()
         with self._turns:
             super().run_forever()

@@ -26,7 +26,7 @@ pub(crate) fn selector_descriptor(selector: &Bound<'_, PyAny>) -> PyResult<i32> 
 }
 
 /// A loop on the selector, which waits by `turns.turn(timeout)` and ends by `turns.close()`. The loop runs
-/// inside `with turns`.
+/// inside `with turns`, if `turns.check_thread()` allows it.
 pub(crate) fn new_selector_loop<'py>(
     selector: &Bound<'py, PyAny>,
     turns: &Bound<'py, PyAny>,

@@ -17,6 +17,8 @@ use super::blocking::SIGNAL_PATIENCE;
 use crate::asyncio;
 use crate::event_loop::{Drain, Mailbox};
 use crate::process::Entry;
+use crate::runtime::Runtime;
+use crate::runtime::tokio::Tokio;
 use crate::runtime::tokio::one_thread::{LoopRuntime, RunsHere, enter_here, leave_here, run_here};
 use crate::sync::activity;
 use crate::sync::primitive::lock;
@@ -123,6 +125,17 @@ impl Turns {
     fn found_nothing(&self) -> PyResult<()> {
         self.runtime()?.found_nothing();
         Ok(())
+    }
+
+    /// Refuses to run on a thread that drives a tokio runtime already.
+    fn check_thread(&self) -> PyResult<()> {
+        match Tokio::may_block() {
+            true => Ok(()),
+            false => Err(PyRuntimeError::new_err(
+                "this event loop runs tokio itself, and this thread drives a tokio runtime already, which cannot contain another: \
+                 run the loop on a thread of its own (std::thread::spawn, tokio::task::spawn_blocking), or use asyncio's",
+            )),
+        }
     }
 
     /// The loop begins to run on this thread. No Rust function calls the loop: Python up to 3.13 ends a daemon thread by unwinding

@@ -11,11 +11,18 @@ pub(super) enum LoopKind {
     /// Woken by `call_soon_threadsafe`, because it cannot watch descriptors.
     AsyncioWithoutAddReader,
     UvloopWithoutAddReader,
+    /// Its selector waits in a tokio runtime. Only where tokio is the runtime of the tests.
+    #[allow(
+        dead_code,
+        reason = "not every program that includes this file runs on it"
+    )]
+    Tokio,
 }
 
 impl LoopKind {
     pub(super) fn new_event_loop(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         match self {
+            Self::Tokio => return pyo3_asyncio::tokio::new_event_loop(py),
             Self::Asyncio => selector_loop(py)?,
             Self::Uvloop => uvloop(py)?,
             Self::AsyncioWithoutAddReader => {

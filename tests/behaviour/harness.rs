@@ -71,6 +71,14 @@ macro_rules! matrix {
                     test(LoopKind::UvloopWithoutAddReader, behaviour);
                 }
             }
+
+            on_tokio! {
+                #[cfg(all(unix, not(pyo3_asyncio_no_unix)))]
+                #[test]
+                fn one_thread() {
+                    test(LoopKind::Tokio, behaviour);
+                }
+            }
         }
     )*};
 }

@@ -460,12 +460,19 @@ async def cancel(future):
         let main = python.call_method1("main", (function,))?.unbind();
         let event_loop = cx.event_loop.clone().unbind();
         // The loop blocks the local executor while it runs.
+        let is_refused = matches!(cx.kind, LoopKind::Tokio) && RUN_LOCALLY.is_some();
         let run = move || Python::attach(|py| {
-            let polls = event_loop.call_method1(py, "run_until_complete", (main,));
+            let polls = event_loop.call_method1(py, "run_until_complete", (&main,));
+            if is_refused {
+                let error = polls.expect_err("a runtime cannot contain another").to_string();
+                assert!(error.contains("this thread drives a tokio runtime already"), "{error}");
+                main.call_method0(py, "close").expect("it has not started");
+                return;
+            }
             assert_eq!(polls.and_then(|polls| polls.extract::<usize>(py)).expect("it is polled"), 4);
         });
         let thread = thread::spawn(move || match RUN_LOCALLY {
-            Some(run_locally) => run_locally(Box::pin(async { run() })),
+            Some(run_locally) => run_locally(Box::pin(async move { run() })),
             None => run(),
         });
         cx.py.detach(|| thread.join().expect("the thread does not panic"));

@@ -7,6 +7,11 @@ macro_rules! on_one_runtime {
     ($($item:item)*) => { $($item)* };
 }
 
+/// Items for the event loop that runs tokio itself, which needs tokio as the runtime.
+macro_rules! on_tokio {
+    ($($item:item)*) => { $($item)* };
+}
+
 #[macro_use]
 mod harness;
 mod counters;
