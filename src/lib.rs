@@ -98,19 +98,6 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-#[cfg(all(
-    target_family = "wasm",
-    any(
-        feature = "async-std-runtime",
-        feature = "smol-runtime",
-        feature = "tokio-runtime"
-    )
-))]
-compile_error!(
-    "WebAssembly has no threads for `tokio-runtime`, `async-std-runtime` or `smol-runtime`: leave these features out, and implement \
-     `pyo3_asyncio::custom::Runtime`"
-);
-
 mod api;
 mod asyncio;
 mod entry;

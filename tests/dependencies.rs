@@ -1,6 +1,14 @@
-//! The feature of one runtime compiles no other runtime: `cargo tree` lists the crates of each feature.
+//! The feature of one runtime compiles no other runtime: `cargo tree` lists the crates of each feature. `build.rs` refuses the
+//! features of runtimes where there are no threads.
 
 use std::process::Command;
+
+#[path = "../build.rs"]
+#[expect(
+    dead_code,
+    reason = "only cargo calls the main function of a build script"
+)]
+mod build_script;
 
 /// The features of the runtimes, with their crates.
 const RUNTIMES: &[(&str, &str)] = &[
@@ -51,4 +59,15 @@ fn without_features_no_runtime_and_no_macro_crate_is_compiled() {
             "{name}: {compiled:?}"
         );
     }
+}
+
+#[test]
+fn webassembly_refuses_each_runtime_once_and_nothing_else() {
+    let emscripten = build_script::refusals("unix,wasm", |feature| feature == "tokio-runtime");
+    assert_eq!(emscripten.len(), 1, "{emscripten:?}");
+    assert!(emscripten[0].contains("`tokio-runtime`"), "{emscripten:?}");
+    let refused = build_script::refusals("wasm", |_| true);
+    assert_eq!(refused.len(), RUNTIMES.len(), "{refused:?}");
+    assert!(build_script::refusals("wasm", |_| false).is_empty());
+    assert!(build_script::refusals("unix", |_| true).is_empty());
 }
