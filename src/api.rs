@@ -78,7 +78,7 @@ macro_rules! facade {
         ///
         /// *Cancelling* the Python future (`cancel()`, `asyncio.timeout`, a cancelled task that awaits it) drops the Rust
         /// future on the runtime, without polling it again. Dropping the Python future does not stop the Rust future. If
-        /// the Rust future then fails, the loop's exception handler is called.
+        /// the Rust future then fails, the loop's exception handler is called, and told the place of this call.
         ///
         /// Without a loop, this returns a coroutine, as [`into_coroutine`] does. That is so if this thread neither runs a loop
         /// nor polls a Rust future that knows one. Hence `asyncio.run(rust_function())` works, and starts the Rust future.
@@ -125,6 +125,7 @@ macro_rules! facade {
         /// # Errors
         ///
         /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+        #[track_caller]
         pub fn future_into_py_with_locals<$($generic,)? F, T>(
             py: Python<'_>,
             locals: TaskLocals,
@@ -143,6 +144,7 @@ macro_rules! facade {
         /// # Errors
         ///
         /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+        #[track_caller]
         pub fn future_into_py_with_loop<'py, $($generic,)? F, T>(
             event_loop: Bound<'py, PyAny>,
             fut: F,
@@ -393,6 +395,7 @@ macro_rules! facade {
         ///     })
         /// }
         /// ```
+        #[track_caller]
         pub fn local_future_into_py<$($generic,)? F, T>(py: Python<'_>, fut: F) -> PyResult<Bound<'_, PyAny>>
         where
             $($generic: Runtime,)?
@@ -407,6 +410,7 @@ macro_rules! facade {
         /// # Errors
         ///
         /// Those of [`local_future_into_py`].
+        #[track_caller]
         pub fn local_future_into_py_with_locals<$($generic,)? F, T>(
             py: Python<'_>,
             locals: TaskLocals,
@@ -425,6 +429,7 @@ macro_rules! facade {
         /// # Errors
         ///
         /// Those of [`local_future_into_py`].
+        #[track_caller]
         pub fn local_future_into_py_with_loop<'py, $($generic,)? F, T>(
             event_loop: Bound<'py, PyAny>,
             fut: F,
@@ -480,6 +485,7 @@ macro_rules! facade {
         /// #     py.run(program, Some(&globals), None)
         /// # }).unwrap();
         /// ```
+        #[track_caller]
         pub fn into_future(awaitable: Bound<'_, PyAny>) -> PyResult<PyTask> {
             let locals = get_current_locals(awaitable.py())?;
             crate::into_future_with_locals(&locals, awaitable)
@@ -521,6 +527,7 @@ macro_rules! facade {
         /// })
         /// # }).unwrap();
         /// ```
+        #[track_caller]
         pub fn run_coroutine<F>(function: F) -> PyTask
         where
             F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
@@ -561,6 +568,7 @@ macro_rules! facade {
         /// })
         /// # }).unwrap();
         /// ```
+        #[track_caller]
         pub fn call_soon<F, T>(function: F) -> PyCall<T>
         where
             F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
@@ -624,6 +632,7 @@ macro_rules! facade {
         /// #     py.run(program, Some(&globals), None)
         /// # }).unwrap();
         /// ```
+        #[track_caller]
         pub fn into_stream(iterable: Bound<'_, PyAny>) -> PyResult<PyStream> {
             let locals = get_current_locals(iterable.py())?;
             crate::into_stream_with_locals(&locals, iterable)
@@ -668,6 +677,7 @@ macro_rules! facade {
         /// })
         /// # }).unwrap();
         /// ```
+        #[track_caller]
         pub fn run_async_generator<F>(function: F) -> PyStream
         where
             F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,

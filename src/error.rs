@@ -2,8 +2,12 @@
 
 mod convert;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic::Location;
+use std::sync::LazyLock;
+
 use pyo3::create_exception;
-use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::exceptions::{PyBaseException, PyException, PyRuntimeError};
 use pyo3::prelude::*;
 
 use crate::asyncio;
@@ -64,6 +68,24 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("RustPanic", py.get_type::<RustPanic>())?;
     module.add("LoopClosed", py.get_type::<LoopClosed>())?;
     module.add("RuntimeStopped", py.get_type::<RuntimeStopped>())
+}
+
+/// Notes where the Rust future of an error was made, if `RUST_LIB_BACKTRACE` or `RUST_BACKTRACE` asks for backtraces.
+pub(crate) fn note_future(error: &Bound<'_, PyBaseException>, made_at: &Location<'_>) {
+    // The standard library reads the variables once.
+    static WANTED: LazyLock<bool> =
+        LazyLock::new(|| Backtrace::capture().status() == BacktraceStatus::Captured);
+    if *WANTED {
+        note_place(error, "in the Rust future made", made_at);
+    }
+}
+
+/// Adds a note about a place in Rust to an error (PEP 678). Does nothing before Python 3.11.
+pub(crate) fn note_place(error: &Bound<'_, PyBaseException>, what: &str, place: &Location<'_>) {
+    if error.py().version_info() >= (3, 11) {
+        // The error is worth more than its note, which a class of the user's may refuse.
+        let _ = asyncio::add_note(error, &format!("{what} at {place}"));
+    }
 }
 
 /// The exception for a caught panic.

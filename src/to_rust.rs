@@ -23,6 +23,7 @@ impl TaskLocals {
     ///
     /// Like [`tokio::run_coroutine`](crate::tokio::run_coroutine), on the loop and in the context of these locals. Call it on
     /// any thread, attached or not.
+    #[track_caller]
     pub fn run_coroutine<F>(&self, function: F) -> PyTask
     where
         F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
@@ -34,6 +35,7 @@ impl TaskLocals {
     ///
     /// Like [`tokio::run_async_generator`](crate::tokio::run_async_generator), on the loop and in the context of these locals.
     /// Call it on any thread, attached or not.
+    #[track_caller]
     pub fn run_async_generator<F>(&self, function: F) -> PyStream
     where
         F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
@@ -45,6 +47,7 @@ impl TaskLocals {
     ///
     /// Like [`tokio::call_soon`](crate::tokio::call_soon), on the loop and in the context of these locals. Call it on any
     /// thread, attached or not.
+    #[track_caller]
     pub fn call_soon<F, T>(&self, function: F) -> PyCall<T>
     where
         F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,

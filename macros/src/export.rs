@@ -279,9 +279,14 @@ impl Export<'_> {
         let class = class.map(|_| quote!(<Self as #private::pyo3::PyClass>::NAME));
         let class = option(class);
         let eager_start = self.options.eager_start;
+        // The location of a call is that of its tokens, or of the attribute if they are resolved there.
+        let at_function = self.signature.ident.span();
+        let of_function = respanned(private, at_function);
+        let made_at = quote_spanned!(at_function=> #of_function::here());
         quote_spanned! {span=>
             #private::CoroutineOptions {
                 names: || (#name, #class),
+                made_at: #made_at,
                 eager_start: #eager_start,
                 arguments: {
                     let mut arguments = #private::Arguments::new();

@@ -66,6 +66,7 @@ macro_rules! on_runtime {
     };
 }
 
+#[track_caller]
 pub(crate) fn future_into_py<F, T>(py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
 where
     F: Future<Output = PyResult<T>> + Send + 'static,
@@ -74,6 +75,7 @@ where
     on_runtime!(future_into_py(py, future))
 }
 
+#[track_caller]
 pub(crate) fn future_into_py_with_loop<'py, F, T>(
     event_loop: Bound<'py, PyAny>,
     future: F,
@@ -85,6 +87,7 @@ where
     on_runtime!(future_into_py_with_loop(event_loop, future))
 }
 
+#[track_caller]
 pub(crate) fn local_future_into_py<F, T>(py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
 where
     F: Future<Output = PyResult<T>> + 'static,
@@ -93,6 +96,7 @@ where
     on_runtime!(local_future_into_py(py, future))
 }
 
+#[track_caller]
 pub(crate) fn local_future_into_py_with_loop<'py, F, T>(
     event_loop: Bound<'py, PyAny>,
     future: F,
@@ -125,6 +129,7 @@ where
     on_runtime!(into_cancellable_coroutine(py, make))
 }
 
+#[track_caller]
 pub(crate) fn eager_future_into_py<F, T>(py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
 where
     F: Future<Output = PyResult<T>> + Send + 'static,

@@ -14,6 +14,7 @@ mod iterate;
 mod ledger;
 mod locals;
 mod on_the_loop;
+mod places;
 mod process;
 mod streams;
 mod task;
@@ -56,6 +57,12 @@ mod pyo3_asyncio_pytests {
     };
     #[pymodule_export]
     use crate::on_the_loop::{around, run_ready};
+    #[pymodule_export]
+    use crate::places::{
+        Failed, failed_call, failed_coroutine, failed_eager_export, failed_eager_future,
+        failed_export, failed_future, failed_iteration, failed_local_future, failed_start,
+        failed_task,
+    };
     #[pymodule_export]
     use crate::process::new_event_loop;
     #[pymodule_export]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3_asyncio::__private::{
-    Arguments, Coroutine, CoroutineOptions, Owning, cancellable_coroutine,
+    Arguments, Coroutine, CoroutineOptions, Owning, cancellable_coroutine, here,
 };
 use pyo3_asyncio::custom::Runtime;
 use smol::Executor;
@@ -47,6 +47,7 @@ pub(crate) fn around(
     // with a cancel handle.
     let options = CoroutineOptions {
         names: || ("rust_future", None),
+        made_at: here(),
         eager_start,
         arguments: Arguments::new(),
     };

@@ -345,7 +345,7 @@ def test_a_coroutine_in_a_cycle_through_an_argument_is_collected_as_never_awaite
 
     gone = make()
     assert gone() is not None
-    with pytest.warns(RuntimeWarning, match="^coroutine '.*' was never awaited$"):
+    with pytest.warns(RuntimeWarning, match="^coroutine '.*' was never awaited\n"):
         gc.collect()
     assert gone() is None
 
@@ -360,7 +360,7 @@ def test_a_coroutine_in_a_cycle_with_its_object_is_collected(exported):
         return weakref.ref(shared)
 
     gone = make()
-    with pytest.warns(RuntimeWarning, match="^coroutine 'Shared.greet' was never awaited$"):
+    with pytest.warns(RuntimeWarning, match="^coroutine 'Shared.greet' was never awaited\n"):
         gc.collect()
     assert gone() is None
 

@@ -119,7 +119,7 @@ def test_repr_and_frame_follow_the_state(run, rust):
         await task
         assert " finished at " in repr(coroutine)
         assert inspect.getcoroutinestate(coroutine) == coroutine.cr_state == inspect.CORO_CLOSED
-        assert coroutine.cr_frame is None and coroutine.cr_await is None and coroutine.cr_origin is None
+        assert coroutine.cr_frame is None and coroutine.cr_await is None
 
     run(main())
 
@@ -209,7 +209,7 @@ def test_a_coroutine_that_is_never_awaited_warns(rust):
         warnings.simplefilter("always")
         gate.coroutine()
         gc.collect()
-    assert [(it.category, str(it.message)) for it in caught] == [
+    assert [(it.category, str(it.message).splitlines()[0]) for it in caught] == [
         (RuntimeWarning, "coroutine 'rust_future' was never awaited")
     ]
     assert caught[0].filename == __file__
@@ -227,7 +227,7 @@ def test_the_never_awaited_warning_is_unraisable_when_warnings_are_errors(rust, 
         finally:
             gate.coroutine()
     gate.wait_until_dropped()
-    assert [(type(it), str(it)) for it in unraisable] == [
+    assert [(type(it), str(it).splitlines()[0]) for it in unraisable] == [
         (RuntimeWarning, "coroutine 'rust_future' was never awaited")
     ]
 

@@ -15,11 +15,14 @@ NO_CONSTRUCTOR = "only Rust makes a RustFuture, which has no constructor"
 NO_CURRENT_LOOP = "Rust uses the running loop, not that of `set_event_loop`; without a running loop it returns a coroutine"
 NO_SUBCLASS = "only Rust makes a RustFuture, so a subclass could not be instantiated"
 
+HAS_A_PLACE = "the repr also says where in Rust the future was made"
+
 NO_WAKE_UP = "no other thread can wake its event loop: it has neither `add_reader` nor a working `call_soon_threadsafe`"
 
 # The cases that cannot apply, by name, with the reason.
 CANNOT_APPLY = {
     "BaseFutureTests": {
+        "test_future_repr": HAS_A_PLACE,
         "test_uninitialized": NO_CONSTRUCTOR,
         "test_future_disallow_multiple_initialization": NO_CONSTRUCTOR,
         "test_constructor_without_loop": NO_CURRENT_LOOP,

@@ -268,6 +268,7 @@ where
 /// # Errors
 ///
 /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+#[track_caller]
 pub fn future_into_py_with_locals<R, F, T>(
     py: Python<'_>,
     locals: TaskLocals,
@@ -290,6 +291,7 @@ where
 /// # Errors
 ///
 /// The errors of [`future_into_py`], and `RuntimeError` if there is no event loop.
+#[track_caller]
 pub fn local_future_into_py<R, F, T>(py: Python<'_>, fut: F) -> PyResult<Bound<'_, PyAny>>
 where
     R: Runtime + ContextExt + SpawnLocalExt + LocalContextExt,
@@ -304,6 +306,7 @@ where
 /// # Errors
 ///
 /// The errors of [`local_future_into_py`].
+#[track_caller]
 pub fn local_future_into_py_with_locals<R, F, T>(
     py: Python<'_>,
     locals: TaskLocals,
@@ -337,6 +340,7 @@ where
 ///
 /// `TypeError` if the object cannot be awaited, `RuntimeError` if there is no current loop, and
 /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+#[track_caller]
 pub fn into_future<R>(awaitable: Bound<'_, PyAny>) -> PyResult<PyTask>
 where
     R: Runtime + ContextExt,
@@ -348,6 +352,7 @@ where
 /// Calls a function on the thread of the event loop, and awaits there the awaitable that it returns.
 ///
 /// Like [`custom::run_coroutine`](crate::custom::run_coroutine), with the locals of [`ContextExt::get_task_locals`].
+#[track_caller]
 pub fn run_coroutine<R, F>(function: F) -> PyTask
 where
     R: Runtime + ContextExt,
@@ -359,6 +364,7 @@ where
 /// Calls a function on the thread of the event loop, and returns a future of its result.
 ///
 /// Like [`custom::call_soon`](crate::custom::call_soon), with the locals of [`ContextExt::get_task_locals`].
+#[track_caller]
 pub fn call_soon<R, F, T>(function: F) -> PyCall<T>
 where
     R: Runtime + ContextExt,
@@ -376,6 +382,7 @@ where
 ///
 /// `TypeError` if the object has no `__aiter__`, `RuntimeError` if there is no current loop, and
 /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+#[track_caller]
 pub fn into_stream<R>(iterable: Bound<'_, PyAny>) -> PyResult<PyStream>
 where
     R: Runtime + ContextExt,
@@ -388,6 +395,7 @@ where
 ///
 /// Like [`custom::run_async_generator`](crate::custom::run_async_generator), with the locals of
 /// [`ContextExt::get_task_locals`].
+#[track_caller]
 pub fn run_async_generator<R, F>(function: F) -> PyStream
 where
     R: Runtime + ContextExt,
@@ -406,6 +414,7 @@ fn locals_of_call<R: ContextExt>() -> PyResult<TaskLocals> {
 ///
 /// Those of [`into_stream`].
 #[cfg(feature = "unstable-streams")]
+#[track_caller]
 pub fn into_stream_v1<R>(generator: Bound<'_, PyAny>) -> PyResult<PyStream>
 where
     R: Runtime + ContextExt,
@@ -419,6 +428,7 @@ where
 ///
 /// Those of [`into_stream_with_locals`](crate::into_stream_with_locals).
 #[cfg(feature = "unstable-streams")]
+#[track_caller]
 pub fn into_stream_with_locals_v1<R>(
     locals: TaskLocals,
     generator: Bound<'_, PyAny>,
@@ -435,6 +445,7 @@ where
 ///
 /// Those of [`into_stream_v1`].
 #[cfg(feature = "unstable-streams")]
+#[track_caller]
 pub fn into_stream_v2<R>(
     generator: Bound<'_, PyAny>,
 ) -> PyResult<impl Stream<Item = Py<PyAny>> + use<R>>
@@ -450,6 +461,7 @@ where
 ///
 /// Those of [`into_stream_with_locals`](crate::into_stream_with_locals).
 #[cfg(feature = "unstable-streams")]
+#[track_caller]
 pub fn into_stream_with_locals_v2<R>(
     locals: TaskLocals,
     generator: Bound<'_, PyAny>,

@@ -11,6 +11,7 @@ use crate::{PyStream, TaskLocals, into_stream_with_locals};
 /// # Errors
 ///
 /// Those of [`into_stream`](super::custom::into_stream).
+#[track_caller]
 pub fn into_stream_v1(generator: Bound<'_, PyAny>) -> PyResult<PyStream> {
     into_stream_with_locals_v1(get_current_locals(generator.py())?, generator)
 }
@@ -20,6 +21,7 @@ pub fn into_stream_v1(generator: Bound<'_, PyAny>) -> PyResult<PyStream> {
 /// # Errors
 ///
 /// Those of [`into_stream_with_locals`].
+#[track_caller]
 pub fn into_stream_with_locals_v1(
     locals: TaskLocals,
     generator: Bound<'_, PyAny>,
@@ -35,6 +37,7 @@ pub fn into_stream_with_locals_v1(
 /// # Errors
 ///
 /// Those of [`into_stream_v1`].
+#[track_caller]
 pub fn into_stream_v2(
     generator: Bound<'_, PyAny>,
 ) -> PyResult<impl Stream<Item = Py<PyAny>> + use<>> {
@@ -46,6 +49,7 @@ pub fn into_stream_v2(
 /// # Errors
 ///
 /// Those of [`into_stream_with_locals`].
+#[track_caller]
 pub fn into_stream_with_locals_v2(
     locals: TaskLocals,
     generator: Bound<'_, PyAny>,

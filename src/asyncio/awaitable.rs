@@ -1,11 +1,11 @@
 //! Coroutines, tasks and futures, and the errors that end them.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::OnceLock;
 
 use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use super::event_loop::copy_context;
 use super::lookup::{imports, intern};
@@ -28,6 +28,8 @@ imports! {
     import_format_callback_source = "asyncio.format_helpers", "_format_callback_source";
     import_compile = "builtins", "compile";
     import_getframe = "sys", "_getframe";
+    import_frame_summary = "traceback", "FrameSummary";
+    import_stack_summary = "traceback", "StackSummary";
 }
 
 /// Whether `await` accepts the object.
@@ -257,8 +259,22 @@ pub(crate) fn extract_stack(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         Ok(frame) => import_extract_stack(py)?.call1((frame,)),
         Err(error) if ends_the_loop(py, &error) => Err(error),
         // Rust called this outside any Python function, so there is no frame.
-        Err(_) => Ok(py.None().into_bound(py)),
+        Err(_) => Ok(PyList::empty(py).into_any()),
     }
+}
+
+/// A recorded Python stack, and then a place in Rust, as a traceback for asyncio's reports.
+pub(crate) fn source_traceback<'py>(
+    py: Python<'py>,
+    stack: Option<Bound<'py, PyAny>>,
+    place: &Location<'_>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let stack = stack.unwrap_or_else(|| PyList::empty(py).into_any());
+    let stack = import_stack_summary(py)?.call_method1(intern!(py, "from_list"), (stack,))?;
+    let frame = (place.file(), place.line(), intern!(py, "<rust>"));
+    let frame = import_frame_summary(py)?.call1(frame)?;
+    stack.call_method1(intern!(py, "append"), (frame,))?;
+    Ok(stack)
 }
 
 pub(crate) fn generic_alias<'py>(
@@ -293,11 +309,24 @@ pub(crate) fn invalid_state(py: Python<'_>, message: impl Into<String>) -> PyErr
     error.map_or_else(|error| error, PyErr::from_value)
 }
 
-/// `error.add_note(note)`. Requires Python 3.11.
+/// `error.add_note(note)`, unless it has that note: a program may raise one exception again and again. Requires Python 3.11.
 pub(crate) fn add_note(error: &Bound<'_, PyBaseException>, note: &str) -> PyResult<()> {
+    let py = error.py();
+    let notes = error.getattr_opt(intern!(py, "__notes__"))?;
+    if notes.is_some_and(|notes| notes.contains(note).unwrap_or(false)) {
+        return Ok(());
+    }
     error
-        .call_method1(intern!(error.py(), "add_note"), (note,))
+        .call_method1(intern!(py, "add_note"), (note,))
         .map(drop)
+}
+
+/// The error with which a future or a task ended, without marking it as retrieved. `None` for a future of another library.
+pub(crate) fn peek_exception<'py>(
+    future: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyBaseException>>> {
+    let exception = future.getattr_opt(intern!(future.py(), "_exception"))?;
+    Ok(exception.and_then(|it| it.cast_into().ok()))
 }
 
 /// `error.with_traceback(traceback)`

@@ -142,7 +142,7 @@ where
         let locals = fetching.locals.clone();
         let locals = locals.map_or_else(|| get_running_locals(py), Ok)?;
         let mailbox = Mailbox::of(&entry, &locals.event_loop(py))?;
-        let Some((stream, is_ready)) = self.slot.take(py, mailbox)? else {
+        let Some((stream, is_ready)) = self.slot.take(py, mailbox, fetching.made_at)? else {
             return Ok(None);
         };
         let start = FirstStep::<P, _, _, Batch<R, K, T>> {

@@ -12,6 +12,7 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -27,6 +28,7 @@ use super::local::{ThreadBound, spawn_on_loop};
 use super::plan::Crossed;
 use super::state::{FutureState, can_be_raised};
 use crate::asyncio;
+use crate::error::note_future;
 use crate::event_loop::Mailbox;
 use crate::locals::{TaskLocals, get_running_locals};
 use crate::process::Entry;
@@ -46,6 +48,7 @@ pub(super) trait Place<F, T>: 'static {
         locals: &TaskLocals,
         user: Pin<Box<UserFuture<F>>>,
         cancellation: Option<Cancellation>,
+        made_at: &'static Location<'static>,
     ) -> PyResult<Bound<'py, RustFuture>>;
 }
 
@@ -77,8 +80,9 @@ where
         locals: &TaskLocals,
         user: Pin<Box<UserFuture<F>>>,
         cancellation: Option<Cancellation>,
+        made_at: &'static Location<'static>,
     ) -> PyResult<Bound<'py, RustFuture>> {
-        let (crossing, python) = Crossing::new(entry, locals, user, cancellation)?;
+        let (crossing, python) = Crossing::new(entry, locals, user, cancellation, made_at)?;
         let spawning = Spawning(&python.get().state);
         R::spawn(crossing);
         std::mem::forget(spawning);
@@ -105,9 +109,10 @@ where
         locals: &TaskLocals,
         user: Pin<Box<UserFuture<F>>>,
         cancellation: Option<Cancellation>,
+        made_at: &'static Location<'static>,
     ) -> PyResult<Bound<'py, RustFuture>> {
         let py = entry.py();
-        let (crossing, python) = Crossing::new(entry, locals, user, cancellation)?;
+        let (crossing, python) = Crossing::new(entry, locals, user, cancellation, made_at)?;
         let running = asyncio::running_loop(py)?;
         if running.is_some_and(|running| running.is(locals.event_loop(py))) {
             spawn_on_loop::<R, _>(&python.get().state, crossing);
@@ -158,6 +163,7 @@ pub(super) fn begin<'py, P, F, T>(
     future: F,
     eager_start: bool,
     cancellation: Option<Cancellation>,
+    made_at: &'static Location<'static>,
 ) -> PyResult<Begun<'py, T>>
 where
     P: Place<F, T>,
@@ -170,7 +176,8 @@ where
             FirstPoll::Pending(user) => user,
         };
     }
-    Ok(Begun::Running(P::spawn(entry, locals, user, cancellation)?))
+    let running = P::spawn(entry, locals, user, cancellation, made_at)?;
+    Ok(Begun::Running(running))
 }
 
 /// A Python future that is done.
@@ -178,12 +185,13 @@ pub(super) fn settled<'py, T: Crossed>(
     entry: &Entry<'py>,
     locals: &TaskLocals,
     ended: Ended<T>,
+    made_at: &'static Location<'static>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = entry.py();
     let event_loop = locals.event_loop(py);
     let mailbox = Mailbox::of(entry, &event_loop)?;
     let state = Arc::new(FutureState::new(mailbox, &event_loop)?);
-    let python = Bound::new(py, RustFuture::new(Arc::clone(&state)))?;
+    let python = Bound::new(py, RustFuture::new(Arc::clone(&state), made_at))?;
     state.settle(py, ended.convert(py))?;
     Ok(python.into_any())
 }
@@ -234,7 +242,11 @@ where
     K: Kept<F> + Send,
     T: Crossed,
 {
-    fn start(self: Box<Self>, entry: &Entry<'_>) -> PyResult<Started> {
+    fn start(
+        self: Box<Self>,
+        entry: &Entry<'_>,
+        made_at: &'static Location<'static>,
+    ) -> PyResult<Started> {
         let py = entry.py();
         let locals = self.locals.map_or_else(|| get_running_locals(py), Ok)?;
         let future = self.future.unpack().ok_or_else(|| {
@@ -242,13 +254,15 @@ where
                 "the Rust future of this coroutine is not Send: await it on the thread that made it",
             )
         })?;
-        match begin::<P, F, T>(entry, &locals, future, self.eager_start, self.cancellation)? {
+        let (eager, cancellation) = (self.eager_start, self.cancellation);
+        match begin::<P, F, T>(entry, &locals, future, eager, cancellation, made_at)? {
             Begun::Running(python) => Ok(Started::Waiting(python.unbind())),
             Begun::Ended(ended) => {
                 let value = ended.convert(py);
-                value
-                    .map(Started::Done)
-                    .map_err(|error| can_be_raised(py, error))
+                value.map(Started::Done).map_err(|error| {
+                    note_future(error.value(py), made_at);
+                    can_be_raised(py, error)
+                })
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The done callbacks of a Python future. There is nearly always one, which needs no allocation.
 
+use std::panic::Location;
+
 use pyo3::prelude::*;
 
 use crate::asyncio;
@@ -53,12 +55,14 @@ pub(super) enum Callbacks {
     One(Callback),
     #[expect(clippy::box_collection, reason = "the box keeps the other cases small")]
     Many(Box<Vec<Callback>>),
+    /// Python dropped the object, which was made here: none can come. Only an error is reported.
+    ObjectDropped(&'static Location<'static>),
 }
 
 impl Callbacks {
     pub(super) fn push(&mut self, callback: Callback) {
         *self = match std::mem::take(self) {
-            Self::None => Self::One(callback),
+            Self::None | Self::ObjectDropped(_) => Self::One(callback),
             Self::One(first) => Self::Many(Box::new(vec![first, callback])),
             Self::Many(mut callbacks) => {
                 callbacks.push(callback);
@@ -69,7 +73,7 @@ impl Callbacks {
 
     pub(super) fn as_slice(&self) -> &[Callback] {
         match self {
-            Self::None => &[],
+            Self::None | Self::ObjectDropped(_) => &[],
             Self::One(callback) => std::slice::from_ref(callback),
             Self::Many(callbacks) => callbacks,
         }
@@ -78,7 +82,7 @@ impl Callbacks {
     /// Removes and returns the callbacks that match.
     pub(super) fn remove(&mut self, matches: impl Fn(&Callback) -> bool) -> Vec<Callback> {
         let callbacks = match std::mem::take(self) {
-            Self::None => Vec::new(),
+            Self::None | Self::ObjectDropped(_) => Vec::new(),
             Self::One(callback) => vec![callback],
             Self::Many(callbacks) => *callbacks,
         };

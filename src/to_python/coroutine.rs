@@ -26,7 +26,8 @@
 //! - The coroutine has a `__next__`, because tasks step through it. So `next(coroutine)` works as `coroutine.send(None)`.
 //! - `inspect.iscoroutinefunction` returns False for an exported function. `inspect.markcoroutinefunction` (Python 3.12) sets an
 //!   attribute, which built-in functions do not have.
-//! - The "never awaited" warning does not say where the coroutine was made. Python tracks this only for its own coroutines.
+//! - `cr_origin`, and the "never awaited" warning, say where in Rust the coroutine was made. Those of an `async def` have the
+//!   Python stack, in debug mode.
 
 mod introspection;
 
@@ -52,7 +53,11 @@ use introspection::{Renamed, RustFrame};
 
 /// The first step of a coroutine.
 pub(super) trait Start: Send {
-    fn start(self: Box<Self>, entry: &Entry<'_>) -> PyResult<Started>;
+    fn start(
+        self: Box<Self>,
+        entry: &Entry<'_>,
+        made_at: &'static Location<'static>,
+    ) -> PyResult<Started>;
 
     /// Objects to which it has two references: one in the Rust future, which the collector cannot see, and this one.
     fn arguments(&self) -> &[Py<PyAny>];
@@ -139,7 +144,7 @@ impl RustCoroutine {
         let (state, running) = self.begin()?;
         let step = match state {
             Phase::Created(start) => Entry::new(py)
-                .and_then(|entry| start.start(&entry))
+                .and_then(|entry| start.start(&entry, self.made_at))
                 .and_then(|started| match started {
                     Started::Done(value) => Ok(Stepped::Return(value)),
                     Started::Waiting(future) => wait(py, future),
@@ -162,7 +167,11 @@ impl RustCoroutine {
     }
 
     fn warn_never_awaited(&self, py: Python<'_>) -> PyResult<()> {
-        let message = format!("coroutine '{}' was never awaited", self.get_qualname(py));
+        let (file, line, name) = self.origin(py);
+        let message = format!(
+            "coroutine '{}' was never awaited\nCoroutine created at (most recent call last)\n  File \"{file}\", line {line}, in {name}",
+            self.get_qualname(py),
+        );
         let category = py.get_type::<PyRuntimeWarning>();
         PyErr::warn(py, &category, &CString::new(message)?, 1)
     }
@@ -376,10 +385,10 @@ impl RustCoroutine {
         Self::frame(slf)
     }
 
-    /// Always None: Python tracks only its own coroutines. `cr_code` has the place in the Rust source.
+    /// Where in Rust the coroutine was made. An `async def` gives the Python stack, and only in debug mode.
     #[getter]
-    fn cr_origin(&self) -> Option<Py<PyAny>> {
-        None
+    fn cr_origin(&self, py: Python<'_>) -> ((&'static str, u32, Py<PyString>),) {
+        (self.origin(py),)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {

@@ -5,6 +5,7 @@
 //! 3. The loop's thread converts the outcome and settles the Python future.
 
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -161,13 +162,14 @@ impl<F> Crossing<F> {
         locals: &TaskLocals,
         future: Pin<Box<UserFuture<F>>>,
         cancellation: Option<Cancellation>,
+        made_at: &'static Location<'static>,
     ) -> PyResult<(Self, Bound<'py, RustFuture>)> {
         let py = entry.py();
         let event_loop = locals.event_loop(py);
         let mailbox = Mailbox::of(entry, &event_loop)?;
         let span = trace::Span::rust_to_python::<F>(mailbox.address());
         let state = Arc::new(FutureState::new(mailbox, &event_loop)?);
-        let python = RustFuture::new(Arc::clone(&state));
+        let python = RustFuture::new(Arc::clone(&state), made_at);
         let python = match cancellation {
             None => Bound::new(py, python)?,
             Some(cancellation) => cancellation.cancels(py, python)?,

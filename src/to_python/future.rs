@@ -3,6 +3,7 @@
 //! It follows `Modules/_asynciomodule.c` and `Lib/asyncio/futures.py`. It also has the private attributes that asyncio reads in
 //! `gather`, `Task` and `_future_repr_info`.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use pyo3::exceptions::{
@@ -16,16 +17,19 @@ use super::awaiting::RustFutureIterator;
 use super::callbacks::Callback;
 use super::state::{FutureState, Outcome};
 use crate::asyncio;
+use crate::error::note_future;
 
 /// A Rust future that Python awaits. Does what asyncio.Future does.
 #[pyclass(frozen, weakref, subclass, module = "pyo3_asyncio")]
 pub(crate) struct RustFuture {
     pub(super) state: Arc<FutureState>,
+    /// Here and not in the state, where a word more costs more.
+    pub(super) made_at: &'static Location<'static>,
 }
 
 impl RustFuture {
-    pub(super) fn new(state: Arc<FutureState>) -> Self {
-        Self { state }
+    pub(super) fn new(state: Arc<FutureState>, made_at: &'static Location<'static>) -> Self {
+        Self { state, made_at }
     }
 
     /// Whether `await` yields the future to the task next. It does while there is no outcome.
@@ -77,10 +81,18 @@ impl RustFuture {
             Seen::Error(error, traceback) => {
                 let error = error.into_bound(py);
                 asyncio::set_traceback(&error, traceback.as_ref().map(|it| it.bind(py)))?;
+                self.note(&error);
                 Err(PyErr::from_value(error))
             }
             Seen::Cancelled => Err(PyErr::from_value(self.cancelled_error(py)?)),
             Seen::Pending => Err(asyncio::invalid_state(py, "Result is not set.")),
+        }
+    }
+
+    /// Notes on an error that is taken where the future was made.
+    fn note(&self, error: &Bound<'_, PyAny>) {
+        if let Ok(error) = error.cast() {
+            note_future(error, self.made_at);
         }
     }
 
@@ -141,6 +153,9 @@ impl RustFuture {
                 other => Err(matches!(other, Outcome::Pending(_))),
             }
         };
+        if let Ok(Some(error)) = &exception {
+            self.note(error.bind(py));
+        }
         exception.or_else(|pending| {
             Err(if pending {
                 asyncio::invalid_state(py, "Exception is not set.")
@@ -244,7 +259,13 @@ impl RustFuture {
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let info = asyncio::future_repr_info(slf.as_any())?;
+        let mut info = asyncio::future_repr_info(slf.as_any())?;
+        let future = slf.get();
+        // In debug mode, asyncio says where in Python it was made.
+        if future.state.state().source_traceback.is_none() {
+            let (file, line) = (future.made_at.file(), future.made_at.line());
+            info.push(format!("created at {file}:{line}"));
+        }
         Ok(format!("<RustFuture {}>", info.join(" ")))
     }
 
@@ -365,7 +386,7 @@ impl RustFuture {
     }
 
     fn _finalize(slf: &Bound<'_, Self>) {
-        slf.get().state.report_unretrieved(slf.as_any());
+        slf.get().state.report_unretrieved(slf);
     }
 
     /// The garbage collector calls all finalizers before it clears any object (PEP 442). Later, the loop may be cleared and its
@@ -381,7 +402,7 @@ impl RustFuture {
 
 impl Drop for RustFuture {
     fn drop(&mut self) {
-        asyncio::in_deallocation(|py| self.state.object_dropped(py));
+        asyncio::in_deallocation(|py| self.state.object_dropped(py, self.made_at));
     }
 }
 

@@ -47,8 +47,7 @@ pub(crate) struct Plan {
     arguments: Vec<Py<PyAny>>,
     /// The most items of a stream that one crossing brings.
     capacity: NonZeroUsize,
-    /// Where the user made it.
-    at: &'static Location<'static>,
+    made_at: &'static Location<'static>,
 }
 
 impl Plan {
@@ -62,7 +61,7 @@ impl Plan {
             cancellation: None,
             arguments: Vec::new(),
             capacity: CAPACITY,
-            at: Location::caller(),
+            made_at: Location::caller(),
         }
     }
 
@@ -71,6 +70,12 @@ impl Plan {
             name: Some(name),
             ..self
         }
+    }
+
+    /// Where it was made, if not by the caller of [`Plan::new`].
+    #[cfg(feature = "attributes")]
+    pub(crate) fn made_at(self, made_at: &'static Location<'static>) -> Self {
+        Self { made_at, ..self }
     }
 
     /// Names a coroutine. Without this, it is named after the function that the future comes from.
@@ -166,19 +171,20 @@ impl Plan {
         T: Crossed,
     {
         let entry = Entry::new(py)?;
-        let eager = self.eager_start;
+        let (eager, made_at) = (self.eager_start, self.made_at);
         // A closed loop is refused before the future is polled.
         Mailbox::of(&entry, &locals.event_loop(py))?;
         let begun = match self.cancellation.take() {
-            None => begin::<P, F, T>(&entry, &locals, future, eager, None)?,
+            None => begin::<P, F, T>(&entry, &locals, future, eager, None, made_at)?,
             Some(cancellation) => {
                 let future = cancellation.around(future);
-                begin::<P, _, T>(&entry, &locals, future, eager, Some(cancellation))?
+                let cancellation = Some(cancellation);
+                begin::<P, _, T>(&entry, &locals, future, eager, cancellation, made_at)?
             }
         };
         match begun {
             Begun::Running(python) => Ok(python.into_any()),
-            Begun::Ended(ended) => settled(&entry, &locals, ended),
+            Begun::Ended(ended) => settled(&entry, &locals, ended, made_at),
         }
     }
 
@@ -293,7 +299,7 @@ impl Plan {
         let names = self.names.unwrap_or(|| ("rust_stream", None));
         let fetching = Fetching {
             names,
-            made_at: self.at,
+            made_at: self.made_at,
             locals: self.locals,
             eager_start: self.eager_start,
             capacity: self.capacity.get(),
@@ -320,7 +326,7 @@ impl Plan {
         T: Crossed,
         K: Kept<F> + Send + 'static,
     {
-        let (names, at) = (self.names.unwrap_or(names_of::<F>), self.at);
+        let (names, made_at) = (self.names.unwrap_or(names_of::<F>), self.made_at);
         let name = self.name.take();
         let start = Box::new(FirstStep::<P, F, K, T> {
             future,
@@ -330,7 +336,7 @@ impl Plan {
             arguments: self.arguments,
             place: PhantomData,
         });
-        let coroutine = RustCoroutine::new(py, names, at, start)?;
+        let coroutine = RustCoroutine::new(py, names, made_at, start)?;
         if let Some(name) = name {
             coroutine.get().rename(PyString::new(py, &name));
         }

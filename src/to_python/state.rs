@@ -22,6 +22,7 @@
 //! 7. The lock is never held while Python is called or an object is dropped. So the garbage collector may wait for it, though
 //!    it holds the interpreter. What the collector is shown changes only while attached.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -51,6 +52,7 @@ const _: () = assert!(size_of::<FutureState>() <= 88);
 /// What Python sees.
 pub(super) struct State {
     pub(super) outcome: Outcome,
+    /// In debug mode.
     pub(super) source_traceback: Option<Py<PyAny>>,
     /// Set while the loop is watched for `Waiting::object`.
     watching: Option<WatcherKey>,
@@ -60,8 +62,6 @@ pub(super) struct State {
     pub(super) expects_waiter: bool,
     /// The outcome is an exception that nobody has looked at.
     pub(super) unretrieved: bool,
-    /// Python dropped the object.
-    is_object_dropped: bool,
 }
 
 pub(super) enum Outcome {
@@ -110,7 +110,6 @@ impl FutureState {
                 blocking: false,
                 expects_waiter: false,
                 unretrieved: false,
-                is_object_dropped: false,
             }),
         })
     }
@@ -229,8 +228,8 @@ impl FutureState {
             self.state().unretrieved = false;
             return Err(exit);
         }
-        if self.state().is_object_dropped {
-            self.object_dropped(py);
+        if let Callbacks::ObjectDropped(made_at) = callbacks {
+            self.object_dropped(py, made_at);
         }
         Ok(())
     }
@@ -306,26 +305,33 @@ impl FutureState {
         Some((waiting.object, waiting.callbacks))
     }
 
-    /// Python dropped its object.
-    pub(super) fn object_dropped(self: &Arc<Self>, py: Python<'_>) {
+    /// Python dropped its object, which was made at this place.
+    pub(super) fn object_dropped(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        made_at: &'static Location<'static>,
+    ) {
         {
             let mut state = self.state();
-            state.is_object_dropped = true;
+            if let Outcome::Pending(waiting) = &mut state.outcome {
+                // There are no callbacks: one would keep the object.
+                waiting.callbacks = Callbacks::ObjectDropped(made_at);
+            }
             if !state.unretrieved {
                 return;
             }
         }
         // The object is gone, but the handler is told of one.
-        match Bound::new(py, RustFuture::new(Arc::clone(self))) {
-            Ok(future) => self.report_unretrieved(future.as_any()),
+        match Bound::new(py, RustFuture::new(Arc::clone(self), made_at)) {
+            Ok(future) => self.report_unretrieved(&future),
             Err(error) => error.write_unraisable(py, Some(self.event_loop.bind(py))),
         }
     }
 
     /// Reports an exception that nobody can retrieve any more to the loop's exception handler.
-    pub(super) fn report_unretrieved(&self, future: &Bound<'_, PyAny>) {
+    pub(super) fn report_unretrieved(&self, future: &Bound<'_, RustFuture>) {
         let py = future.py();
-        let (error, source_traceback) = {
+        let (error, stack) = {
             let mut state = self.state();
             if !std::mem::take(&mut state.unretrieved) {
                 return;
@@ -333,20 +339,20 @@ impl FutureState {
             let Outcome::Error { error, .. } = &state.outcome else {
                 return;
             };
-            let source_traceback = state.source_traceback.as_ref();
-            (
-                error.clone_ref(py),
-                source_traceback.map(|it| it.clone_ref(py)),
-            )
+            let stack = state.source_traceback.as_ref();
+            (error.clone_ref(py), stack.map(|it| it.bind(py).clone()))
         };
         let event_loop = self.event_loop.bind(py);
-        let reported = asyncio::call_exception_handler(
-            event_loop,
-            "RustFuture exception was never retrieved",
-            error.bind(py),
-            Some(future),
-            source_traceback.as_ref().map(|it| it.bind(py)),
-        );
+        let reported =
+            asyncio::source_traceback(py, stack, future.get().made_at).and_then(|source| {
+                asyncio::call_exception_handler(
+                    event_loop,
+                    "RustFuture exception was never retrieved",
+                    error.bind(py),
+                    Some(future.as_any()),
+                    Some(&source),
+                )
+            });
         if let Err(error) = reported {
             error.write_unraisable(py, Some(event_loop));
         }

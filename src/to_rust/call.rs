@@ -13,6 +13,7 @@
 use std::any::type_name;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -47,15 +48,18 @@ impl<T> Unpin for PyCall<T> {}
 /// What the caller and the loop's thread share.
 struct Called<T> {
     mailbox: Mailbox,
+    made_at: &'static Location<'static>,
     handoff: Handoff<(), PyResult<T>>,
 }
 
 impl<T: Send + 'static> PyCall<T> {
     /// Posts the call.
+    #[track_caller]
     pub(crate) fn post<F>(locals: PyResult<TaskLocals>, function: F) -> Self
     where
         F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
     {
+        let made_at = Location::caller();
         let posted = locals.and_then(|locals| Ok((locals.mailbox()?, locals)));
         let (mailbox, locals) = match posted {
             Ok(posted) => posted,
@@ -63,6 +67,7 @@ impl<T: Send + 'static> PyCall<T> {
         };
         let called = Arc::new(Called {
             mailbox: mailbox.clone(),
+            made_at,
             handoff: Handoff::new(),
         });
         let call = StartCall {
@@ -80,7 +85,7 @@ impl<T: Send + 'static> PyCall<T> {
     pub fn detach(self) {
         if let Ok(called) = &self.0 {
             if let Some(Err(error)) = called.handoff.detach() {
-                report(&called.mailbox, error);
+                report(&called.mailbox, error, called.made_at);
             }
         }
     }
@@ -109,7 +114,7 @@ impl<T> Drop for PyCall<T> {
             return;
         }
         if let GivenUp::Outcome(Err(error)) = called.handoff.give_up() {
-            report(&called.mailbox, error);
+            report(&called.mailbox, error, called.made_at);
         }
     }
 }
@@ -164,7 +169,7 @@ where
             _ => None,
         };
         if let (Some(Err(error)), None) = (self.called.handoff.finish(result), &ends_the_loop) {
-            report(&self.called.mailbox, error);
+            report(&self.called.mailbox, error, self.called.made_at);
         }
         ends_the_loop.map_or(Ok(()), Err)
     }
@@ -221,8 +226,8 @@ impl Once {
     }
 }
 
-/// Reports an error that the Rust side has not taken to the loop's exception handler.
-pub(super) fn report(mailbox: &Mailbox, error: PyErr) {
+/// Reports an error that the Rust side has not taken to the loop's exception handler, with the place where it made the call.
+pub(super) fn report(mailbox: &Mailbox, error: PyErr, made_at: &'static Location<'static>) {
     mailbox.post(Box::new(move |py| {
         if asyncio::is_cancelled_error(py, &error)? {
             return Ok(());
@@ -230,6 +235,7 @@ pub(super) fn report(mailbox: &Mailbox, error: PyErr) {
         let event_loop = asyncio::get_running_loop(py)?;
         let message = "Task exception was never retrieved";
         let error = error.into_value(py).into_bound(py).into_any();
-        asyncio::call_exception_handler(&event_loop, message, &error, None, None)
+        let source = asyncio::source_traceback(py, None, made_at)?;
+        asyncio::call_exception_handler(&event_loop, message, &error, None, Some(&source))
     }));
 }

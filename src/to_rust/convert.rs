@@ -16,7 +16,6 @@ use std::task::{Context, Poll};
 
 use pyo3::prelude::*;
 
-use super::call::report;
 use super::task::{PyTask, loop_closed, poll_outcome};
 use crate::error::rust_panic;
 use crate::panic::{catch, quietly};
@@ -141,7 +140,7 @@ impl<T> Drop for ConvertedPyTask<T> {
             return;
         }
         if let GivenUp::Outcome(Err(error)) = self.converted.give_up() {
-            report(mailbox, error);
+            self.task.report(error);
         }
     }
 }

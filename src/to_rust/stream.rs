@@ -23,6 +23,7 @@ mod reporting;
 use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -81,6 +82,7 @@ enum StreamState<T> {
 /// All that a first poll needs.
 struct Setup<T> {
     mailbox: Mailbox,
+    made_at: &'static Location<'static>,
     locals: TaskLocals,
     name: Cow<'static, str>,
     /// Gives the iterable.
@@ -103,6 +105,7 @@ struct Iteration<T> {
 /// # Errors
 ///
 /// `TypeError` if the object is no async iterable, [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+#[track_caller]
 pub fn into_stream_with_locals(
     locals: &TaskLocals,
     iterable: Bound<'_, PyAny>,
@@ -118,18 +121,26 @@ pub fn into_stream_with_locals(
     let name = asyncio::name_of(&iterable).into();
     let iterable = iterable.unbind();
     let source = Box::new(|_: Python<'_>| Ok(iterable));
-    Ok(PyStream::new(mailbox, locals, name, source))
+    Ok(PyStream::new(
+        mailbox,
+        locals,
+        name,
+        source,
+        Location::caller(),
+    ))
 }
 
 /// Calls a function on the thread of the event loop, and iterates there over the async iterable that it returns.
+#[track_caller]
 pub(crate) fn run_async_generator<F>(locals: PyResult<TaskLocals>, function: F) -> PyStream
 where
     F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
 {
+    let made_at = Location::caller();
     match locals.and_then(|locals| Ok((locals.mailbox()?, locals))) {
         Ok((mailbox, locals)) => {
             let source = Box::new(|py: Python<'_>| Ok(function(py)?.unbind()));
-            PyStream::new(mailbox, locals, type_name::<F>().into(), source)
+            PyStream::new(mailbox, locals, type_name::<F>().into(), source, made_at)
         }
         Err(error) => PyStream(StreamState::Failed(error)),
     }
@@ -151,9 +162,11 @@ impl PyStream {
         locals: TaskLocals,
         name: Cow<'static, str>,
         source: Function,
+        made_at: &'static Location<'static>,
     ) -> Self {
         Self(StreamState::Idle(Setup {
             mailbox,
+            made_at,
             locals,
             name,
             source,
@@ -180,6 +193,7 @@ impl PyStream {
             StreamState::Idle(setup) => StreamState::Idle(Setup {
                 convert: Box::new(move |item| function(item.py(), item)),
                 mailbox: setup.mailbox,
+                made_at: setup.made_at,
                 locals: setup.locals,
                 name: setup.name,
                 source: setup.source,
@@ -273,7 +287,8 @@ impl<T: Send + 'static> Setup<T> {
     /// Posts the job that starts the task. Called on any thread, attached or not.
     fn run(self) -> Iteration<T> {
         let (source, capacity) = (self.source, self.capacity);
-        let (consumer, producer) = Channel::open(self.mailbox.clone(), capacity, self.convert);
+        let (mailbox, made_at) = (self.mailbox.clone(), self.made_at);
+        let (consumer, producer) = Channel::open(mailbox, capacity, self.convert, made_at);
         let iterate = Box::new(move |py: Python<'_>| {
             let iterable = source(py)?.into_bound(py);
             check_iterable(&iterable)?;
@@ -288,7 +303,14 @@ impl<T: Send + 'static> Setup<T> {
             Ok(asyncio::iterate(&sink, &iterator, capacity, &items)?.unbind())
         });
         let cleans_up = Some(consumer.cleans_up());
-        let task = PyTask::call(self.mailbox, self.locals, self.name, iterate, cleans_up);
+        let task = PyTask::call(
+            self.mailbox,
+            self.locals,
+            self.name,
+            iterate,
+            cleans_up,
+            made_at,
+        );
         Iteration { consumer, task }
     }
 }

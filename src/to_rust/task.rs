@@ -9,8 +9,8 @@
 //! 3. Dropping the [`PyTask`] gives up the task. An awaitable that has not started never starts. A running task is cancelled on
 //!    its loop.
 //! 4. A detached task is not cancelled.
-//! 5. The outcome of a task that was given up or detached is not retrieved, so asyncio itself reports an error. If it was
-//!    retrieved already, this module reports the error.
+//! 5. The outcome of a task that was given up or detached is not retrieved, so asyncio itself reports an error. The error has a
+//!    note of where in Rust the task was started. If it was retrieved already, this module reports the error.
 //!
 //! [`handoff`](crate::sync::handoff) is the protocol between the two threads.
 
@@ -18,6 +18,7 @@ use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,7 +32,7 @@ use super::call::{Function, call_in_context, report};
 use super::convert::Convert;
 use super::given_up::GivenUpTasks;
 use crate::asyncio;
-use crate::error::{LoopClosed, rust_panic};
+use crate::error::{LoopClosed, note_place, rust_panic};
 use crate::event_loop::{Mailbox, Watcher, WatcherKey};
 use crate::locals::TaskLocals;
 use crate::metrics::PythonToRust;
@@ -62,6 +63,7 @@ pub(super) struct Execution {
     conversion: Mutex<Option<Box<dyn Convert>>>,
     watching: Mutex<Option<WatcherKey>>,
     cleans_up: Option<CleansUp>,
+    made_at: &'static Location<'static>,
     span: trace::Span,
     in_flight: PythonToRust,
 }
@@ -76,6 +78,7 @@ pub(super) type CleansUp = Arc<AtomicBool>;
 /// # Errors
 ///
 /// `TypeError` if the object cannot be awaited, [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+#[track_caller]
 pub fn into_future_with_locals(
     locals: &TaskLocals,
     awaitable: Bound<'_, PyAny>,
@@ -96,7 +99,7 @@ pub fn into_future_with_locals(
         }
     };
     let name = || asyncio::name_of(&awaitable);
-    let execution = Execution::new(mailbox.clone(), name, None);
+    let execution = Execution::new(mailbox.clone(), name, None, Location::caller());
     let source = Source::Awaitable {
         awaitable: awaitable.clone().unbind(),
         context: context.unbind(),
@@ -105,15 +108,18 @@ pub fn into_future_with_locals(
 }
 
 /// Calls a function on the thread of the event loop, and awaits there the awaitable that it returns.
+#[track_caller]
 pub(crate) fn run_coroutine<F>(locals: PyResult<TaskLocals>, function: F) -> PyTask
 where
     F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
 {
+    let made_at = Location::caller();
     let found = locals.and_then(|locals| Ok((locals.mailbox()?, locals)));
     match found {
         Ok((mailbox, locals)) => {
             let function = Box::new(move |py: Python<'_>| Ok(function(py)?.unbind()));
-            PyTask::call(mailbox, locals, type_name::<F>().into(), function, None)
+            let name = type_name::<F>().into();
+            PyTask::call(mailbox, locals, name, function, None, made_at)
         }
         Err(error) => PyTask(Err(Some(error))),
     }
@@ -124,6 +130,7 @@ where
 /// # Errors
 ///
 /// The errors of [`into_future_with_locals`].
+#[track_caller]
 pub fn into_future_with_loop(
     event_loop: Bound<'_, PyAny>,
     awaitable: Bound<'_, PyAny>,
@@ -139,9 +146,10 @@ impl PyTask {
         name: Cow<'static, str>,
         function: Function,
         cleans_up: Option<CleansUp>,
+        made_at: &'static Location<'static>,
     ) -> Self {
         let span_name = || name.clone().into_owned();
-        let execution = Execution::new(mailbox, span_name, cleans_up);
+        let execution = Execution::new(mailbox, span_name, cleans_up, made_at);
         execution.post(locals, Source::Call { name, function })
     }
 
@@ -168,7 +176,7 @@ impl PyTask {
     pub fn detach(self) {
         if let Some(execution) = self.execution() {
             if let Some(Err(error)) = execution.handoff.detach() {
-                report(&execution.mailbox, error);
+                execution.report(error);
             }
         }
     }
@@ -190,6 +198,13 @@ impl PyTask {
 
     pub(super) fn mailbox(&self) -> Option<&Mailbox> {
         self.0.as_ref().ok().map(|execution| &execution.mailbox)
+    }
+
+    /// Reports an error of a conversion that Rust has not taken.
+    pub(super) fn report(&self, error: PyErr) {
+        if let Ok(execution) = &self.0 {
+            execution.report(error);
+        }
     }
 }
 
@@ -231,7 +246,7 @@ impl Drop for PyTask {
                 GivenUpTasks::note(execution);
                 execution.cancel();
             }
-            GivenUp::Outcome(Err(error)) => report(&execution.mailbox, error),
+            GivenUp::Outcome(Err(error)) => execution.report(error),
             GivenUp::Nothing | GivenUp::Outcome(Ok(_)) => {}
         }
     }
@@ -256,9 +271,11 @@ impl Execution {
         mailbox: Mailbox,
         name: impl FnOnce() -> String,
         cleans_up: Option<CleansUp>,
+        made_at: &'static Location<'static>,
     ) -> Arc<Self> {
         Arc::new(Self {
             cleans_up,
+            made_at,
             handoff: Handoff::new(),
             conversion: Mutex::new(None),
             watching: Mutex::new(None),
@@ -307,10 +324,10 @@ impl Execution {
         let conversion = lock(&self.conversion).take();
         match (conversion, outcome) {
             (Some(conversion), Ok(value)) => {
-                let mailbox = self.mailbox.clone();
+                let execution = Arc::clone(self);
                 self.mailbox.post(Box::new(move |py| {
                     if let Some(error) = conversion.convert(py, value) {
-                        report(&mailbox, error);
+                        execution.report(error);
                     }
                     Ok(())
                 }));
@@ -320,6 +337,10 @@ impl Execution {
             // The loop has closed since, and failed the conversion.
             (None, _) => {}
         }
+    }
+
+    fn report(&self, error: PyErr) {
+        report(&self.mailbox, error, self.made_at);
     }
 
     /// Cancels the task on its loop, after the job that starts it.
@@ -509,7 +530,7 @@ impl StartTask {
             }
             Err(error) => {
                 if let Some(error) = self.execution.finish(Some(py), Err(error)) {
-                    report(&self.execution.mailbox, error);
+                    self.execution.report(error);
                 }
                 source.close(py)
             }
@@ -578,11 +599,14 @@ impl Completion {
             };
             // The Rust side may have given up since. asyncio has marked the error as retrieved, so we report it.
             if let Some(error) = execution.finish(Some(task.py()), outcome) {
-                report(&execution.mailbox, error);
+                execution.report(error);
             }
         } else {
             // The outcome is not retrieved, so asyncio reports an error itself.
             execution.unwatch();
+            if let Ok(Some(error)) = asyncio::peek_exception(task) {
+                note_place(&error, "in the task of the Rust call", execution.made_at);
+            }
         }
     }
 }

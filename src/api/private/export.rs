@@ -18,6 +18,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::task::{Context, Poll, Waker};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -35,21 +36,27 @@ pub use pyo3;
 pub struct CoroutineOptions {
     /// The name in Python, and the class of a method.
     pub names: fn() -> (&'static str, Option<&'static str>),
+    /// The place of the exported function.
+    pub made_at: &'static Location<'static>,
     pub eager_start: bool,
     pub arguments: Arguments,
 }
 
 impl CoroutineOptions {
-    #[track_caller]
     pub(super) fn plan(self) -> Plan {
-        let plan = Plan::new().named(self.names).arguments(self.arguments);
-        plan.eager_start(self.eager_start)
+        let plan = Plan::new().made_at(self.made_at).named(self.names);
+        plan.arguments(self.arguments).eager_start(self.eager_start)
     }
 
-    #[track_caller]
     fn planned(self) -> Planned {
         Planned(self.plan())
     }
+}
+
+/// The place in the source where this is called. In the generated code, the tokens of the call are where the user's function is.
+#[track_caller]
+pub fn here() -> &'static Location<'static> {
+    Location::caller()
 }
 
 /// The plan of a coroutine, without its future.
@@ -112,7 +119,6 @@ impl<'py, T: Shown> IntoPyObject<'py> for Coroutine<'py, T> {
     }
 }
 
-#[track_caller]
 pub fn coroutine<R, W, F, T, O>(
     py: Python<'_>,
     options: CoroutineOptions,
@@ -130,7 +136,6 @@ where
     })
 }
 
-#[track_caller]
 pub fn cancellable_coroutine<R, W, F, T, O>(
     py: Python<'_>,
     options: CoroutineOptions,

@@ -44,7 +44,6 @@ impl<'py, T: Shown> IntoPyObject<'py> for AsyncGenerator<'py, T> {
     }
 }
 
-#[track_caller]
 pub fn async_generator<R, F, T, O>(
     py: Python<'_>,
     options: CoroutineOptions,

@@ -1,12 +1,13 @@
 //! Where a stream is between two fetches. [`async_generator`](super) describes the protocol.
 
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::sync::{Arc, Mutex};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use crate::error::{LoopClosed, RuntimeStopped};
+use crate::error::{LoopClosed, RuntimeStopped, note_future};
 use crate::event_loop::{Mailbox, Watcher, WatcherKey};
 use crate::panic::quietly;
 use crate::runtime::Runtime;
@@ -58,6 +59,7 @@ impl<R: Runtime, K: Send + 'static> StreamSlot<R, K> {
         self: &Arc<Self>,
         py: Python<'_>,
         mailbox: Mailbox,
+        made_at: &Location<'_>,
     ) -> PyResult<Option<(K, bool)>> {
         self.watch(mailbox)?;
         let mut state = lock(&self.state);
@@ -69,7 +71,9 @@ impl<R: Runtime, K: Send + 'static> StreamSlot<R, K> {
             Parking::Away | Parking::Ended => Ok(None),
             Parking::Failed(failure) => {
                 drop(state);
-                Err(failure.into_error(py))
+                let error = failure.into_error(py);
+                note_future(error.value(py), made_at);
+                Err(error)
             }
         }
     }

@@ -130,6 +130,11 @@ impl RustCoroutine {
         }
     }
 
+    /// Where in Rust the coroutine was made, in the form of a frame.
+    pub(super) fn origin(&self, py: Python<'_>) -> (&'static str, u32, Py<PyString>) {
+        (self.made_at.file(), self.made_at.line(), self.get_name(py))
+    }
+
     pub(super) fn code<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (file, line) = (self.made_at.file(), self.made_at.line());
         asyncio::empty_code(py, (self.names)().0, &qualname(self.names), file, line)

@@ -1,5 +1,6 @@
 //! What a [`PyStream`](super::PyStream) and the coroutine that iterates for it share. [`stream`](super) describes the protocol.
 
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,7 @@ pub(super) type ConvertItem<T> = Box<dyn FnMut(Bound<'_, PyAny>) -> PyResult<T> 
 
 pub(super) struct Channel<T> {
     mailbox: Mailbox,
+    made_at: &'static Location<'static>,
     items: Bounded<PyResult<T>>,
     /// Taken while it converts.
     convert: Mutex<Option<ConvertItem<T>>>,
@@ -52,9 +54,11 @@ impl<T: Send + 'static> Channel<T> {
         mailbox: Mailbox,
         capacity: usize,
         convert: ConvertItem<T>,
+        made_at: &'static Location<'static>,
     ) -> (Consumer<T>, Arc<dyn Producer>) {
         let channel = Arc::new(Self {
             mailbox,
+            made_at,
             items: Bounded::new(capacity),
             convert: Mutex::new(Some(convert)),
             cleans_up: CleansUp::default(),
@@ -105,7 +109,7 @@ impl<T: Send + 'static> Channel<T> {
 impl<T> Channel<T> {
     fn report(&self, results: impl IntoIterator<Item = PyResult<T>>) {
         for error in results.into_iter().filter_map(Result::err) {
-            report(&self.mailbox, error);
+            report(&self.mailbox, error, self.made_at);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A stream without errors, as `into_stream_v2` of `pyo3-async-runtimes` gives it.
 
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -14,10 +15,12 @@ use crate::to_rust::call::report;
 struct ReportingStream {
     stream: PyStream,
     mailbox: Mailbox,
+    made_at: &'static Location<'static>,
 }
 
 impl PyStream {
     /// The items of a stream of this loop. Its error goes to the loop's exception handler.
+    #[track_caller]
     pub(crate) fn reporting(
         self,
         locals: &TaskLocals,
@@ -25,6 +28,7 @@ impl PyStream {
         Ok(ReportingStream {
             stream: self,
             mailbox: locals.mailbox()?,
+            made_at: Location::caller(),
         })
     }
 }
@@ -35,7 +39,7 @@ impl Stream for ReportingStream {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Py<PyAny>>> {
         let item = ready!(Pin::new(&mut self.stream).poll_next(cx)).transpose();
         Poll::Ready(item.unwrap_or_else(|error| {
-            report(&self.mailbox, error);
+            report(&self.mailbox, error, self.made_at);
             None
         }))
     }
