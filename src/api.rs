@@ -40,7 +40,9 @@ macro_rules! facade {
         use futures_core::Stream;
         use pyo3::{Bound, IntoPyObject, PyAny, PyResult, Python};
 
-        pub use crate::locals::{get_current_locals, get_current_loop, scope, scope_local};
+        pub use crate::locals::{
+            background_loop, get_current_locals, get_current_loop, scope, scope_local,
+        };
         use crate::to_python::Plan;
         use crate::{AwaitableBuilder, PyCall, PyStream, PyTask, TaskLocals};
 
@@ -743,8 +745,13 @@ macro_rules! facade {
         /// from the caller. It must be `Send`. To use Python it may call `Python::attach`, since this thread waits anyway. No event
         /// loop is needed. If this thread runs one, as in Jupyter, that loop stops until this returns.
         ///
+        /// What the future awaits in Python, by [`run_coroutine`] or [`into_future`], runs on a [`background_loop`], in a copy of
+        /// the context of this call. So it works inside of a running loop and without one. The Python code may call `block_on`
+        /// again, at any depth.
+        ///
         /// In the main thread, Ctrl-C drops the future between two polls and raises `KeyboardInterrupt` within a tenth of a
-        /// second. So does every signal whose Python handler raises.
+        /// second. So does every signal whose Python handler raises. What the future awaits in Python is cancelled, and cleans up
+        /// on the background loop, after this has returned.
         ///
         /// May be called on any thread that is attached to the interpreter.
         ///
@@ -754,9 +761,9 @@ macro_rules! facade {
         ///
         /// `RuntimeError` on a thread on which the runtime polls futures, since it would wait for itself.
         ///
-        /// Inside the future, awaiting Python on the loop of this thread fails with `RuntimeError`, since that loop is stopped.
-        /// A task that the future spawns does not get this error: what it awaits on that loop waits until this returns. If the
-        /// future waits for such a task, both wait until Ctrl-C.
+        /// Inside the future, waiting for the loop of this thread fails with `RuntimeError`, since that loop is stopped: for a
+        /// [`PyTask`] that was made before, or with the locals of that loop. A task that the future spawns does not get this error:
+        /// what it awaits on that loop waits until this returns. If the future waits for such a task, both wait until Ctrl-C.
         ///
         /// With `panic = "abort"`, this refuses every thread inside of a tokio runtime, also those of `spawn_blocking`: tokio
         /// answers only by a panic whether it polls futures on a thread.

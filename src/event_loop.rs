@@ -21,6 +21,7 @@
 //! 7. Locks are released before a job runs, before anything of the user is dropped and before Python is called.
 
 // Everything that only unix has is in this module.
+pub(crate) mod background;
 #[cfg_attr(
     any(not(unix), pyo3_asyncio_no_unix),
     path = "event_loop/no_descriptor.rs"
@@ -78,6 +79,8 @@ struct MailboxInner {
     generation: u32,
     /// The loop's debug mode, as the last drain found it.
     debug: AtomicBool,
+    /// Whether its thread [keeps the loop waiting](BlockedLoop).
+    blocked: AtomicBool,
     /// The second signal of the loop's end.
     weakref: Mutex<Option<Py<PyWeakrefReference>>>,
 }
@@ -89,8 +92,8 @@ static REGISTRY: PerProcess<LazyLock<Registry<Mailbox>>> =
 thread_local! {
     /// The mailbox that this thread asked for last: nearly always the one that it asks for next.
     static LAST: RefCell<Option<Mailbox>> = const { RefCell::new(None) };
-    /// The address of the loop that this thread runs and keeps waiting. 0 if there is none.
-    static BLOCKED: Cell<usize> = const { Cell::new(0) };
+    /// The address of the loop that this thread runs and keeps waiting: 0 if it runs none. `None` if it does not block.
+    static BLOCKED: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 impl Registered for Mailbox {
@@ -169,7 +172,12 @@ impl Mailbox {
 
     /// Whether this thread runs the loop and [keeps it waiting](BlockedLoop).
     pub(crate) fn is_blocked_here(&self) -> bool {
-        BLOCKED.get() == self.0.address
+        BLOCKED.get() == Some(self.0.address)
+    }
+
+    /// Whether the loop can run what is posted now. Another thread may block it, or close it.
+    fn can_run(&self) -> bool {
+        self.is_open() && !self.0.blocked.load(Ordering::Relaxed)
     }
 
     /// Opens the mailbox of a new loop whose selector waits for `bell` and runs the drain. The selector owns the drain.
@@ -196,6 +204,7 @@ impl Mailbox {
             address: event_loop.as_ptr() as usize,
             generation: generation_of_process(),
             debug: AtomicBool::new(asyncio::is_debug(event_loop)?),
+            blocked: AtomicBool::new(false),
             weakref: Mutex::new(None),
         })))
     }
@@ -289,16 +298,22 @@ pub(crate) fn forget_parents(py: Python<'_>) {
     }
 }
 
-/// Notes that this thread keeps the loop that it runs from its work, until it is dropped.
-#[must_use = "the loop is noted until this is dropped"]
+/// Notes that this thread blocks, and keeps the loop that it runs from its work, until this is dropped.
+#[must_use = "it is noted until this is dropped"]
 pub(crate) struct BlockedLoop {
-    outer: usize,
+    outer: Option<usize>,
+    /// The mailbox of the loop, if this has marked it.
+    mailbox: Option<Mailbox>,
 }
 
 impl BlockedLoop {
-    pub(crate) fn new(event_loop: &Bound<'_, PyAny>) -> Self {
+    /// `event_loop` is the running loop of this thread.
+    pub(crate) fn new(event_loop: Option<&Bound<'_, PyAny>>) -> Self {
+        let address = event_loop.map_or(0, |event_loop| event_loop.as_ptr() as usize);
+        let mailbox = Mailbox::find(address);
         Self {
-            outer: BLOCKED.replace(event_loop.as_ptr() as usize),
+            outer: BLOCKED.replace(Some(address)),
+            mailbox: mailbox.filter(|it| !it.0.blocked.swap(true, Ordering::Relaxed)),
         }
     }
 }
@@ -306,7 +321,20 @@ impl BlockedLoop {
 impl Drop for BlockedLoop {
     fn drop(&mut self) {
         BLOCKED.set(self.outer);
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.0.blocked.store(false, Ordering::Relaxed);
+        }
     }
+}
+
+/// Whether this thread blocks.
+pub(crate) fn blocks_here() -> bool {
+    BLOCKED.get().is_some()
+}
+
+/// Whether this thread runs this loop and [keeps it waiting](BlockedLoop).
+pub(crate) fn is_blocked_here(event_loop: &Bound<'_, PyAny>) -> bool {
+    BLOCKED.get() == Some(event_loop.as_ptr() as usize)
 }
 
 /// Called by the weak reference when the loop object dies.

@@ -16,7 +16,8 @@ use pyo3::prelude::*;
 
 use crate::asyncio;
 use crate::error::LoopClosed;
-use crate::event_loop::Mailbox;
+use crate::event_loop::background::background_loop as event_loop_in_background;
+use crate::event_loop::{self, BlockedLoop, Mailbox};
 use crate::process::Entry;
 
 /// The event loop and the `contextvars` context that a Rust task belongs to.
@@ -165,6 +166,8 @@ type Slot = LocalKey<RefCell<Option<TaskLocals>>>;
 thread_local! {
     static CURRENT: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
     static OF_THREAD: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
+    /// Those of a background loop that the current `block_on` of this thread has asked for.
+    static BACKGROUND: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
 }
 
 /// Restores the previous locals when it drops. Neither swapping nor dropping a `TaskLocals` can panic.
@@ -205,33 +208,48 @@ pub(crate) fn current() -> Option<TaskLocals> {
     get(&CURRENT)
 }
 
-/// The event loop of the Rust task that is being polled on this thread. Outside a task, the running loop of the thread.
+/// The event loop of the Rust task that is being polled on this thread. Outside a task, the running loop of the thread. Inside
+/// [`tokio::block_on`](crate::tokio::block_on), which blocks that loop, a [`background_loop`].
 ///
 /// # Errors
 ///
-/// `RuntimeError` if there is neither.
+/// `RuntimeError` if there is none.
 pub fn get_current_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     if let Some(locals) = current() {
         return Ok(locals.event_loop(py));
     }
-    let event_loop = match asyncio::running_loop(py)? {
-        Some(event_loop) => Some(event_loop),
-        None => get(&OF_THREAD).map(|locals| locals.event_loop(py)),
-    };
-    event_loop.ok_or_else(no_running_loop)
+    match unblocked_loop(py)? {
+        Some(event_loop) => Ok(event_loop),
+        None => Ok(locals_of_thread()?
+            .ok_or_else(no_running_loop)?
+            .event_loop(py)),
+    }
 }
 
 /// The locals of the Rust task that is being polled on this thread. Outside a task, the running loop of the thread with a copy of
-/// the current context.
+/// the current context. Inside [`tokio::block_on`](crate::tokio::block_on), which blocks that loop, those of a
+/// [`background_loop`].
 ///
 /// # Errors
 ///
-/// `RuntimeError` if there is neither.
+/// `RuntimeError` if there is none.
 pub fn get_current_locals(py: Python<'_>) -> PyResult<TaskLocals> {
-    find_current_locals(py)?.ok_or_else(no_running_loop)
+    if let Some(locals) = current() {
+        return Ok(locals);
+    }
+    match unblocked_loop(py)? {
+        Some(event_loop) => in_current_context(event_loop),
+        None => locals_of_thread()?.ok_or_else(no_running_loop),
+    }
 }
 
-/// Like [`get_current_locals`], but `None` if there is no loop.
+/// The running loop of this thread, unless `block_on` blocks it.
+fn unblocked_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let running = asyncio::running_loop(py)?;
+    Ok(running.filter(|event_loop| !event_loop::is_blocked_here(event_loop)))
+}
+
+/// The locals of the Rust task, the running loop of this thread, even if it is blocked, or the loop that is given to this thread.
 pub(crate) fn find_current_locals(py: Python<'_>) -> PyResult<Option<TaskLocals>> {
     if let Some(locals) = current() {
         return Ok(Some(locals));
@@ -239,6 +257,72 @@ pub(crate) fn find_current_locals(py: Python<'_>) -> PyResult<Option<TaskLocals>
     match asyncio::running_loop(py)? {
         Some(event_loop) => in_current_context(event_loop).map(Some),
         None => Ok(get(&OF_THREAD)),
+    }
+}
+
+/// The locals of a private event loop, which runs in a thread of its own, with a copy of this thread's current context.
+///
+/// It is for synchronous functions that need an event loop, whether this thread runs one or not. [`block_on`] uses it by itself
+/// where its future needs a loop. Use this function to await Python on the private loop from elsewhere.
+///
+/// - The loop is asyncio's, by its policy. Its thread is a `threading.Thread`, a daemon, made at the first use. All callers share
+///   the loop. But a loop never waits for itself: on its own thread, and while a callback blocks it, this gives another one.
+/// - Like every loop outside of the main thread, it cannot handle signals.
+/// - When the process ends, after the callbacks of `atexit`, the tasks of the loop are cancelled, and get a tenth of a second to
+///   clean up. The child of a fork makes a loop of its own.
+///
+/// [`block_on`]: crate::tokio::block_on
+///
+/// # Errors
+///
+/// Any error that Python raises while it makes the loop and its thread. From Python 3.12 on, no thread starts once the main
+/// thread has ended.
+///
+/// # Example
+///
+/// ```
+/// use pyo3::prelude::*;
+/// use pyo3_asyncio::tokio::{background_loop, block_on};
+///
+/// /// Calls an `async def`, and blocks until it returns.
+/// #[pyfunction]
+/// fn call(py: Python<'_>, function: Py<PyAny>) -> PyResult<Py<PyAny>> {
+///     let locals = background_loop(py)?;
+///     block_on(py, locals.run_coroutine(move |py| function.into_bound(py).call0()))
+/// }
+/// # Python::initialize();
+/// # Python::attach(|py| {
+/// #     let globals = pyo3::types::PyDict::new(py);
+/// #     globals.set_item("call", wrap_pyfunction!(call, py)?)?;
+/// #     py.run(c"async def answer(): return 42\nassert call(answer) == 42", Some(&globals), None)
+/// # }).unwrap();
+/// ```
+pub fn background_loop(py: Python<'_>) -> PyResult<TaskLocals> {
+    let entry = Entry::new(py)?;
+    in_current_context(event_loop_in_background(&entry)?)
+}
+
+/// Notes that this thread blocks on a future, until it is dropped: what needs a loop that can run gets a background loop.
+#[must_use = "it is noted until this is dropped"]
+pub(crate) struct Blocking {
+    _blocked: BlockedLoop,
+    _outside_task: Option<Entered>,
+    _background: Entered,
+}
+
+impl Blocking {
+    pub(crate) fn begin(py: Python<'_>) -> PyResult<Self> {
+        let event_loop = asyncio::running_loop(py)?;
+        // The loop of the task that is being polled here, if it is blocked with it.
+        let blocks_task = match (&event_loop, current()) {
+            (Some(event_loop), Some(locals)) => event_loop.is(&locals.0.event_loop),
+            _ => false,
+        };
+        Ok(Self {
+            _blocked: BlockedLoop::new(event_loop.as_ref()),
+            _outside_task: blocks_task.then(|| Entered::replacing(&CURRENT, None)),
+            _background: Entered::replacing(&BACKGROUND, None),
+        })
     }
 }
 
@@ -349,11 +433,29 @@ fn open_mailbox(event_loop: &Bound<'_, PyAny>) {
 
 /// The locals of the current Rust task, or of this thread. Works detached.
 pub(crate) fn locals_of_call() -> PyResult<TaskLocals> {
-    let locals = current().or_else(|| get(&OF_THREAD));
-    locals.ok_or_else(|| {
+    if let Some(locals) = current() {
+        return Ok(locals);
+    }
+    locals_of_thread()?.ok_or_else(|| {
         PyRuntimeError::new_err(
-            "no event loop is known here: call this in a Rust future that future_into_py or run started or that `scope` wraps, \
-             or on TaskLocals that were made where the loop was known",
+            "no event loop is known here: call this in a Rust future that future_into_py, run or block_on started or that `scope` \
+             wraps, or on TaskLocals that were made where the loop was known",
         )
     })
+}
+
+/// The locals of a loop that runs in another thread: of the one that is given to this thread or, inside of `block_on`, of a
+/// background loop. It attaches to make that one.
+fn locals_of_thread() -> PyResult<Option<TaskLocals>> {
+    let known = get(&OF_THREAD).or_else(|| get(&BACKGROUND));
+    if known.is_some() || !event_loop::blocks_here() {
+        return Ok(known);
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the thread waits for Python in any case"
+    )]
+    let locals = Python::attach(background_loop)?;
+    drop(swap(&BACKGROUND, Some(locals.clone())));
+    Ok(Some(locals))
 }

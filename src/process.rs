@@ -7,11 +7,13 @@
 //!
 //! 1. The first crossing registers a callback with `atexit`. Python calls all callbacks, then drops them, and then finalizes.
 //!    The *drop* of our callback does what follows. So every other callback can still use Rust.
-//! 2. The drop closes the [guard](crate::sync::guard). No future that crosses is polled any more. An attached thread that makes
+//! 2. The drop ends our [background loops](crate::event_loop::background), in [`EXIT_PATIENCE`] at most. Threads that have
+//!    waited for them rest for ever, since they would print the error.
+//! 3. It closes the [guard](crate::sync::guard). No future that crosses is polled any more. An attached thread that makes
 //!    an [`Entry`] detaches and rests for ever.
-//! 3. It shuts down our tokio: the tasks are dropped and the threads end. Other runtimes cannot be shut down.
-//! 4. It waits, detached, for activities that are under way. Steps 3 and 4 together take [`EXIT_PATIENCE`] at most.
-//! 5. A program may call the callbacks by hand and go on. The next [`Entry`] of the same thread then opens the guard.
+//! 4. It shuts down our tokio: the tasks are dropped and the threads end. Other runtimes cannot be shut down.
+//! 5. It waits, detached, for activities that are under way. Steps 4 and 5 together take [`EXIT_PATIENCE`] at most.
+//! 6. A program may call the callbacks by hand and go on. The next [`Entry`] of the same thread then opens the guard.
 //!
 //! # Fork
 //!
@@ -33,7 +35,7 @@ use crate::sync::activity::{self, Activity};
 use crate::sync::generation::{generation, generation_of_process};
 use crate::{asyncio, event_loop, panic};
 
-/// The longest time by which this crate delays the end of a process.
+/// The longest time by which a step delays the end of a process.
 const EXIT_PATIENCE: Duration = Duration::from_millis(100);
 /// How long a forking thread waits at least for the activities of other threads, and how often it looks meanwhile.
 ///
@@ -131,12 +133,16 @@ impl Drop for AtExit {
                 clippy::disallowed_methods,
                 reason = "already attached: Python drops what holds this"
             )]
-            Python::attach(|py| py.detach(end));
+            Python::attach(|py| {
+                activity::give_up_waits();
+                event_loop::background::end_all(py, EXIT_PATIENCE);
+                py.detach(end);
+            });
         }
     }
 }
 
-/// Steps 2 to 4 of the exit. Called detached.
+/// Steps 3 to 5 of the exit. Called detached.
 fn end() {
     let deadline = Instant::now() + EXIT_PATIENCE;
     activity::close();

@@ -281,14 +281,32 @@ fn awaiting_on_the_blocked_loop_is_refused_with_advice() {
         on_each_loop(py, |py| {
             let python = python(py, c"async def answer():\n    return 42")?;
             let answer = python.getattr("answer")?.unbind();
-            let error = tokio::block_on(py, async {
+            let awaits = async {
                 turns(1).await;
                 let task = Python::attach(|py| tokio::into_future(answer.bind(py).call0()?))?;
                 task.await
-            });
-            let error = error.unwrap_err();
+            };
+            let of_blocked_loop = tokio::get_current_locals(py)?;
+            let error = tokio::block_on(py, tokio::scope(of_blocked_loop, awaits)).unwrap_err();
             assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
             assert!(error.to_string().contains("future_into_py"), "{error}");
+            Ok(())
+        })
+    });
+}
+
+/// The Python tests cover the rest.
+#[test]
+fn a_background_loop_can_be_asked_for() {
+    attached(|py| {
+        on_each_loop(py, |py| {
+            let python = python(py, c"async def answer():\n    return 42")?;
+            let answer = python.getattr("answer")?.unbind();
+            let locals = tokio::background_loop(py)?;
+            let running = pyo3_asyncio::get_running_loop(py)?;
+            assert!(!locals.event_loop(py).is(&running));
+            let answer = locals.run_coroutine(move |py| answer.bind(py).call0());
+            assert_eq!(tokio::block_on(py, answer.extract::<i32>())?, 42);
             Ok(())
         })
     });

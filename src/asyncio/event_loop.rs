@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyWeakrefReference};
 
-use super::lookup::{imports, intern};
+use super::lookup::{defines, imports, intern};
 
 imports! {
     import_register = "atexit", "register";
@@ -22,6 +22,10 @@ imports! {
     import_simplefilter = "warnings", "simplefilter";
     import_is_finalizing = "sys", "is_finalizing";
     import_logger = "asyncio.log", "logger";
+}
+
+defines! {
+    loop_thread_function = "background.py", "loop_thread";
 }
 
 /// The running event loop of this thread, as `asyncio.get_running_loop()` returns it.
@@ -127,6 +131,21 @@ pub(crate) fn run_forever(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
 pub(crate) fn stop(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     event_loop
         .call_method0(intern!(event_loop.py(), "stop"))
+        .map(drop)
+}
+
+/// A `threading.Thread`, not started, that runs the loop until something stops it, and then ends it as `asyncio.run` does.
+pub(crate) fn loop_thread<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    loop_thread_function(event_loop.py())?.call1((event_loop,))
+}
+
+pub(crate) fn start_thread(thread: &Bound<'_, PyAny>) -> PyResult<()> {
+    thread.call_method0(intern!(thread.py(), "start")).map(drop)
+}
+
+pub(crate) fn join_thread(thread: &Bound<'_, PyAny>, timeout: Duration) -> PyResult<()> {
+    thread
+        .call_method1(intern!(thread.py(), "join"), (timeout.as_secs_f64(),))
         .map(drop)
 }
 

@@ -8,8 +8,9 @@
 //!    code may park too, and consume it.
 //! 3. A signal does not end a `park`. Python can write to a descriptor for each signal, but a loop that runs in this thread may
 //!    use that already. So the main thread, which alone handles signals, checks for them every [`SIGNAL_PATIENCE`].
-//! 4. A loop that runs in this thread makes no progress meanwhile. It is marked as [blocked](BlockedLoop). If this thread polls
-//!    a future that waits for the loop, the future fails instead of waiting for ever.
+//! 4. A loop that runs in this thread makes no progress meanwhile. It is [marked as blocked](Blocking). If this thread polls a
+//!    future that waits for the loop, the future fails instead of waiting for ever. What begins to await Python here runs on a
+//!    [background loop](crate::event_loop::background), unless another loop is known.
 //! 5. The thread is [active](crate::sync::guard) while it polls. While it waits, its activity is paused. So a fork waits for
 //!    polls only.
 //! 6. In every case the future is dropped before the call returns: detached, and inside the runtime's context.
@@ -26,7 +27,7 @@ use pyo3::prelude::*;
 
 use crate::asyncio;
 use crate::error::rust_panic;
-use crate::event_loop::BlockedLoop;
+use crate::locals::Blocking;
 use crate::panic::{Panic, catch};
 use crate::process::Entry;
 use crate::runtime::Runtime;
@@ -52,7 +53,7 @@ where
     // Nobody drives the runtime of this thread's loop meanwhile.
     #[cfg(feature = "tokio-runtime")]
     let _apart = crate::runtime::tokio::one_thread::run_here(None);
-    let _blocked = asyncio::running_loop(py)?.map(|event_loop| BlockedLoop::new(&event_loop));
+    let _blocking = Blocking::begin(py)?;
     let patience = asyncio::is_main_thread(py)?.then_some(SIGNAL_PATIENCE);
     let woken = Arc::new(Woken::new());
     let mut future = pin!(Some(future));
@@ -66,7 +67,10 @@ where
             Err(panic) => break Err(rust_panic(py, panic)),
         }
     };
-    let dropped = entry.detach(|| catch(|| R::enter_to_drop(|| future.set(None))));
+    let dropped = entry.detach(|| {
+        activity::rest_if_given_up();
+        catch(|| R::enter_to_drop(|| future.set(None)))
+    });
     match (dropped, output) {
         (Err(panic), Ok(_)) => Err(rust_panic(py, panic)),
         (_, output) => output,

@@ -14,6 +14,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,6 +35,9 @@ impl Default for Guard {
         Self::new()
     }
 }
+
+/// Whether the process ends what its threads wait for.
+static GAVE_UP_WAITS: AtomicBool = AtomicBool::new(false);
 
 static GUARD: PerProcess<OfProcess> = PerProcess::new(OfProcess(LazyLock::new(Guard::new)));
 
@@ -137,6 +141,19 @@ pub(crate) fn pause<R>(wait: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Lets every other thread that calls [`rest_if_given_up`] rest from now on, until this thread opens the guard.
+pub(crate) fn give_up_waits() {
+    ENDS_PROCESS.set(true);
+    GAVE_UP_WAITS.store(true, Ordering::Relaxed);
+}
+
+/// Rests if the process ends, and has ended what this thread waited for. Called detached.
+pub(crate) fn rest_if_given_up() {
+    while GAVE_UP_WAITS.load(Ordering::Relaxed) && !ENDS_PROCESS.get() {
+        pause(|| thread::sleep(REST));
+    }
+}
+
 /// Closes the guard: refuses activities from now on, except those of this thread, which ends the process.
 pub(crate) fn close() {
     ENDS_PROCESS.set(true);
@@ -146,6 +163,7 @@ pub(crate) fn close() {
 /// Ends `close`, if this thread closed the guard.
 pub(crate) fn open_if_closed_here() {
     if ENDS_PROCESS.replace(false) {
+        GAVE_UP_WAITS.store(false, Ordering::Relaxed);
         guard().open();
     }
 }
@@ -194,5 +212,6 @@ pub(crate) fn wait_until_alone(deadline: Instant) -> bool {
 pub(super) fn start_over() {
     HOLDS.set(false);
     ENDS_PROCESS.set(false);
+    GAVE_UP_WAITS.store(false, Ordering::Relaxed);
     PRESENCE.with(|presence| guard().start_over(presence));
 }

@@ -422,8 +422,9 @@ pub(super) fn loop_in_parent() -> PyErr {
 
 fn loop_blocked() -> PyErr {
     PyRuntimeError::new_err(
-        "this would wait for ever: the Python awaitable runs on the event loop of this thread, which block_on blocks. Export the \
-         function with future_into_py and `await` it, or call it in another thread (asyncio.to_thread)",
+        "this would wait for ever: the Python awaitable runs on the event loop of this thread, which block_on blocks. Begin to await \
+         it inside of block_on, which uses a background loop, export the function with future_into_py and `await` it, or call it in \
+         another thread (asyncio.to_thread)",
     )
 }
 
