@@ -1,6 +1,8 @@
 //! Event loops that Rust starts: run them, handle Ctrl-C, and end them as `asyncio.run` does.
 
 mod blocking;
+#[cfg(feature = "attributes")]
+mod generator;
 mod interrupt;
 mod main_future;
 #[cfg(feature = "tokio-runtime")]
@@ -26,6 +28,8 @@ use crate::to_python::Plan;
 use crate::to_rust::GivenUpTasks;
 
 pub(crate) use blocking::block_on;
+#[cfg(feature = "attributes")]
+pub(crate) use generator::generator;
 #[cfg(feature = "tokio-runtime")]
 pub(crate) use one_thread::new_event_loop;
 #[cfg(feature = "attributes")]
@@ -57,7 +61,7 @@ fn refuse_running_loop(py: Python<'_>, function: &str) -> PyResult<()> {
         None => Ok(()),
         Some(event_loop) => Err(PyRuntimeError::new_err(format!(
             "{function} cannot run an event loop in this thread, because it already runs {event_loop:?}: use future_into_py and \
-             `await` the result, or block_on for a future that needs no event loop"
+             `await` the result, or block_on in a function that is not asynchronous"
         ))),
     }
 }

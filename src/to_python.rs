@@ -23,4 +23,6 @@ mod plan;
 mod state;
 
 pub use cancel::CancelHandle;
+#[cfg(feature = "attributes")]
+pub(crate) use coroutine::traverse_arguments;
 pub(crate) use plan::Plan;

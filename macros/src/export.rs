@@ -4,6 +4,9 @@
 //! The function stays as it is, and Rust can call it. The wrapper has the same parameters, so PyO3 extracts the arguments at
 //! the call. The wrapper makes a coroutine of the future that an `async fn` returns. If the function returns a stream, the
 //! wrapper makes an async generator, and the first item that is awaited calls the function.
+//!
+//! With `blocking = "name"` there is a second wrapper of the same function. It blocks until the future is done, or makes a generator
+//! of the stream.
 
 mod options;
 mod signature;
@@ -32,6 +35,8 @@ pub(crate) struct Export<'a> {
     /// The class of a method.
     pub(crate) class: Option<&'a Type>,
     pub(crate) options: ExportOptions,
+    /// Whether this is the second, synchronous function.
+    pub(crate) is_blocking: bool,
 }
 
 impl Export<'_> {
@@ -40,10 +45,13 @@ impl Export<'_> {
         let mut errors = Errors::default();
         check_callable(self.signature, "an exported `async fn`", &mut errors);
         let parameters = Parameters::parse(self.signature, &mut errors);
-        let is_next = self.python_name() == "__anext__";
-        let returns = Returns::parse(&self.signature.output, is_next, &mut errors);
+        let returns = Returns::parse(&self.signature.output, &self.python_name(), &mut errors);
         if returns.is_stream {
             check_stream(&parameters, &mut errors);
+        } else if let (Some(handle), true) = (parameters.cancel_handle(), self.is_blocking) {
+            let message = "nothing tells the `CancelHandle` of a function that blocks, since Ctrl-C drops the future: remove it, or \
+                           `blocking`";
+            errors.push(handle, message);
         }
         errors.into_result()?;
         let inputs = self.inputs(&parameters)?;
@@ -58,12 +66,15 @@ impl Export<'_> {
         };
         let attributes = self.wrapper_attributes();
         let visibility = &self.visibility;
-        let (object, body) = match returns.is_stream {
-            true => (
-                quote!(AsyncGenerator),
-                self.stream_body(&parameters, &returns),
-            ),
-            false => (quote!(Coroutine), self.body(&parameters, &returns)),
+        let object = match (returns.is_stream, self.is_blocking) {
+            (true, false) => quote!(AsyncGenerator),
+            (true, true) => quote!(Generator),
+            (false, false) => quote!(Coroutine),
+            (false, true) => quote!(Blocked),
+        };
+        let body = match returns.is_stream {
+            true => self.stream_body(&parameters, &returns),
+            false => self.body(&parameters, &returns),
         };
         let function = quote_spanned! {hygienic(Span::call_site())=>
             #attributes
@@ -74,8 +85,28 @@ impl Export<'_> {
         Ok((function, annotation))
     }
 
+    /// The second, synchronous function.
+    pub(crate) fn blocking(&self) -> Result<Option<Self>> {
+        let Some(name) = &self.options.blocking else {
+            return Ok(None);
+        };
+        if name.unraw() == self.python_name() {
+            let message = format!(
+                "two functions cannot both be `{name}`: give the one that blocks a name of its own"
+            );
+            return Err(Error::new(name.span(), message));
+        }
+        Ok(Some(Self {
+            visibility: self.visibility.clone(),
+            options: self.options.of_blocking(name),
+            is_blocking: true,
+            ..*self
+        }))
+    }
+
     pub(crate) fn wrapper_name(&self) -> Ident {
-        format_ident!("__pyo3_asyncio_{}", self.signature.ident)
+        let blocking = if self.is_blocking { "blocking_" } else { "" };
+        format_ident!("__pyo3_asyncio_{blocking}{}", self.signature.ident)
     }
 
     pub(crate) fn python_name(&self) -> String {
@@ -201,6 +232,12 @@ impl Export<'_> {
                 (way, future)
             }
         };
+        let runtime = self.runtime.ty();
+        if self.is_blocking {
+            return quote_spanned! {at_output=>
+                #of_output::blocked::<#private::#runtime, #way, _, _, _>(py, #future)
+            };
+        }
         let (make, future) = match parameters.cancel_handle() {
             None => (quote_spanned!(at_output=> coroutine), future),
             Some(cancel) => (
@@ -208,7 +245,6 @@ impl Export<'_> {
                 quote_spanned!(at_output=> |#cancel| #future),
             ),
         };
-        let runtime = self.runtime.ty();
         let options = self.coroutine_options(parameters);
         quote_spanned! {at_output=>
             #of_output::#make::<#private::#runtime, #way, _, _, _>(py, #options, #future)
@@ -230,8 +266,12 @@ impl Export<'_> {
         let (result, runtime) = (returns.result(self.private, at_output), self.runtime.ty());
         let options = self.coroutine_options(parameters);
         let private = self.private;
+        let make = match self.is_blocking {
+            true => quote_spanned!(at_output=> generator),
+            false => quote_spanned!(at_output=> async_generator),
+        };
         quote_spanned! {at_output=>
-            #of_output::async_generator::<#private::#runtime, _, _, _>(py, #options, |emitter| async move {
+            #of_output::#make::<#private::#runtime, _, _, _>(py, #options, |emitter| async move {
                 let stream = #function(#receiver #(#arguments),*)#await_it;
                 let stream = #of_output::outcome(&stream).into_result(stream)?;
                 emitter.emit(stream, |output| #result).await

@@ -1,9 +1,10 @@
 //! `#[pyfunction]`: exports an `async fn` as a Python function that returns a coroutine, or an async generator if it returns a
 //! stream.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::Result;
+use syn::ext::IdentExt as _;
 
 use crate::arguments::crate_path;
 use crate::errors::Errors;
@@ -50,21 +51,76 @@ fn export(runtime: Runtime, arguments: TokenStream, function: &Function) -> Resu
         signature: sig,
         class: None,
         options,
+        is_blocking: false,
     };
     let (wrapper, annotation) = export.wrapper()?;
-    let wrapper_name = export.wrapper_name();
-    let name = &sig.ident;
-    let both = attrs.iter().filter(|it| is_for_both(it));
+    let names = match export.blocking()? {
+        None => import(&export, &sig.ident),
+        Some(blocking) => blocking_names(&export, &blocking)?,
+    };
     Ok(quote! {
         #[#private::pyo3::pyfunction]
         #wrapper
 
-        // PyO3 finds a function through a module of the same name. `self` imports that module, and not the wrapper.
+        #names
+
+        #annotation
+    })
+}
+
+/// PyO3 finds a function through a module of the same name. `self` imports that module, and not the wrapper.
+fn import(export: &Export<'_>, name: &Ident) -> TokenStream {
+    let (wrapper, visibility) = (export.wrapper_name(), &export.visibility);
+    let both = export.attributes.iter().filter(|it| is_for_both(it));
+    quote! {
         #(#both)*
         #[doc(hidden)]
         #[allow(unused_imports, unreachable_pub, reason = "it is as visible as the function")]
-        #vis use #wrapper_name::{self as #name};
+        #visibility use #wrapper::{self as #name};
+    }
+}
 
-        #annotation
+/// The second, synchronous function. A type in place of PyO3's module has both functions, so a module that is declared with the
+/// first gets the second too.
+fn blocking_names(export: &Export<'_>, blocking: &Export<'_>) -> Result<TokenStream> {
+    let Export {
+        private,
+        visibility,
+        signature,
+        ..
+    } = export;
+    // The annotation is that of the first function.
+    let (wrapper, _) = blocking.wrapper()?;
+    let name = blocking.options.name.as_ref();
+    let name = name
+        .expect("the second function has a name")
+        .parse_with(Ident::parse_any)?;
+    let import = import(blocking, &name);
+    let both = export.attributes.iter().filter(|it| is_for_both(it));
+    let both = quote!(#(#both)*);
+    let (first, second, name) = (
+        export.wrapper_name(),
+        blocking.wrapper_name(),
+        &signature.ident,
+    );
+    Ok(quote! {
+        #[#private::pyo3::pyfunction]
+        #wrapper
+
+        #import
+
+        #both
+        #[doc(hidden)]
+        #[allow(non_camel_case_types, unreachable_pub, reason = "it has the name of the function, and is as visible")]
+        #visibility enum #name {}
+
+        #both
+        impl #name {
+            #[doc(hidden)]
+            pub const _PYO3_DEF: #private::BothFunctions =
+                #private::BothFunctions(&#first::_PYO3_DEF, &#second::_PYO3_DEF);
+
+            #private::introspect_both!(#first, #second);
+        }
     })
 }

@@ -34,8 +34,8 @@ pub(crate) fn expand(
         match item {
             ImplItem::Fn(mut method) if is_ours(&method) => {
                 let wrapper = export(runtime, &private, &methods, &method);
-                if let Some((wrapper, annotation)) = errors.handle(wrapper) {
-                    methods.items.push(ImplItem::Verbatim(wrapper));
+                if let Some((wrappers, annotation)) = errors.handle(wrapper) {
+                    methods.items.push(ImplItem::Verbatim(wrappers));
                     annotations.extend(annotation);
                 }
                 without_python(&mut method.attrs, &mut method.sig);
@@ -119,17 +119,47 @@ fn export(
         signature: &method.sig,
         class: Some(&methods.self_ty),
         options,
+        is_blocking: false,
     };
     check_name(&export.python_name(), method, &mut errors);
+    let blocking = errors.handle(export.blocking()).flatten();
+    if let Some(blocking) = &blocking {
+        check_blocking_name(blocking, method, &mut errors);
+    }
     errors.into_result()?;
-    export.wrapper()
+    let (wrapper, annotation) = export.wrapper()?;
+    // The annotation is that of the first method.
+    let blocking = blocking.map(|it| it.wrapper()).transpose()?;
+    let blocking = blocking.map(|(wrapper, _)| wrapper);
+    Ok((quote!(#wrapper #blocking), annotation))
+}
+
+/// Refuses special methods that PyO3 gives types of its own.
+fn check_blocking_name(blocking: &Export<'_>, method: &ImplItemFn, errors: &mut Errors) {
+    let accepted: &[_] = match stream_item(&method.sig.output) {
+        Some(_) => &["__call__", "__iter__"],
+        None => &["__call__", "__enter__", "__exit__", "__next__"],
+    };
+    let name = blocking.python_name();
+    if is_special(&name) && !accepted.contains(&&*name) {
+        let message = format!(
+            "`blocking` cannot name the special method `{name}`: call block_on in a plain `fn {name}`. The special methods that it \
+             can name here are `{}`",
+            accepted.join("`, `")
+        );
+        errors.push(&blocking.options.name, message);
+    }
+}
+
+fn is_special(name: &str) -> bool {
+    name.starts_with("__") && name.ends_with("__")
 }
 
 /// Refuses special methods whose result Python does not await.
 fn check_name(name: &str, method: &ImplItemFn, errors: &mut Errors) {
     const AWAITED: [&str; 4] = ["__aenter__", "__aexit__", "__anext__", "__call__"];
     const ITERATED: [&str; 2] = ["__aiter__", "__call__"];
-    let is_special = name.starts_with("__") && name.ends_with("__");
+    let is_special = is_special(name);
     if stream_item(&method.sig.output).is_some() {
         if is_special && !ITERATED.contains(&name) {
             let iterated = ITERATED.join("`, `");

@@ -21,12 +21,12 @@ macro_rules! exported {
             use crate::ledger::recorded;
 
             /// Adds three numbers.
-            #[pyo3_asyncio::$runtime::pyfunction(signature = (a, /, b=2, *, c=3))]
+            #[pyo3_asyncio::$runtime::pyfunction(signature = (a, /, b=2, *, c=3), blocking = "add_now")]
             pub(crate) async fn add(a: i64, b: i64, c: i64) -> i64 {
                 a + b + c
             }
 
-            #[pyo3_asyncio::$runtime::pyfunction]
+            #[pyo3_asyncio::$runtime::pyfunction(blocking = "nothing_now")]
             pub(crate) async fn nothing() {}
 
             #[pyo3_asyncio::$runtime::pyfunction]
@@ -52,7 +52,7 @@ macro_rules! exported {
                 }
             }
 
-            #[pyo3_asyncio::$runtime::pyfunction]
+            #[pyo3_asyncio::$runtime::pyfunction(blocking = "reject_now")]
             pub(crate) async fn reject(text: String) -> Result<usize, Rejected> {
                 match text.is_empty() {
                     true => Ok(0),
@@ -69,13 +69,13 @@ macro_rules! exported {
             }
 
             #[pyo3_asyncio::$runtime::pyfunction]
-            #[pyo3(name = "public_name", text_signature = "(whatever)")]
+            #[pyo3(name = "public_name", text_signature = "(whatever)", blocking = "public_name_now")]
             pub(crate) async fn private_name(_whatever: Py<PyAny>) {}
 
             #[pyo3_asyncio::$runtime::pyfunction(warn(message = "a function of old"))]
             pub(crate) async fn outdated() {}
 
-            #[pyo3_asyncio::$runtime::pyfunction(pass_module, signature = (*args, **kwargs))]
+            #[pyo3_asyncio::$runtime::pyfunction(pass_module, signature = (*args, **kwargs), blocking = "everything_now")]
             pub(crate) async fn everything(
                 module: Py<PyModule>,
                 args: Py<PyTuple>,
@@ -106,7 +106,7 @@ macro_rules! exported {
             }
 
             /// Returns the loop and the value of a context variable, as the Rust future sees them. Uses a timer of the runtime.
-            #[pyo3_asyncio::$runtime::pyfunction]
+            #[pyo3_asyncio::$runtime::pyfunction(blocking = "surroundings_now")]
             pub(crate) async fn surroundings(
                 variable: Py<PyAny>,
             ) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
@@ -118,6 +118,12 @@ macro_rules! exported {
                         .call_method1("run", (variable.getattr(py, "get")?,))?;
                     Ok((locals.event_loop(py).unbind(), value.unbind()))
                 })
+            }
+
+            /// Awaits what an `async def` returns, on the loop that is known here.
+            #[pyo3_asyncio::$runtime::pyfunction(signature = (function: "Callable[[], Awaitable[Any]]") -> "Any", blocking = "call_back_now")]
+            pub(crate) async fn call_back(function: Py<PyAny>) -> PyResult<Py<PyAny>> {
+                bridge::run_coroutine(move |py| function.into_bound(py).call0()).await
             }
 
             #[pyo3_asyncio::$runtime::pyfunction]
@@ -166,7 +172,7 @@ macro_rules! exported {
             }
 
             /// Counts down, one number in each poll of the runtime.
-            #[pyo3_asyncio::$runtime::pyfunction(signature = (from_=3))]
+            #[pyo3_asyncio::$runtime::pyfunction(signature = (from_=3), blocking = "countdown_now")]
             pub(crate) fn countdown(from_: u32) -> impl Stream<Item = PyResult<u32>> {
                 let numbers = stream::iter((0..from_).rev()).then(|number| async move {
                     smol::future::yield_now().await;
@@ -176,7 +182,7 @@ macro_rules! exported {
             }
 
             /// The stream is an error before it starts, or after its first item.
-            #[pyo3_asyncio::$runtime::pyfunction]
+            #[pyo3_asyncio::$runtime::pyfunction(blocking = "rejecting_now")]
             pub(crate) async fn rejecting(
                 text: String,
                 soon: bool,
@@ -196,7 +202,7 @@ macro_rules! exported {
             }
 
             /// Yields the object of an argument, and holds it.
-            #[pyo3_asyncio::$runtime::pyfunction(signature = (object: "object") -> "object")]
+            #[pyo3_asyncio::$runtime::pyfunction(signature = (object: "object") -> "object", blocking = "only_now")]
             pub(crate) fn only(object: Py<PyAny>) -> impl Stream<Item = PyResult<Py<PyAny>>> {
                 stream::once(Ok(object))
             }
@@ -254,7 +260,7 @@ macro_rules! exported {
                     gate.get().future()?.await
                 }
 
-                #[pyo3(name = "greet", signature = (greeting="hello".to_owned()), eager_start)]
+                #[pyo3(name = "greet", signature = (greeting="hello".to_owned()), eager_start, blocking = "greet_now")]
                 async fn greet_by_name(&self, greeting: String) -> String {
                     format!("{greeting}, {} on {}", self.name, thread_name())
                 }
@@ -269,29 +275,33 @@ macro_rules! exported {
                     slf.is(&other)
                 }
 
+                #[pyo3(blocking = "itself_now")]
                 async fn itself(slf: Py<Self>) -> Py<Self> {
                     slf
                 }
 
                 /// Makes an object with the given name, or with that of the class.
                 #[classmethod]
+                #[pyo3(blocking = "connect_now")]
                 async fn connect(cls: Py<PyType>, name: Option<String>) -> PyResult<Self> {
                     let class = Python::attach(|py| cls.bind(py).name()?.extract::<String>())?;
                     Ok(Self::new(name.unwrap_or(class)))
                 }
 
                 #[staticmethod]
-                #[pyo3(signature = (number: "int") -> "float")]
+                #[pyo3(signature = (number: "int") -> "float", blocking = "double_now")]
                 async fn double(number: i32) -> i32 {
                     number * 2
                 }
 
                 /// The letters of the name. The stream borrows the object.
+                #[pyo3(blocking = "letters_now")]
                 fn letters(&self) -> impl Stream<Item = PyResult<char>> {
                     stream::iter(self.name.chars().map(Ok))
                 }
 
                 /// As many letters of the name as the gate says.
+                #[pyo3(blocking = "some_letters_now")]
                 async fn some_letters(
                     &self,
                     gate: Py<Gate>,
@@ -301,6 +311,7 @@ macro_rules! exported {
                     Ok(stream::iter(self.name.chars().take(count)))
                 }
 
+                #[pyo3(blocking = "__iter__")]
                 fn __aiter__(slf: Py<Self>) -> impl Stream<Item = String> {
                     let mut calls = 0;
                     stream::poll_fn(move |_| {
@@ -318,11 +329,13 @@ macro_rules! exported {
                     Self::double(number).await
                 }
 
+                #[pyo3(blocking = "__enter__")]
                 async fn __aenter__(slf: Py<Self>) -> Py<Self> {
                     slf
                 }
 
                 /// Counts as a call, and suppresses a `ValueError`.
+                #[pyo3(blocking = "__exit__")]
                 async fn __aexit__(
                     &self,
                     r#type: Option<Py<PyType>>,
@@ -360,6 +373,11 @@ macro_rules! exported {
                     slf
                 }
 
+                fn __iter__(slf: Py<Self>) -> Py<Self> {
+                    slf
+                }
+
+                #[pyo3(blocking = "__next__")]
                 async fn __anext__<'a>(self: &'a mut Self) -> PyResult<Option<u32>>
                 where
                     Self: Sized,
@@ -406,12 +424,14 @@ macro_rules! exported {
                 }
 
                 /// Increments the count after the gate opens.
+                #[pyo3(blocking = "add_blocking")]
                 async fn add(&mut self, gate: Py<Gate>) -> PyResult<usize> {
                     gate.get().future()?.await?;
                     self.count += 1;
                     Ok(self.count)
                 }
 
+                #[pyo3(blocking = "read_blocking")]
                 async fn read(&self, gate: Py<Gate>) -> PyResult<usize> {
                     gate.get().future()?.await?;
                     Ok(self.count)
@@ -470,7 +490,7 @@ macro_rules! exported {
                 use pyo3::{IntoPyObjectExt as _, Py, PyAny, PyResult, Python};
                 use pyo3_asyncio::$runtime::pyfunction;
 
-                #[pyfunction(signature = () -> "str")]
+                #[pyfunction(signature = () -> "str", blocking = "declared_now")]
                 async fn declared() -> PyResult<Py<PyAny>> {
                     Python::attach(|py| "inline".into_py_any(py))
                 }
@@ -480,7 +500,7 @@ macro_rules! exported {
             pub(crate) mod exported {
                 #[pymodule_export]
                 use super::{
-                    Counter, Empty, Shared, UpTo, add, add_twice, count_given, countdown, eager_panic,
+                    Counter, Empty, Shared, UpTo, add, add_twice, call_back, count_given, countdown, eager_panic,
                     eager_pass_or_clean_up, eager_pass_through, eager_polling_thread, everything,
                     inline, length_of, nothing, nothing_or_error, only, outdated, pass_or_clean_up,
                     pass_through, polling_thread, private_name, reject, rejecting, reply, surroundings,

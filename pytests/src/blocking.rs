@@ -1,11 +1,13 @@
-//! Calls that block on a Rust future and react to signals.
+//! Calls that block on a Rust future and react to signals, and functions with a second one that blocks.
 
 use std::future::pending;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyList};
 use pyo3_asyncio::tokio as bridge;
+use smol::stream::{self, Stream, StreamExt as _};
 
 use crate::ledger::recorded;
 
@@ -103,4 +105,45 @@ pub(crate) fn run_python(py: Python<'_>, function: Py<PyAny>) -> PyResult<Py<PyA
         task.await
     };
     bridge::run(py, recorded(Arc::default(), future))
+}
+
+#[pyo3_asyncio::tokio::pyfunction(blocking = "delayed_now")]
+async fn delayed(value: u32) -> u32 {
+    tokio::task::yield_now().await;
+    value
+}
+
+/// The two functions, wrapped one by one.
+#[pyfunction]
+pub(crate) fn wrapped_functions(
+    py: Python<'_>,
+) -> PyResult<(Bound<'_, PyCFunction>, Bound<'_, PyCFunction>)> {
+    Ok((
+        wrap_pyfunction!(delayed, py)?,
+        wrap_pyfunction!(delayed_now, py)?,
+    ))
+}
+
+/// Yields two numbers, and appends to `drops` where it is dropped.
+#[pyo3_asyncio::tokio::pyfunction(blocking = "needs_runtime_now")]
+pub(crate) fn needs_runtime(drops: Py<PyList>) -> impl Stream<Item = u32> {
+    struct NeedsRuntime(Py<PyList>);
+
+    impl Drop for NeedsRuntime {
+        fn drop(&mut self) {
+            let place = match tokio::runtime::Handle::try_current() {
+                Ok(_) => "in the runtime",
+                Err(_) => "outside",
+            };
+            // Another thread could not attach while this one is.
+            let elsewhere = std::thread::spawn(|| Python::attach(|_| ()));
+            elsewhere.join().expect("it does not panic");
+            Python::attach(|py| self.0.bind(py).append(place)).expect("a list takes it");
+        }
+    }
+
+    let needs_runtime = NeedsRuntime(drops);
+    stream::iter(0..2).inspect(move |_| {
+        let _ = &needs_runtime;
+    })
 }

@@ -32,7 +32,7 @@ mod pyo3_asyncio_pytests {
     #[pymodule_export]
     use crate::blocking::{
         block_on, block_on_busy, block_on_call, block_on_python, block_on_task, block_on_turns,
-        run, run_python, run_until_complete,
+        needs_runtime, run, run_python, run_until_complete, wrapped_functions,
     };
     #[pymodule_export]
     use crate::bomb::{bomb, bomb_coroutine, count_panics, panics};

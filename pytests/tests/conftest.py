@@ -71,6 +71,8 @@ THREADS = {"ASYNC_STD_THREAD_COUNT": "2", "SMOL_THREADS": "2"}
 LOOP_HANGS_AFTER, TEST_HANGS_AFTER = 240, 300
 STDERR = pytest.StashKey()
 THREADS_AT_ONCE = 8
+# The most background loops that a test needs at once.
+BACKGROUND_LOOPS = 4
 
 # Some distributions package the test suite of Python on its own. The header says if it is missing, and `cargo xtask test` wants it.
 HAS_CPYTHONS_TESTS = all(map(importlib.util.find_spec, ["test", "test.test_asyncio"]))
@@ -354,6 +356,12 @@ def warm():
         loop.close()
     # Some tests need tokio, whatever runtime the others use.
     rust.workers()
+
+    async def nested(depth):
+        return depth and rust.tokio.call_back_now(lambda: nested(depth - 1))
+
+    # Each level needs a background loop of its own.
+    rust.tokio.call_back_now(lambda: nested(BACKGROUND_LOOPS - 1))
 
 
 @pytest.fixture(autouse=True)

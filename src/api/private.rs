@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, missing_debug_implementations, reason = "not public API")]
 
+mod blocking;
 mod by_type;
 mod export;
 mod streams;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use pyo3::prelude::*;
 
+pub use self::blocking::*;
 pub use self::by_type::*;
 pub use self::export::*;
 pub use self::streams::*;

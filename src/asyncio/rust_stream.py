@@ -8,3 +8,11 @@ async def rust_stream(stream):
             item = None
     finally:
         stream.close()
+
+
+def blocking_stream(iterator):
+    try:
+        yield from iterator
+    finally:
+        # The traceback of an error may keep the iterator alive.
+        iterator.close()

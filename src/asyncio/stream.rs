@@ -1,4 +1,4 @@
-//! Streams: the async generator of a Rust stream, and the coroutine that iterates for a Rust stream. Both are written in Python.
+//! Streams: the generators of a Rust stream, and the coroutine that iterates for a Rust stream. All are written in Python.
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -7,6 +7,7 @@ use super::lookup::{defines, intern};
 
 defines! {
     rust_stream_function = "rust_stream.py", "rust_stream";
+    blocking_stream_function = "rust_stream.py", "blocking_stream";
     iterate_function = "iterate.py", "iterate";
 }
 
@@ -18,7 +19,12 @@ pub(crate) fn async_generator(stream: Bound<'_, PyAny>) -> PyResult<Bound<'_, Py
     rust_stream_function(stream.py())?.call1((stream,))
 }
 
-/// Sets the names of an async generator.
+/// A generator that yields the items of an iterator, and calls `iterator.close()` in the end.
+pub(crate) fn generator(iterator: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    blocking_stream_function(iterator.py())?.call1((iterator,))
+}
+
+/// Sets the names of a generator.
 pub(crate) fn rename(generator: &Bound<'_, PyAny>, name: &str, qualname: &str) -> PyResult<()> {
     let py = generator.py();
     generator.setattr(intern!(py, "__name__"), name)?;

@@ -227,7 +227,7 @@ fn wait(py: Python<'_>, future: Py<RustFuture>) -> PyResult<Stepped> {
 
 /// Shows the garbage collector the Python objects that a Rust future owns: twice, because the future has a reference too. The
 /// collector compares visits with the reference count.
-pub(super) fn traverse_arguments(
+pub(crate) fn traverse_arguments(
     arguments: &[Py<PyAny>],
     visit: &PyVisit<'_>,
 ) -> Result<(), PyTraverseError> {

@@ -1,7 +1,8 @@
-//! The options of an exported `async fn`: ours, and PyO3's, which are passed on to it.
+//! The options of an exported function: ours, and PyO3's, which are passed on to it.
 
 use proc_macro2::{Group, Ident, TokenStream};
 use quote::quote;
+use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, LitStr, Meta, Path, Result, Token};
 
@@ -13,6 +14,8 @@ pub(crate) struct ExportOptions {
     /// The path to `pyo3-asyncio`.
     pub(crate) krate: Option<Path>,
     pub(crate) eager_start: bool,
+    /// The name of a second, synchronous function.
+    pub(crate) blocking: Option<Ident>,
     pub(crate) name: Option<LitStr>,
     pub(crate) pass_module: bool,
     /// Whether the path to PyO3 is given.
@@ -42,12 +45,34 @@ impl ExportOptions {
         options
     }
 
+    /// Those of the second, synchronous function.
+    pub(crate) fn of_blocking(&self, name: &Ident) -> Self {
+        let forwarded = self.names.iter().zip(&self.forwarded);
+        let forwarded = forwarded.filter(|(option, _)| *option != "name");
+        let name = LitStr::new(&name.unraw().to_string(), name.span());
+        Self {
+            forwarded: std::iter::once(quote!(name = #name))
+                .chain(forwarded.map(|(_, option)| option.clone()))
+                .collect(),
+            name: Some(name),
+            pass_module: self.pass_module,
+            has_pyo3_path: self.has_pyo3_path,
+            returns: self.returns.clone(),
+            ..Self::default()
+        }
+    }
+
     /// PyO3 checks the values of its options.
     fn add(&mut self, argument: &Argument, is_pyo3s: bool) -> Result<()> {
         let Argument { name, rest } = argument;
         let mut rest = rest.clone();
         match name.to_string().as_str() {
             "eager_start" => return argument.set_flag(&mut self.eager_start),
+            "blocking" => {
+                let accepted = "the name of a second Python function, which blocks, for instance `blocking = \"get_blocking\"`";
+                let parse = |name: LitStr| name.parse_with(Ident::parse_any).ok();
+                return argument.set(&mut self.blocking, accepted, parse);
+            }
             "crate" if !is_pyo3s => return argument.set_crate(&mut self.krate),
             "crate" => self.has_pyo3_path = true,
             "name" => self.name = argument.value().ok(),
@@ -61,7 +86,7 @@ impl ExportOptions {
             "text_signature" | "warn" => {}
             unknown => {
                 return Err(argument.error(format!(
-                    "there is no option `{unknown}`: the options are `eager_start` and `crate`, and PyO3's `name`, \
+                    "there is no option `{unknown}`: the options are `blocking`, `eager_start` and `crate`, and PyO3's `name`, \
                      `signature`, `text_signature`, `pass_module` and `warn`"
                 )));
             }

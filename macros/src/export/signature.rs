@@ -177,17 +177,23 @@ fn last_segment(ty: &Type) -> Option<&PathSegment> {
 /// What the function returns.
 pub(super) struct Returns {
     ty: Option<Type>,
-    /// Whether `None` ends an iteration.
-    is_next: bool,
+    /// The error that ends an iteration, if `None` does.
+    end: Option<Ident>,
     pub(super) is_stream: bool,
 }
 
 impl Returns {
-    pub(super) fn parse(output: &ReturnType, is_next: bool, errors: &mut Errors) -> Self {
+    pub(super) fn parse(output: &ReturnType, python_name: &str, errors: &mut Errors) -> Self {
+        let end = match python_name {
+            "__anext__" => Some("stop_async_iteration"),
+            "__next__" => Some("stop_iteration"),
+            _ => None,
+        };
+        let end = end.map(|name| Ident::new(name, Span::call_site()));
         let ReturnType::Type(_, ty) = output else {
             return Self {
                 ty: None,
-                is_next,
+                end,
                 is_stream: false,
             };
         };
@@ -207,14 +213,10 @@ impl Returns {
             errors.push(ty, message);
         }
         let ty = Some(ty.clone());
-        Self {
-            ty,
-            is_next,
-            is_stream,
-        }
+        Self { ty, end, is_stream }
     }
 
-    /// The type that a type stub shows. PyO3's rules for plain functions apply: `()` is `None`, and `__anext__` returns
+    /// The type that a type stub shows. PyO3's rules for plain functions apply: `()` is `None`, and `__next__` returns
     /// the type inside of its `Option`.
     pub(super) fn in_python(&self, private: &TokenStream) -> TokenStream {
         let none = quote!(#private::pyo3::Py<#private::pyo3::types::PyNone>);
@@ -222,7 +224,7 @@ impl Returns {
             return none;
         };
         let value = type_argument(ty, |name| name.ends_with("Result")).unwrap_or(ty);
-        let item = type_argument(value, |name| self.is_next && name == "Option");
+        let item = type_argument(value, |name| self.end.is_some() && name == "Option");
         match (value, item) {
             (Type::Tuple(tuple), _) if tuple.elems.is_empty() => none,
             (_, Some(item)) => item.to_token_stream(),
@@ -233,12 +235,12 @@ impl Returns {
     /// Makes a `PyResult` of the variable `output`.
     pub(super) fn result(&self, private: &TokenStream, span: Span) -> TokenStream {
         let result = quote_spanned!(span=> #private::outcome(&output).into_result(output));
-        if !self.is_next {
+        let Some(end) = &self.end else {
             return result;
-        }
+        };
         quote_spanned!(span=> {
             let output = #result;
-            #private::next_item(&output).into_result(output)
+            #private::next_item(&output, #private::#end).into_result(output)
         })
     }
 }

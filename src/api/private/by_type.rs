@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use pyo3::exceptions::PyStopAsyncIteration;
+use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::PyNone;
 
@@ -155,16 +155,28 @@ impl<'py> IntoPyObject<'py> for Nothing {
     }
 }
 
-/// The output of `__anext__`: `None` ends the iteration, as in a method of PyO3.
-pub struct NextItem<T>(Fallible<PyResult<T>>);
+/// The output of `__anext__` or `__next__`: `None` ends the iteration, as in a method of PyO3.
+pub struct NextItem<T> {
+    end: fn() -> PyErr,
+    result: Fallible<PyResult<T>>,
+}
 
-pub fn next_item<T>(result: &PyResult<T>) -> NextItem<T> {
-    NextItem(outcome(result).0)
+pub fn next_item<T>(result: &PyResult<T>, end: fn() -> PyErr) -> NextItem<T> {
+    let result = outcome(result).0;
+    NextItem { end, result }
+}
+
+pub fn stop_async_iteration() -> PyErr {
+    PyStopAsyncIteration::new_err(())
+}
+
+pub fn stop_iteration() -> PyErr {
+    PyStopIteration::new_err(())
 }
 
 impl<T> NextItem<Option<T>> {
     pub fn into_result(&self, output: PyResult<Option<T>>) -> PyResult<T> {
-        output?.ok_or_else(|| PyStopAsyncIteration::new_err(()))
+        output?.ok_or_else(self.end)
     }
 }
 
@@ -172,6 +184,6 @@ impl<T> Deref for NextItem<T> {
     type Target = Fallible<PyResult<T>>;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.result
     }
 }

@@ -19,6 +19,7 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -28,6 +29,7 @@ use pyo3::{PyClass, PyClassGuard, PyClassGuardMut};
 
 use super::by_type::Arguments;
 use crate::CancelHandle;
+use crate::entry::block_on;
 use crate::runtime::Runtime;
 use crate::to_python::Plan;
 
@@ -166,6 +168,13 @@ pub trait Way {
         R: Runtime,
         F: Future<Output = PyResult<T>> + Send + 'static,
         T: for<'a> IntoPyObject<'a> + Send + 'static;
+
+    /// Blocks until the future is done.
+    fn block_on<R, F, T>(py: Python<'_>, future: F) -> PyResult<T>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send,
+        T: Send;
 }
 
 /// A future that borrows nothing runs on the runtime.
@@ -180,6 +189,15 @@ impl Way for Owning {
     {
         planned.0.coroutine::<R, F, T>(py, future)
     }
+
+    fn block_on<R, F, T>(py: Python<'_>, future: F) -> PyResult<T>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send,
+        T: Send,
+    {
+        block_on::<R, F, T>(py, future)
+    }
 }
 
 /// A future that borrows its receiver runs on the event loop.
@@ -193,14 +211,28 @@ impl Way for Borrowing {
         T: for<'a> IntoPyObject<'a> + Send + 'static,
     {
         let mut future = Box::pin(future);
-        match future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
-            Poll::Pending => planned.0.loop_coroutine::<R, _, T>(py, future),
-            Poll::Ready(Err(refused)) => Err(refused),
-            Poll::Ready(Ok(_)) => unreachable!("`borrow` waits once it has the borrow"),
-        }
+        take_borrow(future.as_mut())?;
+        planned.0.loop_coroutine::<R, _, T>(py, future)
+    }
+
+    fn block_on<R, F, T>(py: Python<'_>, future: F) -> PyResult<T>
+    where
+        R: Runtime,
+        F: Future<Output = PyResult<T>> + Send,
+        T: Send,
+    {
+        let mut future = Box::pin(future);
+        take_borrow(future.as_mut())?;
+        block_on::<R, _, T>(py, future)
+    }
+}
+
+/// Polls a future that borrows its receiver for the first time.
+fn take_borrow<T>(future: Pin<&mut impl Future<Output = PyResult<T>>>) -> PyResult<()> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Pending => Ok(()),
+        Poll::Ready(Err(refused)) => Err(refused),
+        Poll::Ready(Ok(_)) => unreachable!("`borrow` waits once it has the borrow"),
     }
 }
 

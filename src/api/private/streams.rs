@@ -54,11 +54,7 @@ where
     F: Future<Output = PyResult<()>> + Send + 'static, // the stream has to be `Send`
     T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
-    let slot = Arc::new(Mutex::new(None));
-    let stream = Emitted {
-        future: Some(make(Emitter(Arc::clone(&slot)))),
-        slot,
-    };
+    let stream = emitted(make);
     Ok(AsyncGenerator {
         object: options.plan().async_generator::<R, _, T>(py, stream)?,
         yields: PhantomData,
@@ -113,9 +109,17 @@ impl<T> Emitter<T> {
     }
 }
 
+pub(super) fn emitted<F, T>(make: impl FnOnce(Emitter<T>) -> F) -> Emitted<F, T> {
+    let slot = Arc::new(Mutex::new(None));
+    Emitted {
+        future: Some(make(Emitter(Arc::clone(&slot)))),
+        slot,
+    }
+}
+
 pin_project! {
     /// The items that a future emits. A poll of the future emits one at most.
-    struct Emitted<F, T> {
+    pub(super) struct Emitted<F, T> {
         // `None` once it has ended.
         #[pin]
         future: Option<F>,

@@ -1,0 +1,144 @@
+//! The second, synchronous function of an export with `blocking = "name"`. The wrapper that the attribute generates makes the same
+//! future as for the coroutine, and passes it here.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use pyo3::IntoPyObjectExt;
+use pyo3::impl_::pyfunction::PyFunctionDef;
+use pyo3::impl_::pymodule::PyAddToModule;
+use pyo3::prelude::*;
+#[cfg(feature = "experimental-inspect")]
+use pyo3::types::PyNone;
+
+use super::export::{CoroutineOptions, Shown, Way};
+use super::streams::{Emitter, emitted};
+use crate::runtime::Runtime;
+
+/// The return value of a function that blocks: a `T`.
+pub struct Blocked<'py, T> {
+    object: Bound<'py, PyAny>,
+    returns: PhantomData<fn() -> T>,
+}
+
+impl<'py, T: Shown> IntoPyObject<'py> for Blocked<'py, T> {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = Infallible;
+
+    #[cfg(feature = "experimental-inspect")]
+    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = T::OUTPUT_TYPE;
+
+    fn into_pyobject(self, _py: Python<'py>) -> Result<Self::Output, Infallible> {
+        Ok(self.object)
+    }
+}
+
+pub fn blocked<R, W, F, T, O>(py: Python<'_>, future: F) -> PyResult<Blocked<'_, O>>
+where
+    R: Runtime,
+    W: Way,
+    F: Future<Output = PyResult<T>> + Send, // drop what is not Send before the next await, in a block of its own
+    T: for<'py> IntoPyObject<'py> + Send, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
+{
+    let output = W::block_on::<R, F, T>(py, future)?;
+    Ok(Blocked {
+        object: output.into_bound_py_any(py)?,
+        returns: PhantomData,
+    })
+}
+
+/// The return value of a function that blocks for each item of a stream: a generator that yields `T`s.
+pub struct Generator<'py, T> {
+    object: Bound<'py, PyAny>,
+    yields: PhantomData<fn() -> T>,
+}
+
+impl<'py, T: Shown> IntoPyObject<'py> for Generator<'py, T> {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = Infallible;
+
+    #[cfg(feature = "experimental-inspect")]
+    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::type_hint_subscript!(
+        pyo3::type_hint_identifier!("collections.abc", "Generator"),
+        T::OUTPUT_TYPE,
+        <Py<PyNone> as Shown>::OUTPUT_TYPE,
+        <Py<PyNone> as Shown>::OUTPUT_TYPE
+    );
+
+    fn into_pyobject(self, _py: Python<'py>) -> Result<Self::Output, Infallible> {
+        Ok(self.object)
+    }
+}
+
+pub fn generator<R, F, T, O>(
+    py: Python<'_>,
+    options: CoroutineOptions,
+    make: impl FnOnce(Emitter<T>) -> F,
+) -> PyResult<Generator<'_, O>>
+where
+    R: Runtime,
+    F: Future<Output = PyResult<()>> + Send + 'static, // the stream has to be `Send`
+    T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
+{
+    let (names, arguments) = ((options.names)(), options.arguments);
+    Ok(Generator {
+        object: crate::entry::generator::<R, _, T>(py, names, arguments, emitted(make))?,
+        yields: PhantomData,
+    })
+}
+
+/// What PyO3 finds under the name of a function that has a second one: a declared module gets both, and `wrap_pyfunction!` gives
+/// the first.
+pub struct BothFunctions(pub &'static PyFunctionDef, pub &'static PyFunctionDef);
+
+impl BothFunctions {
+    pub fn add_to_module(&self, module: &Bound<'_, PyModule>) -> PyResult<()> {
+        self.0.add_to_module(module)?;
+        self.1.add_to_module(module)
+    }
+}
+
+impl Deref for BothFunctions {
+    type Target = PyFunctionDef;
+
+    fn deref(&self) -> &PyFunctionDef {
+        self.0
+    }
+}
+
+/// The identifier under which PyO3's introspection lists a member of a module. It stands between quotes in a list, so this lists
+/// both functions.
+#[cfg(feature = "experimental-inspect")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __introspect_both {
+    ($first:ident, $second:ident) => {
+        #[doc(hidden)]
+        pub const _PYO3_INTROSPECTION_ID: &'static str = {
+            const IDS: &[&[u8]] = &[
+                $first::_PYO3_INTROSPECTION_ID.as_bytes(),
+                b"\",\"",
+                $second::_PYO3_INTROSPECTION_ID.as_bytes(),
+            ];
+            const BOTH: [u8; $crate::__private::pyo3::impl_::concat::combined_len(IDS)] =
+                $crate::__private::pyo3::impl_::concat::combine_to_array(IDS);
+            match ::core::str::from_utf8(&BOTH) {
+                Ok(both) => both,
+                Err(_) => unreachable!(),
+            }
+        };
+    };
+}
+
+#[cfg(not(feature = "experimental-inspect"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __introspect_both {
+    ($first:ident, $second:ident) => {};
+}
+
+pub use __introspect_both as introspect_both;
