@@ -16,7 +16,8 @@
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
 //! | to run tokio in the thread of the event loop | [`tokio::new_event_loop`] |
 //! | to test either | [`#[tokio::test]`](macro@tokio::test), [`testing`] |
-//! | to block on a Rust future | [`tokio::block_on`] |
+//! | to block on a Rust future, which may await Python | [`tokio::block_on`], [`tokio::background_loop`] |
+//! | to export a function that blocks beside one that does not | `blocking = "name"` in [`#[tokio::pyfunction]`](macro@tokio::pyfunction) |
 //! | to cross from a thread of your own | [`TaskLocals::run_coroutine`], [`TaskLocals::call_soon`], the functions that end in `_with_locals` or `_with_loop` |
 //! | to see what crosses | [`metrics()`], and the feature `tracing`: a span of the target `pyo3_asyncio` for each crossing |
 //!
@@ -87,7 +88,7 @@
 //! right if the Python code is short and synchronous, and the thread may wait:
 //!
 //! - in `spawn_blocking` and in a thread of your own;
-//! - inside [`tokio::block_on`], where the calling thread polls the future and its loop stands still;
+//! - inside [`tokio::block_on`], where the calling thread polls the future and waits anyway;
 //! - in a future of [`tokio::local_future_into_py`], which the loop polls attached.
 //!
 //! Never hold an attachment over an `await`.
@@ -97,6 +98,9 @@
 #[cfg(all(doctest, feature = "tokio-runtime", feature = "attributes"))]
 #[doc = include_str!("../README.md")]
 mod readme {}
+#[cfg(all(doctest, feature = "tokio-runtime", feature = "attributes"))]
+#[doc = include_str!("../docs/blocking.md")]
+mod blocking_page {}
 
 mod api;
 mod asyncio;

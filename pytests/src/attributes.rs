@@ -121,7 +121,7 @@ macro_rules! exported {
             }
 
             /// Awaits what an `async def` returns, on the loop that is known here.
-            #[pyo3_asyncio::$runtime::pyfunction(signature = (function: "Callable[[], Awaitable[Any]]") -> "Any", blocking = "call_back_now")]
+            #[pyo3_asyncio::$runtime::pyfunction(blocking = "call_back_now")]
             pub(crate) async fn call_back(function: Py<PyAny>) -> PyResult<Py<PyAny>> {
                 bridge::run_coroutine(move |py| function.into_bound(py).call0()).await
             }

@@ -1,6 +1,6 @@
 """Checks the generated stubs of the exported functions. A type checker reads this file; it never runs."""
 
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from typing import Any
 
 from pyo3_asyncio_pytests import Gate
@@ -10,13 +10,18 @@ from pyo3_asyncio_pytests.tokio import (
     Shared,
     UpTo,
     add,
+    add_now,
     countdown,
+    countdown_now,
     everything,
     inline,
     nothing,
     nothing_or_error,
+    nothing_now,
     only,
+    only_now,
     reject,
+    reject_now,
     rejecting,
     reply,
     ticks,
@@ -53,7 +58,7 @@ async def methods() -> None:
     async for number in UpTo(3):
         assert_type(number, int)
     assert_type([number async for number in Empty()], "list[int]")
-    for number in UpTo(3):  # type: ignore[attr-defined]
+    for number in Empty():  # type: ignore[attr-defined]
         pass
 
 
@@ -74,3 +79,25 @@ async def streams() -> None:
     countdown("three")  # type: ignore[arg-type]
     for number in countdown(3):  # type: ignore[attr-defined]
         pass
+
+
+def blocking() -> None:
+    assert_type(add_now(1), int)
+    assert_type(reject_now("text"), int)
+    assert_type(inline.declared_now(), str)
+    assert_type(Shared.connect_now("name"), Shared)
+    assert_type(Shared.double_now(1), float)
+    assert_type(Counter().read_blocking(Gate()), int)
+    shared = Shared("name")
+    assert_type(shared.greet_now(), str)
+    with shared as entered:
+        assert_type(entered, Shared)
+    generator: Generator[int, None, None] = countdown_now(3)
+    assert_type(list(generator), "list[int]")
+    generator.close()
+    assert_type(next(only_now("object")), object)
+    assert_type(list(shared.letters_now()), "list[str]")
+    assert_type(list(UpTo(3)), "list[int]")
+    assert_type(list(shared), "list[str]")
+    add_now("one")  # type: ignore[arg-type]
+    returned = nothing_now()  # type: ignore[func-returns-value]

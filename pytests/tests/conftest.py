@@ -42,7 +42,9 @@ def tokio_loop():
 ON_ONE_THREAD = {
     "test_async_generator",
     "test_attributes",
+    "test_background_loop",
     "test_block_on",
+    "test_blocking",
     "test_closed_loops",
     "test_coroutine",
     "test_coroutine_life",
@@ -94,7 +96,9 @@ COLLECTED = {
 CROSSINGS = {
     "test_async_generator",
     "test_attributes",
+    "test_background_loop",
     "test_block_on",
+    "test_blocking",
     "test_cancel",
     "test_coroutine_load",
     "test_interrupts",

@@ -318,33 +318,3 @@ def test_ctrl_c_cancels_the_callback_and_ends_the_function(kind):
     print(*exported.call_back_now(whereabouts))
     """
     ends_with(0, ["interrupted", f"{kind} {THREAD}"], body, kind)
-
-
-@pytest.mark.parametrize("kind", START)
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork")
-def test_the_child_of_a_fork_has_a_background_loop_of_its_own(kind):
-    body = """
-    exported.call_back_now(lambda: nested(2))
-
-    async def child():
-        thread = threading.current_thread()
-        if pid := os.fork():
-            assert os.waitpid(pid, 0)[1] == 0
-            return
-        # Only the thread that forked is in the child.
-        assert threading.current_thread() is thread
-        place = exported.call_back_now(whereabouts)
-        os._exit(place[1] != "pyo3-asyncio-background")
-
-    def run_child():
-        asyncio.run(child())
-
-    run_child()
-    rust.block_on_call(run_child)
-    # A callback forks too.
-    exported.call_back_now(child)
-    print(*exported.call_back_now(whereabouts))
-    """
-    if os.environ.get("PYTESTS_RUNTIME") in ("async_std", "smol"):
-        pytest.skip("these executors start once")
-    ends_with(0, [f"{kind} {THREAD}"], body, kind)

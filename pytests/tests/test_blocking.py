@@ -7,7 +7,6 @@ https://github.com/huggingface/tokenizers/issues/1797
 import asyncio
 import gc
 import inspect
-import os
 import threading
 import types
 import weakref
@@ -17,14 +16,14 @@ from leftovers import eventually
 
 
 @pytest.fixture(params=["outside of a loop", "inside of a running loop"])
-def call(request):
+def call(request, run):
     """Calls a function, with or without a loop that runs in this thread."""
 
     def inside(function, *arguments):
         async def main():
             return function(*arguments)
 
-        return asyncio.run(main())
+        return run(main())
 
     return inside if request.param.startswith("inside") else lambda function, *arguments: function(*arguments)
 
@@ -195,20 +194,3 @@ def test_a_generator_belongs_to_one_thread_at_a_time(exported, rust):
     gate.open(2)
     thread.join()
     assert list(generator) == ["a"]
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork")
-def test_a_generator_goes_on_in_the_process_where_it_began(exported):
-    generator = exported.countdown_now(3)
-    assert next(generator) == 2
-    if pid := os.fork():
-        assert os.waitpid(pid, 0)[1] == 0
-        assert list(generator) == [1, 0]
-        return
-    status = 1
-    try:
-        next(generator)
-    except RuntimeError as error:
-        status = "forked" not in str(error)
-    finally:
-        os._exit(status)

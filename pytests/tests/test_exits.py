@@ -122,6 +122,28 @@ IN_FLIGHT = {
     """,
         "",
     ),
+    "callbacks of block_on in daemon threads": (
+        """
+        async def callback(depth):
+            await asyncio.sleep(0)
+            await rust.turns(1, None)
+            return depth and rust.tokio.call_back_now(lambda: callback(depth - 1))
+        async def waits_for_ever():
+            running.release()
+            await asyncio.Event().wait()
+        def run():
+            while True:
+                rust.tokio.call_back_now(lambda: callback(2))
+                running.release()
+        running = threading.Semaphore(0)
+        threading.Thread(target=rust.tokio.call_back_now, args=(waits_for_ever,), daemon=True).start()
+        running.acquire()
+        threading.Thread(target=run, daemon=True).start()
+        for _ in range(20):
+            running.acquire()
+    """,
+        "",
+    ),
 }
 
 # How the program ends, and its exit status.

@@ -391,6 +391,61 @@ def test_a_child_exits_with_its_own_status_and_prints_nothing(way):
     )
 
 
+@pytest.mark.parametrize("kind", START)
+def test_a_child_has_a_background_loop_of_its_own(kind):
+    quiet(
+        """
+        exported = rust.tokio
+
+        async def whereabouts():
+            return threading.get_native_id(), os.getpid(), await asyncio.sleep(0, threading.current_thread().name)
+
+        def use_background_loop():
+            thread, process, name = exported.call_back_now(whereabouts)
+            assert (process, name) == (os.getpid(), "pyo3-asyncio-background")
+            assert thread != threading.get_native_id()
+
+        def fork():
+            wait_for(in_child(use_background_loop))
+
+        async def fork_in_callback():
+            fork()
+
+        async def main():
+            use_background_loop()
+            fork()
+            # Also inside of block_on, with a background loop and without one, and in a callback.
+            rust.block_on_call(fork)
+            exported.call_back_now(fork_in_callback)
+            use_background_loop()
+            print("done")
+        """,
+        kind,
+    )
+
+
+def test_a_generator_that_blocks_goes_on_in_the_process_where_it_began():
+    quiet(
+        """
+        def refused():
+            try:
+                next(generator)
+            except rust.RuntimeStopped as error:
+                assert "has forked since" in str(error), error
+            else:
+                raise AssertionError("it went on")
+
+        async def main():
+            wait_for(in_child(refused))
+            assert list(generator) == [1, 0]
+            print("done")
+
+        generator = rust.tokio.countdown_now(3)
+        assert next(generator) == 2
+        """
+    )
+
+
 def test_a_child_forked_during_block_on_can_use_rust():
     quiet(
         """

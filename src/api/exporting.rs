@@ -13,6 +13,7 @@ macro_rules! exporting {
         ///
         /// | option | meaning |
         /// | --- | --- |
+        /// | `blocking = "name"` | a second function, which blocks: see [below](#functions-that-block) |
         /// | `eager_start` | the awaiting thread polls first: see [`eager_future_into_py`] |
         /// | `name`, `signature`, `text_signature`, `pass_module`, `warn` | as in PyO3 |
         /// | `signature = (…) -> "list[str]"` | the type that awaiting the coroutine gives, in a type stub |
@@ -89,6 +90,34 @@ macro_rules! exporting {
         /// # }).unwrap();
         /// ```
         ///
+        /// # Functions that block
+        ///
+        /// `blocking = "name"` exports the function a second time, as one that returns what awaiting the first would give. It calls
+        /// [`block_on`], so it works inside of a running loop and without one, and answers Ctrl-C. What it awaits in Python runs on
+        /// a [`background_loop`]. Of a stream it makes a generator, which blocks for each item. Its `close()`, and dropping it, drop
+        /// the stream in the runtime's context.
+        ///
+        /// The second function has the signature, the documentation and the stub of the first. A module that is declared with
+        /// `#[pymodule]` and has the first function has the second too. Elsewhere, `wrap_pyfunction!` takes either name. The page
+        /// `docs/blocking.md` says more.
+        ///
+        /// ```
+        /// use pyo3::prelude::*;
+        ///
+        #[doc = concat!("#[pyo3_asyncio::", $path, "::pyfunction(blocking = \"double_blocking\")]")]
+        /// async fn double(number: u32) -> u32 {
+        ///     2 * number
+        /// }
+        ///
+        /// # Python::initialize();
+        /// Python::attach(|py| {
+        ///     let double = wrap_pyfunction!(double_blocking, py)?;
+        ///     assert_eq!(double.call1((21,))?.extract::<u32>()?, 42);
+        ///     Ok::<_, PyErr>(())
+        /// })
+        /// # .unwrap();
+        /// ```
+        ///
         /// # Errors
         ///
         /// A mistake is a compile error: a function that is neither `async` nor returns a stream, parameters that borrow (`&str`, `Bound`, `Python`), or a
@@ -127,7 +156,8 @@ macro_rules! exporting {
         /// PyO3's `#[pymethods]`, in which a method may be an `async fn`. Such a method returns a coroutine, as with
         #[doc = concat!("[`#[pyfunction]`](macro@crate::", $path, "::pyfunction).")]
         ///
-        /// Everything else in the block is PyO3's. The options of an `async fn`, also `eager_start`, stand in `#[pyo3(…)]` on it.
+        /// Everything else in the block is PyO3's. The options of an `async fn`, also `eager_start` and `blocking`, stand in `#[pyo3(…)]`
+        /// on it.
         ///
         /// | receiver | what the coroutine holds, from the call to its end |
         /// | --- | --- |
@@ -147,7 +177,8 @@ macro_rules! exporting {
         /// Prefer a `frozen` class if methods run concurrently, and keep its mutable state in a lock or a channel.
         ///
         /// `__aenter__`, `__aexit__`, `__anext__` and `__call__` may be `async fn`. An `__anext__` that returns `None` ends the
-        /// iteration. Python does not await a constructor: write a class method that returns `Self` instead.
+        /// iteration. With `blocking`, `__enter__`, `__exit__`, `__next__`, `__call__` and, for a stream, `__iter__` may be second methods.
+        /// Python does not await a constructor: write a class method that returns `Self` instead.
         ///
         /// # Errors
         ///

@@ -25,18 +25,7 @@ struct Class;
 
 #[pyo3_asyncio::tokio::pymethods(blocking = "methods")]
 impl Class {
-    #[pyo3(blocking = "__len__")]
-    async fn length(&self) -> usize {
-        0
-    }
-
-    #[pyo3(blocking = "__next__")]
-    fn numbers(&self) -> impl Stream<Item = u8> {
-        stream::empty()
-    }
-
-    #[pyo3(blocking = "plain_now")]
-    fn plain(&self) {}
+    async fn method(&self) {}
 }
 
 #[pyo3_asyncio::tokio::pymethods]
