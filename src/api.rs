@@ -254,7 +254,7 @@ macro_rules! facade {
         /// dropped, and when the loop closes. After a `break`, asyncio closes the generator in a later turn of the loop. Items that
         /// have crossed are dropped too: choose the capacity 1 if each item that the stream gives must reach Python.
         ///
-        /// A generator that ends or is closed while nobody awaits an item drops the stream on that thread, attached and inside of the
+        /// A generator that ends or is closed while nobody awaits an item drops the stream on that thread, detached and inside the
         /// runtime's context. A cancelled task drops it on the runtime.
         ///
         /// Python's garbage collector does not see what the stream holds.

@@ -26,6 +26,7 @@ use crate::runtime::Runtime;
 use crate::sync::primitive::lock;
 use crate::to_python::Plan;
 use crate::to_rust::GivenUpTasks;
+use crate::user_value::{UserValue, drop_detached};
 
 pub(crate) use blocking::block_on;
 #[cfg(feature = "attributes")]
@@ -44,16 +45,16 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Send + 'static,
 {
-    refuse_running_loop(py, "run")?;
-    let event_loop = match module {
+    let event_loop = refuse_running_loop(py, "run").and_then(|()| match module {
         #[cfg(feature = "tokio-runtime")]
-        Some("tokio") => new_event_loop(py)?,
-        module => asyncio::new_event_loop(py, module)?,
-    };
+        Some("tokio") => new_event_loop(py),
+        module => asyncio::new_event_loop(py, module),
+    });
+    let (future, event_loop) = UserValue::new::<R>(future).keep_if_ok(py, event_loop)?;
     let given_up = GivenUpTasks::default();
     let result = asyncio::set_event_loop(py, Some(&event_loop))
         .and_then(|()| run_main::<R, F, T>(&event_loop, future, &given_up));
-    first_error(py, result, end(&event_loop, &given_up))
+    first_error(py, result, end(&event_loop, &given_up)).map(UserValue::into_inner)
 }
 
 fn refuse_running_loop(py: Python<'_>, function: &str) -> PyResult<()> {
@@ -73,28 +74,35 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Send + 'static,
 {
-    refuse_running_loop(event_loop.py(), "run_until_complete")?;
-    run_main::<R, F, T>(event_loop, future, &GivenUpTasks::default())
+    let py = event_loop.py();
+    let refused = refuse_running_loop(py, "run_until_complete");
+    let (future, ()) = UserValue::new::<R>(future).keep_if_ok(py, refused)?;
+    run_main::<R, F, T>(event_loop, future, &GivenUpTasks::default()).map(UserValue::into_inner)
 }
 
 fn run_main<R, F, T>(
     event_loop: &Bound<'_, PyAny>,
     future: F,
     given_up: &GivenUpTasks,
-) -> PyResult<T>
+) -> PyResult<UserValue<T>>
 where
     R: Runtime,
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Send + 'static,
 {
+    let future = UserValue::new::<R>(future);
     #[cfg(feature = "tokio-runtime")]
     let _here = one_thread::enter(event_loop)?;
     let interrupts = Interrupts::install(event_loop)?;
     let (sender, receiver) = mpsc::sync_channel(1);
-    let future = MainFuture::new(future, given_up.clone(), sender);
-    let result = run_interruptibly::<R, _, T>(event_loop, &interrupts, future, receiver);
+    let future = MainFuture::<R, F, T>::new(future.into_inner(), given_up.clone(), sender);
+    let result = run_interruptibly::<R, _, _>(event_loop, &interrupts, future, receiver);
+    let py = event_loop.py();
     match (result, interrupts.remove()) {
-        (Ok(_), Err(interrupt)) => Err(interrupt),
+        (Ok(value), Err(interrupt)) => {
+            drop_detached(py, value);
+            Err(interrupt)
+        }
         (result, _) => result,
     }
 }
@@ -124,7 +132,7 @@ where
     };
     asyncio::cancel(&main)?;
     if interrupts.count() < 2 {
-        receive(event_loop, &mut receiver)?;
+        drop_detached(py, receive(event_loop, &mut receiver)?);
     }
     if interrupts.count() > 0 && asyncio::is_cancelled_error(py, &error)? {
         return Err(PyKeyboardInterrupt::new_err(()));
@@ -244,13 +252,16 @@ fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>, given_up: &GivenUpTasks) -> P
 }
 
 /// Returns the earlier of two errors, and reports the later one as unraisable.
-fn first_error<T>(py: Python<'_>, first: PyResult<T>, later: PyResult<()>) -> PyResult<T> {
+fn first_error<T: Send>(py: Python<'_>, first: PyResult<T>, later: PyResult<()>) -> PyResult<T> {
     match (first, later) {
         (Err(first), Err(later)) => {
             later.write_unraisable(py, None);
             Err(first)
         }
         (first, Ok(())) => first,
-        (Ok(_), Err(later)) => Err(later),
+        (Ok(value), Err(later)) => {
+            drop_detached(py, value);
+            Err(later)
+        }
     }
 }

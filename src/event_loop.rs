@@ -260,9 +260,7 @@ impl Mailbox {
         REGISTRY.get().remove(self);
         let watchers = self.0.watchers.close();
         let weakref = lock(&self.0.weakref).take();
-        for job in jobs {
-            quietly(|| drop(job));
-        }
+        py.detach(|| jobs.into_iter().for_each(|job| quietly(|| drop(job))));
         for (_, watcher) in watchers.into_iter().flatten() {
             quietly(|| watcher.loop_closed(py));
         }

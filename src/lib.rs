@@ -118,6 +118,7 @@ pub mod testing;
 mod to_python;
 mod to_rust;
 mod trace;
+mod user_value;
 
 /// The exceptions of this crate, and the conversion of other errors to a `PyErr`.
 pub mod err {

@@ -374,6 +374,11 @@ pin_project! {
 }
 
 impl<F> Scope<F> {
+    /// Whether the future is dropped.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.scoped.is_none()
+    }
+
     /// Drops the future with its locals in place, and returns the locals, which an attached thread drops at less cost. `None` if
     /// the future is already dropped.
     pub(crate) fn end(self: Pin<&mut Self>) -> Option<TaskLocals> {

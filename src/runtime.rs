@@ -50,12 +50,21 @@ pub trait Runtime: 'static {
         function()
     }
 
-    /// Runs a function that drops a future in the runtime's context. Must not start the runtime if it has been shut down.
+    /// Runs a function that drops a future, a stream or an output in the runtime's context. Must not start the runtime if it has
+    /// been shut down. Called on any thread.
     ///
     /// The default implementation calls [`enter`](Self::enter).
     fn enter_to_drop(function: impl FnOnce()) {
         Self::enter(function);
     }
+}
+
+/// Runs a function that drops a value in the context of the runtime that it may belong to. Only tokio has a context.
+pub(crate) fn enter_any_to_drop(function: impl FnOnce()) {
+    #[cfg(feature = "tokio-runtime")]
+    tokio::enter_latest(function);
+    #[cfg(not(feature = "tokio-runtime"))]
+    function();
 }
 
 /// A runtime on which the attributes can start a program or a test.

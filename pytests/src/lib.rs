@@ -9,6 +9,7 @@ mod bomb;
 mod bridge;
 mod calls;
 mod coroutine;
+mod drops;
 mod gate;
 mod iterate;
 mod ledger;
@@ -43,6 +44,11 @@ mod pyo3_asyncio_pytests {
         asks_afterwards, drops_handle_at_gate, drops_handle_at_once, eager_await, eager_block,
         eager_call, eager_turns, eager_wakes, gives_its_handle_away, lazy_call, lazy_turns, let_go,
         never_asks, panics_when_dropped, persistent, refused,
+    };
+    #[pymodule_export]
+    use crate::drops::{
+        Drops, Held, Holder, block_on_probe, exported_holding, exported_stream_holding, holding,
+        post, run_probe, stream_of_probes, stream_that_does_not_convert,
     };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, eager_nap, local_nap, nap, never, turns};

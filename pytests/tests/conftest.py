@@ -146,7 +146,7 @@ def pytest_ignore_collect(collection_path, config):
     # Its cases count turns of the loop. With a helper thread that rings, the count varies.
     if collection_path.name == "test_cpython_coroutines.py" and os.environ.get(DOORBELL) == "call_soon_threadsafe":
         return True
-    if collection_path.name in ("test_closed_loops.py", "test_fork.py", "test_shutdown.py"):
+    if collection_path.name in ("test_closed_loops.py", "test_drops.py", "test_fork.py", "test_shutdown.py"):
         return True if config.getoption("runtime") in ("async_std", "smol") else None
     return None
 

@@ -33,6 +33,7 @@ use crate::process::Entry;
 use crate::runtime::Runtime;
 use crate::sync::activity;
 use crate::sync::wake_flag::WakeFlag;
+use crate::user_value::{UserValue, drop_detached};
 
 /// The longest time that a pending signal waits for its handler.
 pub(super) const SIGNAL_PATIENCE: Duration = Duration::from_millis(50);
@@ -43,13 +44,14 @@ where
     F: Future<Output = PyResult<T>> + Send,
     T: Send,
 {
-    let entry = Entry::new(py)?;
-    if !py.detach(R::may_block) {
-        return Err(PyRuntimeError::new_err(
+    let entry = Entry::new(py).and_then(|entry| match py.detach(R::may_block) {
+        true => Ok(entry),
+        false => Err(PyRuntimeError::new_err(
             "block_on would block a thread on which the runtime polls futures: `.await` the future instead, or call block_on \
              in a thread for blocking work (spawn_blocking)",
-        ));
-    }
+        )),
+    });
+    let (future, entry) = UserValue::new::<R>(future).keep_if_ok(py, entry)?;
     // Nobody drives the runtime of this thread's loop meanwhile.
     #[cfg(feature = "tokio-runtime")]
     let _apart = crate::runtime::tokio::one_thread::run_here(None);
@@ -59,7 +61,7 @@ where
     let mut future = pin!(Some(future));
     let output = loop {
         match entry.detach(|| poll::<R, _>(future.as_mut(), &woken, patience)) {
-            Ok(Some(output)) => break output,
+            Ok(Some(output)) => break output.map(UserValue::new::<R>),
             Ok(None) => match py.check_signals() {
                 Ok(()) => {}
                 Err(interrupt) => break Err(interrupt),
@@ -72,8 +74,11 @@ where
         catch(|| R::enter_to_drop(|| future.set(None)))
     });
     match (dropped, output) {
-        (Err(panic), Ok(_)) => Err(rust_panic(py, panic)),
-        (_, output) => output,
+        (Err(panic), Ok(output)) => {
+            drop_detached(py, output);
+            Err(rust_panic(py, panic))
+        }
+        (_, output) => output.map(UserValue::into_inner),
     }
 }
 

@@ -16,12 +16,11 @@ use pyo3::prelude::*;
 use super::block_on;
 use crate::asyncio;
 use crate::error::RuntimeStopped;
-use crate::panic::quietly;
 use crate::runtime::Runtime;
-use crate::sync::activity::Activity;
 use crate::sync::generation::generation;
 use crate::sync::primitive::lock;
 use crate::to_python::traverse_arguments;
+use crate::user_value::drop_in;
 
 /// Makes a generator of a stream. `arguments` are the objects that the stream owns until its first poll, for the garbage collector
 /// to see.
@@ -138,9 +137,6 @@ where
             std::mem::forget(stream);
             return;
         }
-        py.detach(|| {
-            let _activity = Activity::enter_anyway();
-            R::enter_to_drop(|| quietly(|| drop(stream)));
-        });
+        py.detach(|| drop_in::<R>(|| drop(stream)));
     }
 }

@@ -77,9 +77,34 @@ impl super::Runtime for Tokio {
     }
 
     fn enter_to_drop(function: impl FnOnce()) {
-        let handle = one_thread::handle_here().or_else(running_handle);
-        let _entered = handle.as_ref().map(Handle::enter);
-        function();
+        if latest_handle().is_none() {
+            start_for_drop();
+        }
+        enter_latest(function);
+    }
+}
+
+/// Calls a function in the context of the latest runtime, if there was one.
+pub(crate) fn enter_latest(function: impl FnOnce()) {
+    let handle = latest_handle();
+    let _entered = handle.as_ref().map(Handle::enter);
+    function();
+}
+
+/// The handle of the runtime of this thread's loop, of the runtime of this process, or of the one that this thread is in. A runtime
+/// that was shut down still has a context, and drops what is spawned on it.
+fn latest_handle() -> Option<Handle> {
+    let latest = || lock(&BRIDGE.get().latest).clone();
+    one_thread::handle_here()
+        .or_else(latest)
+        .or_else(|| Handle::try_current().ok())
+}
+
+/// Starts the runtime for the drop of a value, because the program has not used it yet. Not in the child of a fork, where the value
+/// is probably the parent's, and not while a thread starts it: that may be this one.
+fn start_for_drop() {
+    if let (0, Ok(mut running)) = (generation_of_process(), BRIDGE.get().running.try_write()) {
+        start(&mut running);
     }
 }
 
@@ -87,12 +112,15 @@ impl super::Runtime for Tokio {
 /// runtime.
 static BRIDGE: PerProcess<Bridge> = PerProcess::new(Bridge {
     running: RwLock::new(None),
+    latest: Mutex::new(None),
     builder: Mutex::new(None),
 });
 
 #[derive(Default)]
 struct Bridge {
     running: RwLock<Option<RunningTokio>>,
+    /// The handle of the runtime that is running, or that was shut down last. Never locked while a runtime is built.
+    latest: Mutex<Option<Handle>>,
     /// Builds the runtime again after a shutdown, and in the child of a fork.
     builder: Mutex<Option<Builder>>,
 }
@@ -247,6 +275,7 @@ pub fn try_init_with_runtime(runtime: &'static Runtime) -> Result<(), AlreadySta
         return Err(AlreadyStarted);
     }
     drive(runtime);
+    set_latest(runtime.handle());
     *running = Some(RunningTokio::Shared(runtime));
     Ok(())
 }
@@ -274,7 +303,20 @@ fn with_running<R>(function: impl FnOnce(&mut RunningTokio) -> R) -> R {
     // An activity delays a fork, which must not find a half-built runtime.
     let _activity = Activity::enter_anyway();
     let mut running = running();
-    function(running.get_or_insert_with(|| RunningTokio::Own(OwnRuntime::new(build()))))
+    function(start(&mut running))
+}
+
+fn start(running: &mut Option<RunningTokio>) -> &mut RunningTokio {
+    running.get_or_insert_with(|| {
+        let own = OwnRuntime::new(build());
+        set_latest(own.handle());
+        RunningTokio::Own(own)
+    })
+}
+
+fn set_latest(handle: &Handle) {
+    let previous = lock(&BRIDGE.get().latest).replace(handle.clone());
+    drop(previous);
 }
 
 /// The runtime that this crate uses. Starts it if it is not running.

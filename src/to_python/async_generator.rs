@@ -43,6 +43,7 @@ use crate::panic::catch;
 use crate::process::Entry;
 use crate::runtime::Runtime;
 use crate::sync::primitive::lock;
+use crate::user_value::{UserValue, drop_in};
 use slot::{Parking, StreamSlot};
 
 /// A fetch takes no more items after this time. A few crossings take as long, so a batch is worth its crossing.
@@ -71,7 +72,7 @@ struct RustStream(Box<dyn Source>);
 
 impl Drop for RustStream {
     fn drop(&mut self) {
-        asyncio::in_deallocation(|_| self.0.close());
+        asyncio::in_deallocation(|py| self.close(py));
     }
 }
 
@@ -88,16 +89,16 @@ impl RustStream {
         self.0.fetch(py)
     }
 
-    fn close(&self) {
-        self.0.close();
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.0.traverse(&visit)
     }
 
-    fn __clear__(&self) {
-        self.0.close();
+    fn __clear__(&self, py: Python<'_>) {
+        self.close(py);
     }
 }
 
@@ -146,13 +147,13 @@ where
             return Ok(None);
         };
         let start = FirstStep::<P, _, _, Batch<R, K, T>> {
-            future: Fetch {
+            future: UserValue::new::<R>(Fetch {
                 stream: Some(stream),
                 slot: Arc::clone(&self.slot),
                 items: Vec::new(),
                 capacity: fetching.capacity,
                 stream_type: PhantomData,
-            },
+            }),
             cancellation: None,
             locals: Some(locals),
             eager_start: fetching.eager_start || is_ready,
@@ -279,8 +280,9 @@ where
     /// Converts the items. An item that does not convert ends the stream after those before it.
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let mut converted = Vec::with_capacity(self.items.len());
+        let mut items = self.items.into_iter();
         let result = catch(|| {
-            self.items.into_iter().try_for_each(|item| {
+            items.try_for_each(|item| {
                 converted.push(item.into_py_any(py)?);
                 Ok(())
             })
@@ -292,6 +294,7 @@ where
         };
         if let Some(failure) = failure {
             self.slot.park(Parking::Failed(failure), |_| true);
+            py.detach(|| drop_in::<R>(|| drop(items)));
         }
         PyList::new(py, converted)
     }

@@ -33,20 +33,26 @@ use crate::event_loop::Mailbox;
 use crate::locals::{TaskLocals, get_running_locals};
 use crate::process::Entry;
 use crate::runtime::Runtime;
+use crate::user_value::UserValue;
 
 pub(super) const WHERE_LOCAL: &str = "call this on the thread that runs the event loop, or inside the runtime's local executor (tokio's \
                            LocalSet, async-std's spawn_local)";
 
 /// Where a Rust future is polled.
 pub(super) trait Place<F, T>: 'static {
+    type Runtime: Runtime;
+
     /// The first poll of an eager start, on this thread.
-    fn first_poll(entry: &Entry<'_>, user: Pin<Box<UserFuture<F>>>) -> FirstPoll<F, T>;
+    fn first_poll(
+        entry: &Entry<'_>,
+        user: Pin<Box<UserFuture<Self::Runtime, F>>>,
+    ) -> FirstPoll<Self::Runtime, F, T>;
 
     /// Starts the task of a future, and gives the Python future that it settles.
     fn spawn<'py>(
         entry: &Entry<'py>,
         locals: &TaskLocals,
-        user: Pin<Box<UserFuture<F>>>,
+        user: Pin<Box<UserFuture<Self::Runtime, F>>>,
         cancellation: Option<Cancellation>,
         made_at: &'static Location<'static>,
     ) -> PyResult<Bound<'py, RustFuture>>;
@@ -71,14 +77,19 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Crossed,
 {
-    fn first_poll(entry: &Entry<'_>, user: Pin<Box<UserFuture<F>>>) -> FirstPoll<F, T> {
+    type Runtime = R;
+
+    fn first_poll(
+        entry: &Entry<'_>,
+        user: Pin<Box<UserFuture<Self::Runtime, F>>>,
+    ) -> FirstPoll<Self::Runtime, F, T> {
         entry.detach(|| first_poll::<R, F, T>(user))
     }
 
     fn spawn<'py>(
         entry: &Entry<'py>,
         locals: &TaskLocals,
-        user: Pin<Box<UserFuture<F>>>,
+        user: Pin<Box<UserFuture<Self::Runtime, F>>>,
         cancellation: Option<Cancellation>,
         made_at: &'static Location<'static>,
     ) -> PyResult<Bound<'py, RustFuture>> {
@@ -100,14 +111,19 @@ where
     F: Future<Output = PyResult<T>> + 'static,
     T: Crossed,
 {
-    fn first_poll(_: &Entry<'_>, user: Pin<Box<UserFuture<F>>>) -> FirstPoll<F, T> {
+    type Runtime = R;
+
+    fn first_poll(
+        _: &Entry<'_>,
+        user: Pin<Box<UserFuture<Self::Runtime, F>>>,
+    ) -> FirstPoll<Self::Runtime, F, T> {
         first_poll::<R, F, T>(user)
     }
 
     fn spawn<'py>(
         entry: &Entry<'py>,
         locals: &TaskLocals,
-        user: Pin<Box<UserFuture<F>>>,
+        user: Pin<Box<UserFuture<Self::Runtime, F>>>,
         cancellation: Option<Cancellation>,
         made_at: &'static Location<'static>,
     ) -> PyResult<Bound<'py, RustFuture>> {
@@ -131,15 +147,16 @@ where
     }
 }
 
-pub(super) enum FirstPoll<F, T> {
+pub(super) enum FirstPoll<R: Runtime, F, T> {
     Ready(Ended<T>),
-    Pending(Pin<Box<UserFuture<F>>>),
+    Pending(Pin<Box<UserFuture<R, F>>>),
 }
 
-fn first_poll<R, F, T>(mut user: Pin<Box<UserFuture<F>>>) -> FirstPoll<F, T>
+fn first_poll<R, F, T>(mut user: Pin<Box<UserFuture<R, F>>>) -> FirstPoll<R, F, T>
 where
     R: Runtime,
     F: Future<Output = PyResult<T>>,
+    T: Send,
 {
     R::enter(|| {
         let mut context = Context::from_waker(Waker::noop());
@@ -160,7 +177,7 @@ pub(super) enum Begun<'py, T> {
 pub(super) fn begin<'py, P, F, T>(
     entry: &Entry<'py>,
     locals: &TaskLocals,
-    future: F,
+    mut user: Pin<Box<UserFuture<P::Runtime, F>>>,
     eager_start: bool,
     cancellation: Option<Cancellation>,
     made_at: &'static Location<'static>,
@@ -169,7 +186,6 @@ where
     P: Place<F, T>,
     F: Future<Output = PyResult<T>>,
 {
-    let mut user = UserFuture::new(locals.clone(), future);
     if eager_start {
         user = match P::first_poll(entry, user) {
             FirstPoll::Ready(ended) => return Ok(Begun::Ended(ended)),
@@ -226,7 +242,7 @@ impl<F: 'static> Kept<F> for ThreadBound<F> {
 
 /// The first step of a coroutine.
 pub(super) struct FirstStep<P, F, K, T> {
-    pub(super) future: K,
+    pub(super) future: UserValue<K>,
     pub(super) cancellation: Option<Cancellation>,
     pub(super) locals: Option<TaskLocals>,
     pub(super) eager_start: bool,
@@ -248,14 +264,16 @@ where
         made_at: &'static Location<'static>,
     ) -> PyResult<Started> {
         let py = entry.py();
-        let locals = self.locals.map_or_else(|| get_running_locals(py), Ok)?;
-        let future = self.future.unpack().ok_or_else(|| {
+        let locals = self.locals.map_or_else(|| get_running_locals(py), Ok);
+        let (future, locals) = self.future.keep_if_ok(py, locals)?;
+        let future = future.unpack().ok_or_else(|| {
             PyRuntimeError::new_err(
                 "the Rust future of this coroutine is not Send: await it on the thread that made it",
             )
         })?;
+        let user = UserFuture::new(locals.clone(), future);
         let (eager, cancellation) = (self.eager_start, self.cancellation);
-        match begin::<P, F, T>(entry, &locals, future, eager, cancellation, made_at)? {
+        match begin::<P, F, T>(entry, &locals, user, eager, cancellation, made_at)? {
             Begun::Running(python) => Ok(Started::Waiting(python.unbind())),
             Begun::Ended(ended) => {
                 let value = ended.convert(py);

@@ -45,9 +45,9 @@ use super::cancel::hand_over;
 use super::future::RustFuture;
 use super::state::can_be_raised;
 use crate::asyncio;
-use crate::panic::quietly;
 use crate::process::Entry;
 use crate::sync::primitive::lock;
+use crate::user_value::drop_detached;
 pub(crate) use introspection::{Names, names_of, qualname};
 use introspection::{Renamed, RustFrame};
 
@@ -183,7 +183,7 @@ impl RustCoroutine {
             }
         }
         match self.finish() {
-            Ok(Phase::Created(start)) => quietly(|| drop(start)),
+            Ok(Phase::Created(start)) => drop_detached(py, start),
             Ok(Phase::Suspended(future)) => future.get().state.cancel_by_post(),
             // It cannot be running, because a step refers to the object.
             _ => {}
@@ -300,7 +300,7 @@ impl RustCoroutine {
                 Err(failed) => future.get().drop_rust_future(py).and(Err(failed)),
             },
             Phase::Created(start) => {
-                quietly(|| drop(start));
+                drop_detached(py, start);
                 Err(can_be_raised(py, error))
             }
             Phase::Running | Phase::Finished => {
@@ -316,7 +316,7 @@ impl RustCoroutine {
     /// Finishes the coroutine and drops the Rust future.
     pub(super) fn close(&self, py: Python<'_>) -> PyResult<()> {
         match self.finish()? {
-            Phase::Created(start) => quietly(|| drop(start)),
+            Phase::Created(start) => drop_detached(py, start),
             Phase::Suspended(future) => future.get().drop_rust_future(py)?,
             Phase::Running | Phase::Finished => {}
         }

@@ -5,6 +5,7 @@
 //! 3. The loop's thread converts the outcome and settles the Python future.
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,8 +25,10 @@ use crate::locals::{Scope, TaskLocals, scope};
 use crate::metrics::RustToPython;
 use crate::panic::{Panic, catch, quietly};
 use crate::process::Entry;
+use crate::runtime::Runtime;
 use crate::sync::activity::Activity;
 use crate::trace;
+use crate::user_value::{UserValue, drop_detached, drop_in};
 
 /// Why there is no value.
 pub(super) enum Failure {
@@ -35,9 +38,9 @@ pub(super) enum Failure {
 
 /// The end of a user's future, which is dropped by now.
 pub(super) struct Ended<T> {
-    pub(super) outcome: Result<T, Failure>,
+    outcome: Result<UserValue<T>, Failure>,
     /// Dropped on the loop's thread, because an attached thread drops them at less cost.
-    pub(super) locals: Option<TaskLocals>,
+    locals: Option<TaskLocals>,
 }
 
 impl Failure {
@@ -64,6 +67,7 @@ impl<T: Crossed> Ended<T> {
         drop(self.locals);
         match self.outcome {
             Ok(value) => {
+                let value = value.into_inner();
                 catch(|| value.into_py_any(py)).unwrap_or_else(|panic| Err(rust_panic(py, panic)))
             }
             Err(failure) => Err(failure.into_error(py)),
@@ -74,30 +78,43 @@ impl<T: Crossed> Ended<T> {
 pin_project! {
     /// The one wrapper that polls futures of users: with their locals in place, their panics caught, and dropped before
     /// anybody sees the outcome.
-    pub(super) struct UserFuture<F> {
+    pub(super) struct UserFuture<R: Runtime, F> {
         #[pin]
         future: Scope<F>,
+        runtime: PhantomData<fn() -> R>,
+    }
+
+    impl<R: Runtime, F> PinnedDrop for UserFuture<R, F> {
+        fn drop(this: Pin<&mut Self>) {
+            this.drop_future();
+        }
     }
 }
 
-impl<F> UserFuture<F> {
+impl<R: Runtime, F> UserFuture<R, F> {
     pub(super) fn new(locals: TaskLocals, future: F) -> Pin<Box<Self>>
     where
         F: Future,
     {
         let future = scope(locals, future);
-        Box::pin(Self { future })
+        let runtime = PhantomData;
+        Box::pin(Self { future, runtime })
     }
 
-    /// Drops the user's future, with its locals in place. Its panic is reported, and nothing else comes of it.
+    /// Drops the user's future, unless it is done. Its panic is reported, and nothing else comes of it.
     fn drop_future(self: Pin<&mut Self>) {
-        quietly(|| drop(self.project().future.end()));
+        let future = self.project().future;
+        if !future.has_ended() {
+            drop_in::<R>(|| drop(future.end()));
+        }
     }
 }
 
-impl<F, T> Future for UserFuture<F>
+impl<R, F, T> Future for UserFuture<R, F>
 where
+    R: Runtime,
     F: Future<Output = PyResult<T>>,
+    T: Send,
 {
     type Output = Ended<T>;
 
@@ -110,7 +127,10 @@ where
             Poll::Ready(future.as_mut().end())
         });
         let (outcome, locals) = match (ended, output) {
-            (Ok(Poll::Ready(locals)), Some(output)) => (output.map_err(Failure::Error), locals),
+            (Ok(Poll::Ready(locals)), Some(output)) => {
+                let output = output.map(UserValue::new::<R>);
+                (output.map_err(Failure::Error), locals)
+            }
             (Ok(_), _) => return Poll::Pending,
             (Err(panic), output) => {
                 quietly(|| drop(output));
@@ -124,15 +144,15 @@ where
 
 pin_project! {
     /// The task that brings the outcome of a user's future to its Python future.
-    pub(super) struct Crossing<F> {
-        future: Pin<Box<UserFuture<F>>>,
+    pub(super) struct Crossing<R: Runtime, F> {
+        future: Pin<Box<UserFuture<R, F>>>,
         // `None` once the outcome is posted.
         state: Option<Arc<FutureState>>,
         span: trace::Span,
         in_flight: RustToPython,
     }
 
-    impl<F> PinnedDrop for Crossing<F> {
+    impl<R: Runtime, F> PinnedDrop for Crossing<R, F> {
         // Posts an error if the runtime drops the task before it is done.
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
@@ -154,13 +174,13 @@ pin_project! {
     }
 }
 
-impl<F> Crossing<F> {
+impl<R: Runtime, F> Crossing<R, F> {
     /// Makes the task, and the Python future that it settles. Cancelling that hands the cancellation to `cancellation`, if
     /// there is one.
     pub(super) fn new<'py>(
         entry: &Entry<'py>,
         locals: &TaskLocals,
-        future: Pin<Box<UserFuture<F>>>,
+        future: Pin<Box<UserFuture<R, F>>>,
         cancellation: Option<Cancellation>,
         made_at: &'static Location<'static>,
     ) -> PyResult<(Self, Bound<'py, RustFuture>)> {
@@ -189,8 +209,9 @@ impl<F> Crossing<F> {
     }
 }
 
-impl<F, T> Future for Crossing<F>
+impl<R, F, T> Future for Crossing<R, F>
 where
+    R: Runtime,
     F: Future<Output = PyResult<T>>,
     T: Crossed,
 {
@@ -227,7 +248,7 @@ fn post<T: Crossed>(state: Arc<FutureState>, ended: Ended<T>, posted: trace::Pos
     mailbox.post(Box::new(move |py| {
         posted.arrive();
         if state.is_done() {
-            quietly(|| drop(ended));
+            drop_detached(py, ended);
             return Ok(());
         }
         state.settle(py, ended.convert(py))

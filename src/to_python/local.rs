@@ -103,7 +103,7 @@ impl<R: Runtime> LocalTask<R> {
             Poll::Pending if lock(&self.watching).is_some() => self.future.put_back(future),
             // It is done, or has closed the loop.
             Poll::Pending | Poll::Ready(()) => {
-                R::enter_to_drop(|| drop(future));
+                drop(future);
                 self.unwatch();
             }
         }
@@ -126,7 +126,7 @@ impl<R: Runtime> LocalTask<R> {
         let Some(future) = self.future.take() else {
             return false;
         };
-        R::enter_to_drop(|| drop(future));
+        drop(future);
         self.unwatch();
         true
     }

@@ -20,12 +20,14 @@ use super::begin::{
 };
 use super::cancel::{CancelHandle, Cancellable, Cancellation};
 use super::coroutine::{Names, RustCoroutine, names_of, qualname};
+use super::crossing::UserFuture;
 use super::local::ThreadBound;
 use crate::asyncio;
 use crate::event_loop::Mailbox;
 use crate::locals::{TaskLocals, find_current_locals};
 use crate::process::Entry;
 use crate::runtime::Runtime;
+use crate::user_value::UserValue;
 
 /// What the value of a Rust future must be so that Python can have it.
 pub(crate) trait Crossed: for<'py> IntoPyObject<'py> + Send + 'static {}
@@ -133,8 +135,10 @@ impl Plan {
         F: Future<Output = PyResult<T>> + Send + 'static,
         T: Crossed,
     {
-        match self.take_locals(py)? {
-            Some(locals) => self.start_now::<OnRuntime<R>, F, T>(py, locals, future),
+        let here = self.enter_loop(py);
+        let (future, here) = UserValue::new::<R>(future).keep_if_ok(py, here)?;
+        match here {
+            Some((entry, locals)) => self.start_now::<OnRuntime<R>, F, T>(&entry, &locals, future),
             None => self.coroutine::<R, F, T>(py, future),
         }
     }
@@ -150,8 +154,12 @@ impl Plan {
         F: Future<Output = PyResult<T>> + 'static,
         T: Crossed,
     {
-        match self.take_locals(py)? {
-            Some(locals) => self.start_now::<OnThisThread<R>, F, T>(py, locals, future),
+        let future = UserValue::new::<R>(future);
+        match self.enter_loop(py)? {
+            Some((entry, locals)) => {
+                let future = future.into_inner();
+                self.start_now::<OnThisThread<R>, F, T>(&entry, &locals, future)
+            }
             None => Err(PyRuntimeError::new_err(format!(
                 "no running event loop, and a future that is not Send cannot wait for one: {WHERE_LOCAL} from a future that \
                  knows its loop (`scope_local`), or name the loop there with `local_future_into_py_with_loop`",
@@ -159,32 +167,31 @@ impl Plan {
         }
     }
 
-    fn start_now<P, F, T>(
+    fn start_now<'py, P, F, T>(
         mut self,
-        py: Python<'_>,
-        locals: TaskLocals,
+        entry: &Entry<'py>,
+        locals: &TaskLocals,
         future: F,
-    ) -> PyResult<Bound<'_, PyAny>>
+    ) -> PyResult<Bound<'py, PyAny>>
     where
         P: Place<F, T> + Place<Cancellable<F>, T>,
         F: Future<Output = PyResult<T>>,
         T: Crossed,
     {
-        let entry = Entry::new(py)?;
         let (eager, made_at) = (self.eager_start, self.made_at);
-        // A closed loop is refused before the future is polled.
-        Mailbox::of(&entry, &locals.event_loop(py))?;
         let begun = match self.cancellation.take() {
-            None => begin::<P, F, T>(&entry, &locals, future, eager, None, made_at)?,
+            None => {
+                let user = UserFuture::new(locals.clone(), future);
+                begin::<P, F, T>(entry, locals, user, eager, None, made_at)?
+            }
             Some(cancellation) => {
-                let future = cancellation.around(future);
-                let cancellation = Some(cancellation);
-                begin::<P, _, T>(&entry, &locals, future, eager, cancellation, made_at)?
+                let user = UserFuture::new(locals.clone(), cancellation.around(future));
+                begin::<P, _, T>(entry, locals, user, eager, Some(cancellation), made_at)?
             }
         };
         match begun {
             Begun::Running(python) => Ok(python.into_any()),
-            Begun::Ended(ended) => settled(&entry, &locals, ended, made_at),
+            Begun::Ended(ended) => settled(entry, locals, ended, made_at),
         }
     }
 
@@ -329,7 +336,7 @@ impl Plan {
         let (names, made_at) = (self.names.unwrap_or(names_of::<F>), self.made_at);
         let name = self.name.take();
         let start = Box::new(FirstStep::<P, F, K, T> {
-            future,
+            future: UserValue::new::<P::Runtime>(future),
             cancellation,
             locals: self.locals,
             eager_start: self.eager_start,
@@ -343,10 +350,17 @@ impl Plan {
         Ok(coroutine.into_any())
     }
 
-    fn take_locals(&mut self, py: Python<'_>) -> PyResult<Option<TaskLocals>> {
-        match self.locals.take() {
-            Some(locals) => Ok(Some(locals)),
-            None => find_current_locals(py),
-        }
+    /// The locals of a future that starts now. Errors if their loop is closed. `None` if no loop is known here.
+    fn enter_loop<'py>(&mut self, py: Python<'py>) -> PyResult<Option<(Entry<'py>, TaskLocals)>> {
+        let locals = match self.locals.take() {
+            Some(locals) => Some(locals),
+            None => find_current_locals(py)?,
+        };
+        let Some(locals) = locals else {
+            return Ok(None);
+        };
+        let entry = Entry::new(py)?;
+        Mailbox::of(&entry, &locals.event_loop(py))?;
+        Ok(Some((entry, locals)))
     }
 }

@@ -29,6 +29,7 @@ use crate::locals::TaskLocals;
 use crate::panic::catch;
 use crate::sync::handoff::{GivenUp, Handoff, Interest, POLLED_AGAIN};
 use crate::sync::primitive::lock;
+use crate::user_value::{UserValue, drop_detached};
 
 /// A call of a Rust function on the thread of an event loop, made by [`tokio::call_soon`](crate::tokio::call_soon) and similar
 /// functions.
@@ -49,7 +50,7 @@ impl<T> Unpin for PyCall<T> {}
 struct Called<T> {
     mailbox: Mailbox,
     made_at: &'static Location<'static>,
-    handoff: Handoff<(), PyResult<T>>,
+    handoff: Handoff<(), PyResult<UserValue<T>>>,
 }
 
 impl<T: Send + 'static> PyCall<T> {
@@ -60,6 +61,7 @@ impl<T: Send + 'static> PyCall<T> {
         F: FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
     {
         let made_at = Location::caller();
+        let function = UserValue::of_any_runtime(function);
         let posted = locals.and_then(|locals| Ok((locals.mailbox()?, locals)));
         let (mailbox, locals) = match posted {
             Ok(posted) => posted,
@@ -100,7 +102,9 @@ impl<T> Future for PyCall<T> {
                 let error = error.take();
                 Poll::Ready(Err(error.expect(POLLED_AGAIN)))
             }
-            Ok(called) => poll_outcome(&called.mailbox, &called.handoff, cx),
+            Ok(called) => {
+                poll_outcome(&called.mailbox, &called.handoff, cx).map_ok(UserValue::into_inner)
+            }
         }
     }
 }
@@ -128,7 +132,7 @@ impl<T> fmt::Debug for PyCall<T> {
 /// The job. If it is dropped before it runs, the loop is closed, and it settles the [`PyCall`].
 struct StartCall<F, T> {
     called: Arc<Called<T>>,
-    function: Option<F>,
+    function: Option<UserValue<F>>,
     locals: TaskLocals,
 }
 
@@ -142,6 +146,7 @@ where
             return Ok(());
         };
         if self.called.handoff.interest() == Interest::Nothing {
+            drop_detached(py, function);
             return Ok(());
         }
         let output = Arc::new(Mutex::new(None));
@@ -153,14 +158,14 @@ where
                 &self.locals,
                 type_name::<F>(),
                 move |py| {
-                    *lock(&output) = Some(function(py)?);
+                    *lock(&output) = Some(function.into_inner()(py)?);
                     Ok(py.None())
                 },
             )
         };
         let value = lock(&output).take();
         let result = match (result, value) {
-            (Ok(_), Some(value)) => Ok(value),
+            (Ok(_), Some(value)) => Ok(UserValue::of_any_runtime(value)),
             (Ok(_), None) => unreachable!("the function was called, and left its value"),
             (Err(error), _) => Err(error),
         };
@@ -168,8 +173,11 @@ where
             Err(error) if asyncio::ends_the_loop(py, error) => Some(error.clone_ref(py)),
             _ => None,
         };
-        if let (Some(Err(error)), None) = (self.called.handoff.finish(result), &ends_the_loop) {
-            report(&self.called.mailbox, error, self.called.made_at);
+        match self.called.handoff.finish(result) {
+            Some(Err(error)) if ends_the_loop.is_none() => {
+                report(&self.called.mailbox, error, self.called.made_at);
+            }
+            refused => drop_detached(py, refused),
         }
         ends_the_loop.map_or(Ok(()), Err)
     }

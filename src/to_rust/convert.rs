@@ -18,8 +18,9 @@ use pyo3::prelude::*;
 
 use super::task::{PyTask, loop_closed, poll_outcome};
 use crate::error::rust_panic;
-use crate::panic::{catch, quietly};
+use crate::panic::catch;
 use crate::sync::handoff::{GivenUp, Handoff};
+use crate::user_value::{UserValue, drop_detached};
 
 /// A [`PyTask`] whose value is converted to a Rust value on the loop's thread, made by [`PyTask::and_then`] and
 /// [`PyTask::extract`].
@@ -28,7 +29,7 @@ use crate::sync::handoff::{GivenUp, Handoff};
 #[must_use = "dropping this cancels the Python task"]
 pub struct ConvertedPyTask<T> {
     task: PyTask,
-    converted: Arc<Handoff<(), PyResult<T>>>,
+    converted: Arc<Handoff<(), PyResult<UserValue<T>>>>,
 }
 
 impl<T> Unpin for ConvertedPyTask<T> {}
@@ -52,22 +53,16 @@ pub(super) trait Convert: Send {
 
 struct Conversion<F, T> {
     /// Taken when the conversion is over.
-    function: Option<F>,
-    converted: Arc<Handoff<(), PyResult<T>>>,
-}
-
-impl<F, T> Conversion<F, T> {
-    fn finish(&self, result: PyResult<T>) -> Option<PyErr> {
-        self.converted.finish(result)?.err()
-    }
+    function: Option<UserValue<F>>,
+    converted: Arc<Handoff<(), PyResult<UserValue<T>>>>,
 }
 
 /// The loop has closed, and dropped the job of the conversion.
 impl<F, T> Drop for Conversion<F, T> {
     fn drop(&mut self) {
         if let Some(function) = self.function.take() {
-            quietly(|| drop(function));
-            drop(self.finish(Err(loop_closed())));
+            drop(function);
+            drop(self.converted.finish(Err(loop_closed())));
         }
     }
 }
@@ -78,16 +73,21 @@ where
     T: Send,
 {
     fn convert(mut self: Box<Self>, py: Python<'_>, value: Py<PyAny>) -> Option<PyErr> {
-        let function = self.function.take()?;
+        let function = self.function.take()?.into_inner();
         let value = value.into_bound(py);
         let result = catch(|| function(py, value));
-        self.finish(result.unwrap_or_else(|panic| Err(rust_panic(py, panic))))
+        let result = result.unwrap_or_else(|panic| Err(rust_panic(py, panic)));
+        let refused = self.converted.finish(result.map(UserValue::of_any_runtime));
+        match refused? {
+            Ok(value) => drop_detached(py, value),
+            Err(error) => return Some(error),
+        }
+        None
     }
 
     fn fail(mut self: Box<Self>, error: PyErr) -> Option<PyErr> {
-        let function = self.function.take();
-        quietly(|| drop(function));
-        self.finish(Err(error))
+        drop(self.function.take());
+        self.converted.finish(Err(error))?.err()
     }
 }
 
@@ -107,7 +107,7 @@ impl PyTask {
     {
         let converted = Arc::new(Handoff::new());
         let conversion = Box::new(Conversion {
-            function: Some(function),
+            function: Some(UserValue::of_any_runtime(function)),
             converted: Arc::clone(&converted),
         });
         self.convert(conversion);
@@ -153,5 +153,6 @@ impl<T> Future for ConvertedPyTask<T> {
             Some(mailbox) => poll_outcome(mailbox, &self.converted, cx),
             None => self.converted.poll(cx.waker()),
         }
+        .map_ok(UserValue::into_inner)
     }
 }

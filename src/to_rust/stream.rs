@@ -39,6 +39,7 @@ use crate::event_loop::Mailbox;
 use crate::locals::TaskLocals;
 use crate::process::Entry;
 use crate::sync::bounded::Wanted;
+use crate::user_value::UserValue;
 use channel::{Channel, Consumer, ConvertItem, Sink};
 
 /// How many items may be made before they are taken, unless the program says otherwise.
@@ -137,9 +138,10 @@ where
     F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
 {
     let made_at = Location::caller();
+    let function = UserValue::of_any_runtime(function);
     match locals.and_then(|locals| Ok((locals.mailbox()?, locals))) {
         Ok((mailbox, locals)) => {
-            let source = Box::new(|py: Python<'_>| Ok(function(py)?.unbind()));
+            let source = Box::new(|py: Python<'_>| Ok(function.into_inner()(py)?.unbind()));
             PyStream::new(mailbox, locals, type_name::<F>().into(), source, made_at)
         }
         Err(error) => PyStream(StreamState::Failed(error)),
@@ -184,14 +186,15 @@ impl PyStream {
     /// # Panics
     ///
     /// If the stream was polled before.
-    pub fn and_then<F, T>(self, mut function: F) -> PyStream<T>
+    pub fn and_then<F, T>(self, function: F) -> PyStream<T>
     where
         F: FnMut(Python<'_>, Bound<'_, PyAny>) -> PyResult<T> + Send + 'static,
         T: Send + 'static,
     {
+        let mut function = UserValue::of_any_runtime(function);
         PyStream(match self.0 {
             StreamState::Idle(setup) => StreamState::Idle(Setup {
-                convert: Box::new(move |item| function(item.py(), item)),
+                convert: Box::new(move |item| function.get_mut()(item.py(), item)),
                 mailbox: setup.mailbox,
                 made_at: setup.made_at,
                 locals: setup.locals,

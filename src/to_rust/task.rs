@@ -41,6 +41,7 @@ use crate::process::Entry;
 use crate::sync::handoff::{GivenUp, Handoff, Interest, POLLED_AGAIN};
 use crate::sync::primitive::lock;
 use crate::trace;
+use crate::user_value::{UserValue, drop_detached};
 
 /// A Python awaitable as a Rust future, made by [`tokio::into_future`](crate::tokio::into_future) and similar functions.
 ///
@@ -114,10 +115,11 @@ where
     F: FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>> + Send + 'static,
 {
     let made_at = Location::caller();
+    let function = UserValue::of_any_runtime(function);
     let found = locals.and_then(|locals| Ok((locals.mailbox()?, locals)));
     match found {
         Ok((mailbox, locals)) => {
-            let function = Box::new(move |py: Python<'_>| Ok(function(py)?.unbind()));
+            let function = Box::new(move |py: Python<'_>| Ok(function.into_inner()(py)?.unbind()));
             let name = type_name::<F>().into();
             PyTask::call(mailbox, locals, name, function, None, made_at)
         }
@@ -243,6 +245,7 @@ impl Drop for PyTask {
         };
         match execution.handoff.give_up() {
             GivenUp::Task => {
+                drop(lock(&execution.conversion).take());
                 GivenUpTasks::note(execution);
                 execution.cancel();
             }
@@ -310,7 +313,8 @@ impl Execution {
         let conversion = lock(&self.conversion).take();
         match (conversion, refused, py) {
             (Some(conversion), Ok(value), Some(py)) => conversion.convert(py, value),
-            (Some(conversion), Err(error), _) => conversion.fail(error),
+            (Some(conversion), Err(error), Some(py)) => py.detach(|| conversion.fail(error)),
+            (Some(conversion), Err(error), None) => conversion.fail(error),
             (_, refused, _) => refused.err(),
         }
     }
@@ -510,7 +514,9 @@ impl StartTask {
             return Ok(());
         };
         if self.execution.handoff.interest() == Interest::Nothing {
-            return source.give_up(py);
+            let given_up = source.give_up(py);
+            drop_detached(py, source);
+            return given_up;
         }
         let event_loop = self.locals.event_loop(py);
         let started = catch(|| source.start(&event_loop, &self.execution.mailbox, &self.locals));

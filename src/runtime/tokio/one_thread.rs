@@ -146,13 +146,12 @@ impl Drop for LoopRuntime {
             std::mem::forget((driven, spawned));
             return;
         }
-        {
-            let _entered = self.handle.enter();
-            drop(spawned);
-        }
+        let outer = CLOSING.replace(Some(self.handle.clone()));
+        drop(spawned);
         if let Some(driven) = driven {
             driven.runtime.shutdown_background();
         }
+        drop(CLOSING.replace(outer));
     }
 }
 
@@ -185,6 +184,8 @@ impl Drop for Turning<'_> {
 thread_local! {
     /// The runtime of the loop that this thread runs is the last one. `None` hides those before it.
     static HERE: RefCell<Vec<Option<Arc<LoopRuntime>>>> = const { RefCell::new(Vec::new()) };
+    /// The runtime that this thread drops, with its tasks.
+    static CLOSING: RefCell<Option<Handle>> = const { RefCell::new(None) };
 }
 
 /// Sets the runtime of the loop that this thread runs, until [`leave_here`].
@@ -214,8 +215,11 @@ impl Drop for RunsHere {
 }
 
 fn here() -> Option<Arc<LoopRuntime>> {
-    let here = HERE.with_borrow(|here| here.last().cloned().flatten());
-    here.filter(|runtime| !runtime.is_inherited())
+    // An error: the thread is ending.
+    let here = HERE.try_with(|here| here.borrow().last().cloned().flatten());
+    here.ok()
+        .flatten()
+        .filter(|runtime| !runtime.is_inherited())
 }
 
 /// Spawns on the runtime of the loop that this thread runs. Gives the future back if there is none.
@@ -234,5 +238,9 @@ where
 
 /// The handle of the runtime of the loop that this thread runs.
 pub(super) fn handle_here() -> Option<Handle> {
-    here().map(|runtime| runtime.handle.clone())
+    let closing = CLOSING.try_with(|closing| closing.borrow().clone());
+    closing
+        .ok()
+        .flatten()
+        .or_else(|| here().map(|runtime| runtime.handle.clone()))
 }

@@ -9,11 +9,10 @@ use pyo3::prelude::*;
 
 use crate::error::{LoopClosed, RuntimeStopped, note_future};
 use crate::event_loop::{Mailbox, Watcher, WatcherKey};
-use crate::panic::quietly;
 use crate::runtime::Runtime;
-use crate::sync::activity::Activity;
 use crate::sync::primitive::lock;
 use crate::to_python::crossing::Failure;
+use crate::user_value::drop_in;
 
 /// Where a stream is while nobody awaits an item.
 pub(in crate::to_python) struct StreamSlot<R: Runtime, K> {
@@ -108,9 +107,8 @@ impl<R: Runtime, K: Send + 'static> StreamSlot<R, K> {
                 false => parking,
             }
         };
-        if let Parking::Parked { .. } = &left_over {
-            let _activity = Activity::enter_anyway();
-            R::enter_to_drop(|| quietly(|| drop(left_over)));
+        if let Parking::Parked { stream, .. } = left_over {
+            drop_in::<R>(|| drop(stream));
         }
     }
 
@@ -135,12 +133,14 @@ impl<R: Runtime, K: Send + 'static> Watcher for StreamSlot<R, K> {
         Ok(())
     }
 
-    fn loop_closed(&self, _py: Python<'_>) {
+    fn loop_closed(&self, py: Python<'_>) {
         let closed =
             LoopClosed::new_err("the event loop on which this Rust stream began is closed");
         lock(&self.state).watching = None;
-        self.park(Parking::Failed(Failure::Error(closed)), |now| {
-            matches!(now, Parking::Parked { .. } | Parking::Away)
+        py.detach(|| {
+            self.park(Parking::Failed(Failure::Error(closed)), |now| {
+                matches!(now, Parking::Parked { .. } | Parking::Away)
+            });
         });
     }
 }

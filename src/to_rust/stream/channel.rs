@@ -18,13 +18,14 @@ use crate::sync::bounded::{Bounded, Taken, Wanted};
 use crate::sync::primitive::lock;
 use crate::to_rust::call::report;
 use crate::to_rust::task::{CleansUp, PyTask, loop_in_parent};
+use crate::user_value::UserValue;
 
 pub(super) type ConvertItem<T> = Box<dyn FnMut(Bound<'_, PyAny>) -> PyResult<T> + Send>;
 
 pub(super) struct Channel<T> {
     mailbox: Mailbox,
     made_at: &'static Location<'static>,
-    items: Bounded<PyResult<T>>,
+    items: Bounded<PyResult<UserValue<T>>>,
     /// Taken while it converts.
     convert: Mutex<Option<ConvertItem<T>>>,
     cleans_up: CleansUp,
@@ -92,7 +93,11 @@ impl<T: Send + 'static> Channel<T> {
     }
 
     /// Converts items, up to the first that fails.
-    fn convert(&self, items: &Bound<'_, PyList>, convert: &mut ConvertItem<T>) -> Vec<PyResult<T>> {
+    fn convert(
+        &self,
+        items: &Bound<'_, PyList>,
+        convert: &mut ConvertItem<T>,
+    ) -> Vec<PyResult<UserValue<T>>> {
         let mut converted = Vec::with_capacity(items.len());
         // A conversion that runs the loop may bring more items.
         while converted.len() < items.len() && !converted.last().is_some_and(Result::is_err) {
@@ -100,14 +105,15 @@ impl<T: Send + 'static> Channel<T> {
             let result = result.and_then(|item| {
                 catch(|| convert(item)).unwrap_or_else(|panic| Err(rust_panic(items.py(), panic)))
             });
-            converted.push(result);
+            converted.push(result.map(UserValue::of_any_runtime));
         }
         converted
     }
 }
 
 impl<T> Channel<T> {
-    fn report(&self, results: impl IntoIterator<Item = PyResult<T>>) {
+    /// Reports the errors, and drops the items.
+    fn report(&self, results: impl IntoIterator<Item = PyResult<UserValue<T>>>) {
         for error in results.into_iter().filter_map(Result::err) {
             report(&self.mailbox, error, self.made_at);
         }
@@ -130,7 +136,7 @@ impl<T: Send + 'static> Consumer<T> {
                 if calls {
                     channel.post_grant();
                 }
-                return Poll::Ready(Some(item));
+                return Poll::Ready(Some(item.map(UserValue::into_inner)));
             }
             if self.has_ended {
                 return Poll::Ready(self.error.take().map(Err));
@@ -190,7 +196,10 @@ impl<T: Send + 'static> Producer for Channel<T> {
         if self.items.wanted() == Wanted::Items {
             let converted = self.convert(items, &mut convert);
             let has_failed = converted.last().is_some_and(Result::is_err);
-            self.report(self.items.push(converted));
+            let unwanted = self.items.push(converted);
+            if !unwanted.is_empty() {
+                items.py().detach(|| self.report(unwanted));
+            }
             if has_failed {
                 self.items.end();
             }
