@@ -120,7 +120,21 @@ fn blocking_names(export: &Export<'_>, blocking: &Export<'_>) -> Result<TokenStr
             pub const _PYO3_DEF: #private::BothFunctions =
                 #private::BothFunctions(&#first::_PYO3_DEF, &#second::_PYO3_DEF);
 
-            #private::introspect_both!(#first, #second);
+            // PyO3 puts it between quotes in a list. Without introspection, PyO3 does not define it.
+            #[doc(hidden)]
+            pub const _PYO3_INTROSPECTION_ID: &'static ::core::primitive::str = {
+                use #private::without_introspection::*;
+                const IDS: &[&[::core::primitive::u8]] = &[
+                    { use #first::*; _PYO3_INTROSPECTION_ID }.as_bytes(),
+                    b"\",\"",
+                    { use #second::*; _PYO3_INTROSPECTION_ID }.as_bytes(),
+                ];
+                const BOTH: [::core::primitive::u8; #private::combined_len(IDS)] = #private::combine_to_array(IDS);
+                match ::core::str::from_utf8(&BOTH) {
+                    ::core::result::Result::Ok(both) => both,
+                    ::core::result::Result::Err(_) => ::core::unreachable!(),
+                }
+            };
         }
     })
 }

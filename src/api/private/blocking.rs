@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use pyo3::IntoPyObjectExt;
+pub use pyo3::impl_::concat::{combine_to_array, combined_len};
 use pyo3::impl_::pyfunction::PyFunctionDef;
 use pyo3::impl_::pymodule::PyAddToModule;
 use pyo3::prelude::*;
@@ -110,35 +111,7 @@ impl Deref for BothFunctions {
     }
 }
 
-/// The identifier under which PyO3's introspection lists a member of a module. It stands between quotes in a list, so this lists
-/// both functions.
-#[cfg(feature = "experimental-inspect")]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __introspect_both {
-    ($first:ident, $second:ident) => {
-        #[doc(hidden)]
-        pub const _PYO3_INTROSPECTION_ID: &'static str = {
-            const IDS: &[&[u8]] = &[
-                $first::_PYO3_INTROSPECTION_ID.as_bytes(),
-                b"\",\"",
-                $second::_PYO3_INTROSPECTION_ID.as_bytes(),
-            ];
-            const BOTH: [u8; $crate::__private::pyo3::impl_::concat::combined_len(IDS)] =
-                $crate::__private::pyo3::impl_::concat::combine_to_array(IDS);
-            match ::core::str::from_utf8(&BOTH) {
-                Ok(both) => both,
-                Err(_) => unreachable!(),
-            }
-        };
-    };
+/// Stands for what PyO3 defines with its introspection only.
+pub mod without_introspection {
+    pub const _PYO3_INTROSPECTION_ID: &str = "";
 }
-
-#[cfg(not(feature = "experimental-inspect"))]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __introspect_both {
-    ($first:ident, $second:ident) => {};
-}
-
-pub use __introspect_both as introspect_both;
