@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyList};
+use pyo3::types::PyList;
 use pyo3_asyncio::tokio as bridge;
 use smol::stream::{self, Stream, StreamExt as _};
 
@@ -115,13 +115,12 @@ async fn delayed(value: u32) -> u32 {
 
 /// The two functions, wrapped one by one.
 #[pyfunction]
-pub(crate) fn wrapped_functions(
-    py: Python<'_>,
-) -> PyResult<(Bound<'_, PyCFunction>, Bound<'_, PyCFunction>)> {
-    Ok((
+pub(crate) fn wrapped_functions(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyAny>>> {
+    let functions = [
         wrap_pyfunction!(delayed, py)?,
         wrap_pyfunction!(delayed_now, py)?,
-    ))
+    ];
+    Ok(functions.map(Bound::into_any).into())
 }
 
 /// Yields two numbers, and appends to `drops` where it is dropped.
