@@ -8,6 +8,8 @@
 
 mod awaitable;
 mod event_loop;
+#[cfg(feature = "attributes")]
+mod function;
 mod lookup;
 #[cfg(feature = "tokio-runtime")]
 mod one_thread;
@@ -19,6 +21,8 @@ mod stream;
 pub(crate) use awaitable::*;
 pub use event_loop::get_running_loop;
 pub(crate) use event_loop::*;
+#[cfg(feature = "attributes")]
+pub(crate) use function::*;
 #[cfg(feature = "tokio-runtime")]
 pub(crate) use one_thread::*;
 #[cfg(feature = "attributes")]

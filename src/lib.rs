@@ -149,3 +149,44 @@ pub use to_rust::{
     ConvertedPyTask, PyCall, PyStream, PyTask, into_future_with_locals, into_future_with_loop,
     into_stream_with_locals,
 };
+
+/// Adds an exported function to a module: `add_function!(module, path::of::function)`.
+///
+/// A declarative `#[pymodule] mod` does this by itself. In a `#[pymodule] fn`, use this instead of `wrap_pyfunction!` from PyO3, which
+/// makes a built-in function. That returns the same coroutines, but `inspect.iscoroutinefunction` is false for it.
+///
+/// The module is a `&Bound<'_, PyModule>`. The function has the attribute [`#[tokio::pyfunction]`](macro@tokio::pyfunction), that of
+/// another runtime, or PyO3's. It is a `PyResult<()>`.
+///
+/// # Errors
+///
+/// Python's own error if it cannot add the function.
+///
+/// # Example
+///
+/// ```
+/// # #[cfg(feature = "tokio-runtime")]
+/// # mod extension {
+/// use pyo3::prelude::*;
+///
+/// #[pyo3_asyncio::tokio::pyfunction]
+/// async fn answer() -> i32 {
+///     42
+/// }
+///
+/// #[pymodule]
+/// fn my_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+///     pyo3_asyncio::add_function!(module, answer)
+/// }
+/// # }
+/// ```
+#[cfg(feature = "attributes")]
+#[macro_export]
+macro_rules! add_function {
+    ($module:expr, $function:path) => {{
+        #[allow(unused_imports, reason = "for functions of PyO3's own attribute")]
+        use $crate::__private::PyAddToModule as _;
+        use $function as exported;
+        exported::_PYO3_DEF.add_to_module($module)
+    }};
+}

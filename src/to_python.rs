@@ -7,6 +7,7 @@
 //! | [`future`] | the loop's | the `asyncio.Future` that Python sees |
 //! | [`coroutine`] | the loop's | the coroutine that Python sees |
 //! | [`async_generator`] | the loop's | the stream of an async generator, between two crossings |
+//! | [`function`] | the caller's | the function that Python sees, and that returns one of them |
 //! | [`plan`] | the caller's | how one of the three is made |
 //! | [`begin`] | the caller's | where the Rust future is polled, and when it starts |
 
@@ -17,12 +18,22 @@ mod callbacks;
 mod cancel;
 mod coroutine;
 mod crossing;
+#[cfg(feature = "attributes")]
+mod function;
 mod future;
 mod local;
 mod plan;
 mod state;
+#[cfg(feature = "attributes")]
+mod type_hint;
 
 pub use cancel::CancelHandle;
 #[cfg(feature = "attributes")]
 pub(crate) use coroutine::traverse_arguments;
+#[cfg(feature = "attributes")]
+pub(crate) use function::AsyncFunction;
+#[cfg(feature = "attributes")]
+pub use function::Declaration;
 pub(crate) use plan::Plan;
+#[cfg(feature = "attributes")]
+pub use type_hint::{Streamed, TypeHint};

@@ -8,6 +8,7 @@
 //! With `blocking = "name"` there is a second wrapper of the same function. It blocks until the future is done, or makes a generator
 //! of the stream.
 
+mod declaration;
 mod options;
 mod signature;
 
@@ -57,13 +58,7 @@ impl Export<'_> {
         let inputs = self.inputs(&parameters)?;
         let name = self.wrapper_name();
         let private = self.private;
-        let (output, annotation) = match &self.options.returns {
-            None => (returns.in_python(private), None),
-            Some(text) => {
-                let (name, item) = self.annotation(text);
-                (quote!(#private::Annotated<#name>), Some(item))
-            }
-        };
+        let (output, annotation) = self.output(&returns);
         let attributes = self.wrapper_attributes();
         let visibility = &self.visibility;
         let object = match (returns.is_stream, self.is_blocking) {
@@ -112,6 +107,18 @@ impl Export<'_> {
     pub(crate) fn python_name(&self) -> String {
         let given = self.options.name.as_ref();
         given.map_or_else(|| self.signature.ident.unraw().to_string(), LitStr::value)
+    }
+
+    /// The type whose type hint is that of the result, and an item that the type needs.
+    fn output(&self, returns: &Returns) -> (TokenStream, Option<TokenStream>) {
+        let private = self.private;
+        match &self.options.returns {
+            None => (returns.in_python(private), None),
+            Some(text) => {
+                let (name, item) = self.annotation(text);
+                (quote!(#private::Annotated<#name>), Some(item))
+            }
+        }
     }
 
     /// A type that stands for the text in `signature = (…) -> "text"`.

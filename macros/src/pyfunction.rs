@@ -9,7 +9,7 @@ use syn::ext::IdentExt as _;
 use crate::arguments::crate_path;
 use crate::errors::Errors;
 use crate::export::{Export, ExportOptions, is_for_both, stream_item, without_python};
-use crate::function::{Function, parse_item};
+use crate::function::{Function, option, parse_item};
 use crate::runtime::Runtime;
 
 pub(crate) fn expand(
@@ -54,87 +54,100 @@ fn export(runtime: Runtime, arguments: TokenStream, function: &Function) -> Resu
         is_blocking: false,
     };
     let (wrapper, annotation) = export.wrapper()?;
-    let names = match export.blocking()? {
-        None => import(&export, &sig.ident),
-        Some(blocking) => blocking_names(&export, &blocking)?,
+    let (second, blocking) = match export.blocking()? {
+        None => (None, None),
+        Some(blocking) => {
+            // The annotation is that of the first function.
+            let (wrapper, _) = blocking.wrapper()?;
+            let import = import(&blocking)?;
+            let second = quote!(#[#private::pyo3::pyfunction] #wrapper #import);
+            (Some(second), Some(blocking.wrapper_name()))
+        }
     };
+    let definition = definition(&export, blocking.as_ref());
     Ok(quote! {
         #[#private::pyo3::pyfunction]
         #wrapper
 
-        #names
+        #second
+
+        #definition
 
         #annotation
     })
 }
 
 /// PyO3 finds a function through a module of the same name. `self` imports that module, and not the wrapper.
-fn import(export: &Export<'_>, name: &Ident) -> TokenStream {
-    let (wrapper, visibility) = (export.wrapper_name(), &export.visibility);
-    let both = export.attributes.iter().filter(|it| is_for_both(it));
-    quote! {
+fn import(blocking: &Export<'_>) -> Result<TokenStream> {
+    let name = blocking.options.name.as_ref();
+    let name = name.expect("the second function has a name");
+    let name = name.parse_with(Ident::parse_any)?;
+    let (wrapper, visibility) = (blocking.wrapper_name(), &blocking.visibility);
+    let both = blocking.attributes.iter().filter(|it| is_for_both(it));
+    Ok(quote! {
         #(#both)*
         #[doc(hidden)]
         #[allow(unused_imports, unreachable_pub, reason = "it is as visible as the function")]
         #visibility use #wrapper::{self as #name};
-    }
+    })
 }
 
-/// The second, synchronous function. A type in place of PyO3's module has both functions, so a module that is declared with the
-/// first gets the second too.
-fn blocking_names(export: &Export<'_>, blocking: &Export<'_>) -> Result<TokenStream> {
+/// A type in place of PyO3's module. It has a definition of our own, which declares the function and adds the second one.
+fn definition(export: &Export<'_>, blocking: Option<&Ident>) -> TokenStream {
     let Export {
         private,
         visibility,
         signature,
         ..
     } = export;
-    // The annotation is that of the first function.
-    let (wrapper, _) = blocking.wrapper()?;
-    let name = blocking.options.name.as_ref();
-    let name = name
-        .expect("the second function has a name")
-        .parse_with(Ident::parse_any)?;
-    let import = import(blocking, &name);
     let both = export.attributes.iter().filter(|it| is_for_both(it));
     let both = quote!(#(#both)*);
-    let (first, second, name) = (
-        export.wrapper_name(),
-        blocking.wrapper_name(),
-        &signature.ident,
-    );
-    Ok(quote! {
-        #[#private::pyo3::pyfunction]
-        #wrapper
-
-        #import
-
+    let (name, first) = (&signature.ident, export.wrapper_name());
+    let declaration = export.declaration();
+    let second = option(blocking.map(|second| quote!(|| &#second::_PYO3_DEF)));
+    let introspection = match blocking {
+        None => quote!({ use #first::*; _PYO3_INTROSPECTION_ID }),
+        // PyO3 puts it between quotes in a list.
+        Some(second) => quote! {
+            const IDS: &[&[::core::primitive::u8]] = &[
+                { use #first::*; _PYO3_INTROSPECTION_ID }.as_bytes(),
+                b"\",\"",
+                { use #second::*; _PYO3_INTROSPECTION_ID }.as_bytes(),
+            ];
+            const BOTH: [::core::primitive::u8; #private::combined_len(IDS)] = #private::combine_to_array(IDS);
+            match ::core::str::from_utf8(&BOTH) {
+                ::core::result::Result::Ok(both) => both,
+                ::core::result::Result::Err(_) => ::core::unreachable!(),
+            }
+        },
+    };
+    quote! {
         #both
         #[doc(hidden)]
-        #[allow(non_camel_case_types, unreachable_pub, reason = "it has the name of the function, and is as visible")]
+        #[allow(
+            dead_code,
+            missing_debug_implementations,
+            non_camel_case_types,
+            unreachable_pub,
+            reason = "it has the name of the function, and is as visible"
+        )]
         #visibility enum #name {}
 
         #both
+        #[doc(hidden)]
+        #[allow(dead_code, unused_imports, reason = "a function may be exported nowhere, or without introspection")]
         impl #name {
-            #[doc(hidden)]
-            pub const _PYO3_DEF: #private::BothFunctions =
-                #private::BothFunctions(&#first::_PYO3_DEF, &#second::_PYO3_DEF);
+            pub const _PYO3_DEF: #private::FunctionDef = #private::FunctionDef {
+                builtin: || &#first::_PYO3_DEF,
+                blocking: #second,
+                declaration: #declaration,
+            };
 
-            // PyO3 puts it between quotes in a list. Without introspection, PyO3 does not define it.
-            #[doc(hidden)]
+            // Without introspection, PyO3 does not define it.
             pub const _PYO3_INTROSPECTION_ID: &'static ::core::primitive::str = {
                 use #private::without_introspection::*;
-                const IDS: &[&[::core::primitive::u8]] = &[
-                    { use #first::*; _PYO3_INTROSPECTION_ID }.as_bytes(),
-                    b"\",\"",
-                    { use #second::*; _PYO3_INTROSPECTION_ID }.as_bytes(),
-                ];
-                const BOTH: [::core::primitive::u8; #private::combined_len(IDS)] = #private::combine_to_array(IDS);
-                match ::core::str::from_utf8(&BOTH) {
-                    ::core::result::Result::Ok(both) => both,
-                    ::core::result::Result::Err(_) => ::core::unreachable!(),
-                }
+                #introspection
             };
         }
-    })
+    }
 }

@@ -1,8 +1,8 @@
 //! `#[pymethods]`: exports the methods of a class. An `async fn` among them returns a coroutine in Python, and a function that
 //! returns a stream an async generator.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
 use syn::{ImplItem, ImplItemFn, ItemImpl, Path, Result, Visibility};
 
 use crate::arguments::{Argument, crate_path};
@@ -30,19 +30,25 @@ pub(crate) fn expand(
     let private = quote!(#krate::__private);
     let mut async_fns = Vec::new();
     let mut annotations = Vec::new();
+    let mut declarations = Vec::new();
     for item in std::mem::take(&mut methods.items) {
         match item {
             ImplItem::Fn(mut method) if is_ours(&method) => {
                 let wrapper = export(runtime, &private, &methods, &method);
-                if let Some((wrappers, annotation)) = errors.handle(wrapper) {
+                if let Some((wrappers, annotation, declaration)) = errors.handle(wrapper) {
                     methods.items.push(ImplItem::Verbatim(wrappers));
                     annotations.extend(annotation);
+                    declarations.extend(declaration.map(|it| (method.sig.ident.clone(), it)));
                 }
                 without_python(&mut method.attrs, &mut method.sig);
                 async_fns.push(ImplItem::Fn(method));
             }
             other => methods.items.push(other),
         }
+    }
+    if !declarations.is_empty() {
+        let declare = declare(&private, &declarations);
+        methods.items.push(ImplItem::Verbatim(declare));
     }
     // The block for Rust: it has the same attributes, except PyO3's.
     let for_rust = (!async_fns.is_empty()).then(|| {
@@ -103,7 +109,7 @@ fn export(
     private: &TokenStream,
     methods: &ItemImpl,
     method: &ImplItemFn,
-) -> Result<(TokenStream, Option<TokenStream>)> {
+) -> Result<(TokenStream, Option<TokenStream>, Option<TokenStream>)> {
     let mut errors = Errors::default();
     for attribute in &method.attrs {
         if let Some(message) = never_awaited(attribute) {
@@ -131,7 +137,8 @@ fn export(
     // The annotation is that of the first method.
     let blocking = blocking.map(|it| it.wrapper()).transpose()?;
     let blocking = blocking.map(|(wrapper, _)| wrapper);
-    Ok((quote!(#wrapper #blocking), annotation))
+    let declaration = declaration(&export);
+    Ok((quote!(#wrapper #blocking), annotation, declaration))
 }
 
 /// Refuses special methods that PyO3 gives types of its own.
@@ -153,6 +160,35 @@ fn check_blocking_name(blocking: &Export<'_>, method: &ImplItemFn, errors: &mut 
 
 fn is_special(name: &str) -> bool {
     name.starts_with("__") && name.ends_with("__")
+}
+
+/// The statement that declares a method. None for what the interpreter calls without looking it up.
+fn declaration(export: &Export<'_>) -> Option<TokenStream> {
+    let name = export.python_name();
+    if ["__aiter__", "__anext__"].contains(&name.as_str()) {
+        return None;
+    }
+    let (private, declaration) = (export.private, export.declaration());
+    let attributes = export.attributes.iter();
+    let conditions = attributes.filter(|it| it.path().is_ident("cfg"));
+    Some(quote!(#(#conditions)* #private::declare_method::<Self>(py, #name, &#declaration)?;))
+}
+
+/// A class attribute, because PyO3 calls the function of one when it has made the class. Its name is that of a slot which Python code
+/// does not see: the stub has no such attribute.
+fn declare(private: &TokenStream, declarations: &[(Ident, TokenStream)]) -> TokenStream {
+    // A class may have several blocks.
+    let name = format_ident!("__pyo3_asyncio_declare_{}", declarations[0].0);
+    let statements = declarations.iter().map(|(_, statement)| statement);
+    quote! {
+        #[classattr]
+        #[pyo3(name = "__releasebuffer__")]
+        #[doc(hidden)]
+        fn #name(py: #private::pyo3::Python<'_>) -> #private::pyo3::PyResult<#private::Nothing> {
+            #(#statements)*
+            ::core::result::Result::Ok(#private::Nothing)
+        }
+    }
 }
 
 /// Refuses special methods whose result Python does not await.

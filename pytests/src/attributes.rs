@@ -4,6 +4,7 @@
 macro_rules! exported {
     ($runtime:ident, $name:literal, $nothing:ty) => {
         pub(crate) mod $runtime {
+            use std::collections::{BTreeMap, BTreeSet, HashMap};
             use std::sync::Arc;
             use std::sync::atomic::{AtomicUsize, Ordering};
             use std::thread;
@@ -103,6 +104,53 @@ macro_rules! exported {
             #[pyo3_asyncio::$runtime::pyfunction]
             pub(crate) async fn length_of(#[pyo3(from_py_with = length)] object: usize) -> usize {
                 object
+            }
+
+            /// Searches what is for sale.
+            #[pyo3_asyncio::$runtime::pyfunction(signature = (text, limit=10, exact=None))]
+            pub(crate) async fn search(
+                text: String,
+                limit: usize,
+                exact: Option<bool>,
+            ) -> PyResult<BTreeMap<String, usize>> {
+                bridge::sleep(Duration::from_millis(1)).await;
+                match limit {
+                    0 => Err(PyValueError::new_err("no limit")),
+                    _ if exact == Some(true) => Ok([(text, 1)].into()),
+                    _ => Ok([(format!("{text}s"), limit), (text, 1)].into()),
+                }
+            }
+
+            /// Has a parameter of every kind of type hint.
+            #[expect(clippy::too_many_arguments, reason = "a case each")]
+            #[pyo3_asyncio::$runtime::pyfunction(signature = (flag, number, ratio, letter, bytes, list, table, set, tuple, gate,
+                                                              object, given: "object", unknown, *args, **kwargs))]
+            pub(crate) async fn hinted(
+                flag: bool,
+                number: u8,
+                ratio: f64,
+                letter: char,
+                bytes: Vec<u8>,
+                list: Vec<Option<String>>,
+                table: HashMap<String, Vec<f32>>,
+                set: BTreeSet<i64>,
+                tuple: (i32, (char,)),
+                gate: Py<Gate>,
+                object: Py<PyAny>,
+                given: Vec<i32>,
+                unknown: Duration,
+                args: Py<PyTuple>,
+                kwargs: Option<Py<PyDict>>,
+            ) -> $nothing {
+                drop((flag, number, ratio, letter, bytes, list, table, set));
+                drop((tuple, gate, object, given, unknown, args, kwargs));
+                Ok(())
+            }
+
+            /// Python has no such names, and a stub cannot have them.
+            #[pyo3_asyncio::$runtime::pyfunction(name = "lambda")]
+            pub(crate) async fn keywords(from: u32) -> u32 {
+                from
             }
 
             /// Returns the loop and the value of a context variable, as the Rust future sees them. Uses a timer of the runtime.
@@ -496,14 +544,23 @@ macro_rules! exported {
                 }
             }
 
+            /// Adds functions to a module without declaring it.
+            #[pyfunction]
+            pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+                pyo3_asyncio::add_function!(module, add)?;
+                pyo3_asyncio::add_function!(module, keywords)?;
+                pyo3_asyncio::add_function!(module, this_thread)?;
+                module.add_function(wrap_pyfunction!(reply, module)?)
+            }
+
             #[pymodule(submodule, name = $name)]
             pub(crate) mod exported {
                 #[pymodule_export]
                 use super::{
-                    Counter, Empty, Shared, UpTo, add, add_twice, call_back, count_given, countdown, eager_panic,
+                    Counter, Empty, Shared, UpTo, add, add_to, add_twice, call_back, count_given, countdown, eager_panic,
                     eager_pass_or_clean_up, eager_pass_through, eager_polling_thread, everything,
-                    inline, length_of, nothing, nothing_or_error, only, outdated, pass_or_clean_up,
-                    pass_through, polling_thread, private_name, reject, rejecting, reply, surroundings,
+                    hinted, inline, length_of, nothing, nothing_or_error, only, outdated, pass_or_clean_up,
+                    pass_through, polling_thread, private_name, reject, rejecting, reply, search, surroundings,
                     this_thread, ticks,
                 };
             }

@@ -28,7 +28,7 @@ def test_an_async_fn_gives_a_coroutine(exported, run):
 
 
 def test_a_signature_has_positional_and_keyword_parameters_and_defaults(exported, run):
-    assert str(inspect.signature(exported.add)) == "(a, /, b=2, *, c=3)"
+    assert str(inspect.signature(exported.add)) == "(a: int, /, b: int = 2, *, c: int = 3) -> int"
     assert run(exported.add(1, b=10, c=100)) == 111
 
 
@@ -66,12 +66,12 @@ def test_a_coroutine_has_the_name_of_its_function(exported):
 
 def test_a_function_has_its_given_name_and_text_signature(exported, rust):
     assert exported.public_name.__name__ == "public_name"
-    assert exported.public_name.__text_signature__ == "(whatever)"
+    assert str(inspect.signature(exported.public_name)) == "(whatever) -> None"
     assert not hasattr(rust, "private_name")
 
 
 def test_a_method_has_its_given_text_signature(exported):
-    assert str(inspect.signature(exported.Shared.outdated)) == "(self, /, whatever)"
+    assert str(inspect.signature(exported.Shared.outdated)) == "(self, whatever) -> None"
 
 
 def test_a_function_with_a_warning_warns_at_the_call(exported):
@@ -81,14 +81,6 @@ def test_a_function_with_a_warning_warns_at_the_call(exported):
     with pytest.warns(FutureWarning, match="^a method of old$"):
         coroutine = exported.Shared("x").outdated(1)
     coroutine.close()
-
-
-def test_iscoroutinefunction_is_false_for_exported_functions(exported, run):
-    """This differs from an `async def`: a built-in function cannot carry the marker attribute."""
-    for function in (exported.add, exported.Shared.double, exported.Shared("x").greet):
-        assert not inspect.iscoroutinefunction(function)
-        with pytest.raises(AttributeError):
-            function._is_coroutine_marker = object()
 
 
 def test_the_unit_result_is_none(exported, run):
@@ -170,8 +162,8 @@ def test_a_cancelled_task_drops_the_future(exported, rust, run):
 
 
 def test_the_cancel_handle_is_not_a_python_parameter(exported):
-    assert str(inspect.signature(exported.pass_or_clean_up)) == "(gate, clean, log)"
-    assert str(inspect.signature(exported.Counter.count_cancellations)) == "(self, /, gate)"
+    assert [*inspect.signature(exported.pass_or_clean_up).parameters] == ["gate", "clean", "log"]
+    assert [*inspect.signature(exported.Counter.count_cancellations).parameters] == ["self", "gate"]
 
 
 def test_a_future_with_a_cancel_handle_cleans_up_before_it_ends(exported, rust, run):
@@ -642,7 +634,7 @@ def test_a_function_that_returns_a_stream_gives_an_async_generator(run, exported
 
     run(main())
     assert exported.countdown.__doc__.startswith("Counts down")
-    assert exported.countdown.__text_signature__ == "(from_=3)"
+    assert [str(it) for it in inspect.signature(exported.countdown).parameters.values()] == ["from_: int = 3"]
 
 
 @pytest.mark.parametrize("soon", [False, True])

@@ -16,7 +16,7 @@ macro_rules! exporting {
         /// | `blocking = "name"` | a second function, which blocks: see [below](#functions-that-block) |
         /// | `eager_start` | the awaiting thread polls first: see [`eager_future_into_py`] |
         /// | `name`, `signature`, `text_signature`, `pass_module`, `warn` | as in PyO3 |
-        /// | `signature = (…) -> "list[str]"` | the type that awaiting the coroutine gives, in a type stub |
+        /// | `signature = (names: "list[str]") -> "float"` | type hints: of parameters, and of what awaiting the coroutine gives |
         /// | `crate` | the path to this crate, instead of its name in `Cargo.toml` |
         ///
         /// Options may also stand in `#[pyo3(…)]`, where `crate` is the path to PyO3.
@@ -28,8 +28,21 @@ macro_rules! exporting {
         /// object of a method. It does not see objects inside other types, nor what the future holds later. A reference cycle
         /// through those lasts until the future is done or the coroutine is closed.
         ///
-        /// `inspect.iscoroutine` is true for the coroutine. `inspect.iscoroutinefunction` is false for the function, as for every
-        /// function that is not written in Python.
+        /// # What Python sees
+        ///
+        /// `inspect.iscoroutinefunction` is true for the function, and `inspect.isasyncgenfunction` if it returns a stream. So frameworks
+        /// such as FastAPI call it on their event loop, and not in a thread. It has the signature, the annotations, the docstring and the
+        /// names of an `async def`. It takes attributes, and is pickled by its name. Only a call is another: it extracts the arguments.
+        ///
+        /// The annotations come from the Rust types. Numbers, `bool`, `char`, strings, `Vec`, `Option`, tuples of up to four, the maps and
+        /// sets of std, and `Py<…>` have one, `Vec<u8>` that of `bytes`. Other types have none. `signature = (name: "text") -> "text"`
+        /// replaces them, as with quoted annotations in Python. A default value that is no literal is `...` in the signature;
+        /// `text_signature` can say more.
+        ///
+        /// PyO3's `wrap_pyfunction!` makes a plain built-in function, for which `inspect.iscoroutinefunction` is false. Use
+        /// [`add_function!`](crate::add_function), or a declarative module.
+        ///
+        /// # Modules
         ///
         /// An inline `#[pymodule]` recognizes its functions by the name of their attribute, so this attribute must be called
         /// `pyfunction` there. Do not import `pyo3::prelude::*` inside the module, since the name would be ambiguous:

@@ -4,6 +4,7 @@
 
 mod blocking;
 mod by_type;
+mod declaration;
 mod export;
 mod streams;
 
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 
 pub use self::blocking::*;
 pub use self::by_type::*;
+pub use self::declaration::*;
 pub use self::export::*;
 pub use self::streams::*;
 

@@ -24,8 +24,6 @@
 //!   (`Py<…>` and `Option<Py<…>>`) before the first step. A reference cycle through the others lasts until the future is done
 //!   or the coroutine is closed.
 //! - The coroutine has a `__next__`, because tasks step through it. So `next(coroutine)` works as `coroutine.send(None)`.
-//! - `inspect.iscoroutinefunction` returns False for an exported function. `inspect.markcoroutinefunction` (Python 3.12) sets an
-//!   attribute, which built-in functions do not have.
 //! - `cr_origin`, and the "never awaited" warning, say where in Rust the coroutine was made. Those of an `async def` have the
 //!   Python stack, in debug mode.
 

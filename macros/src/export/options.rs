@@ -1,7 +1,7 @@
 //! The options of an exported function: ours, and PyO3's, which are passed on to it.
 
-use proc_macro2::{Group, Ident, TokenStream};
-use quote::quote;
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens as _, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, LitStr, Meta, Path, Result, Token};
@@ -22,6 +22,8 @@ pub(crate) struct ExportOptions {
     pub(crate) has_pyo3_path: bool,
     /// The text in `signature = (…) -> "text"`. PyO3 would take it for what the call returns, which is a coroutine.
     pub(crate) returns: Option<LitStr>,
+    /// The type hints in `signature = (name: "text")`.
+    pub(crate) hints: Vec<(String, String)>,
     /// PyO3's options, as they are written.
     pub(crate) forwarded: Vec<TokenStream>,
     /// Their names.
@@ -43,6 +45,11 @@ impl ExportOptions {
             }
         }
         options
+    }
+
+    /// Whether one of PyO3's options is given.
+    pub(super) fn has(&self, option: &str) -> bool {
+        self.names.iter().any(|name| name == option)
     }
 
     /// Those of the second, synchronous function.
@@ -82,6 +89,7 @@ impl ExportOptions {
                     rest = parameters;
                     self.returns = Some(returns);
                 }
+                self.hints = hints(rest.clone());
             }
             "text_signature" | "warn" => {}
             unknown => {
@@ -105,4 +113,25 @@ fn split_annotation(input: ParseStream<'_>) -> Result<(TokenStream, LitStr)> {
     let (equals, parameters): (Token![=], Group) = (input.parse()?, input.parse()?);
     input.parse::<Token![->]>()?;
     Ok((quote!(#equals #parameters), input.parse()?))
+}
+
+/// The names and texts in `= (name: "text", …)`.
+fn hints(signature: TokenStream) -> Vec<(String, String)> {
+    let parameters = signature.into_iter().filter_map(|token| match token {
+        TokenTree::Group(group) => Some(group.stream()),
+        _ => None,
+    });
+    let tokens: Vec<_> = parameters.flatten().collect();
+    let hints = tokens.windows(3).filter_map(|window| match window {
+        [
+            TokenTree::Ident(name),
+            TokenTree::Punct(colon),
+            TokenTree::Literal(text),
+        ] if colon.as_char() == ':' => {
+            let text: LitStr = syn::parse2(text.to_token_stream()).ok()?;
+            Some((name.unraw().to_string(), text.value()))
+        }
+        _ => None,
+    });
+    hints.collect()
 }

@@ -25,7 +25,7 @@ pub(super) struct Parameter {
     /// PyO3's.
     attributes: Vec<Attribute>,
     pub(super) name: Ident,
-    ty: Type,
+    pub(super) ty: Type,
     is_cancel_handle: bool,
 }
 

@@ -4,12 +4,9 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::ops::Deref;
 
 use pyo3::IntoPyObjectExt;
 pub use pyo3::impl_::concat::{combine_to_array, combined_len};
-use pyo3::impl_::pyfunction::PyFunctionDef;
-use pyo3::impl_::pymodule::PyAddToModule;
 use pyo3::prelude::*;
 #[cfg(feature = "experimental-inspect")]
 use pyo3::types::PyNone;
@@ -90,28 +87,4 @@ where
         object: crate::entry::generator::<R, _, T>(py, names, arguments, emitted(make))?,
         yields: PhantomData,
     })
-}
-
-/// What PyO3 finds under the name of a function that has a second one: a declared module gets both, and `wrap_pyfunction!` gives
-/// the first.
-pub struct BothFunctions(pub &'static PyFunctionDef, pub &'static PyFunctionDef);
-
-impl BothFunctions {
-    pub fn add_to_module(&self, module: &Bound<'_, PyModule>) -> PyResult<()> {
-        self.0.add_to_module(module)?;
-        self.1.add_to_module(module)
-    }
-}
-
-impl Deref for BothFunctions {
-    type Target = PyFunctionDef;
-
-    fn deref(&self) -> &PyFunctionDef {
-        self.0
-    }
-}
-
-/// Stands for what PyO3 defines with its introspection only.
-pub mod without_introspection {
-    pub const _PYO3_INTROSPECTION_ID: &str = "";
 }
