@@ -43,10 +43,12 @@ PROGRAMS = {
 }
 # maturin tells PyO3 that it builds an extension module since 1.9.4.
 MATURIN = ["maturin>=1.9.4,<2"]
+# FastAPI's test client is built on it. The last FastAPI for Python 3.9 knows only the older one.
+HTTPX = "httpx2" if sys.version_info >= (3, 10) else "httpx"
 REQUIREMENTS = {
     "maturin": MATURIN,
     "uvloop": ["uvloop"],
-    "tools": MATURIN + ["anyio", "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn", "uvloop"],
+    "tools": MATURIN + ["anyio", "fastapi", HTTPX, "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn", "uvloop"],
 }
 WINDOWS = os.name == "nt"
 LIBRARY_PATH = "DYLD_FALLBACK_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
