@@ -274,3 +274,49 @@ STREAMS = [
     Case("floor: Python's own `async for`, ready at once, each item", to_python(lambda _, count: ready(count)), count=ITEMS),
     Case("floor: Python's own `async for`, one a turn, each item", to_python(lambda _, count: one_a_turn(count)), count=ITEMS),
 ]
+
+
+# ---- What it costs that Python sees a coroutine function. The coroutines are closed at once.
+
+
+def function_calls(find):
+    async def prepare(rust, _):
+        function = find(rust)
+
+        async def run(count):
+            for _ in range(count):
+                function().close()
+
+        return run
+
+    return prepare
+
+
+async def method_calls(rust, _):
+    exporting = rust.Exporting()
+
+    async def run(count):
+        for _ in range(count):
+            exporting.method().close()
+
+    return run
+
+
+async def built_in_method_calls(rust, _):
+    exporting = rust.Exporting()
+
+    async def run(count):
+        for _ in range(count):
+            exporting.built_in().close()
+
+    return run
+
+
+CALLS = [
+    Case("a call of an exported function", function_calls(lambda rust: rust.coroutine), needs="coroutine"),
+    Case("a call of an exported function, as a built-in one", function_calls(lambda rust: rust.built_in()), needs="built_in"),
+    Case("a call of an exported method", method_calls, needs="Exporting"),
+    Case("a call of a built-in method that returns a coroutine", built_in_method_calls, needs="Exporting"),
+]
+
+ALL = LIGHT + STREAMS + CALLS

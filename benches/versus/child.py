@@ -91,7 +91,7 @@ async def probe(rust, ports, name, share):
 
 
 def find(name):
-    return next(case for case in cases.LIGHT + cases.STREAMS if case.name == name)
+    return next(case for case in cases.ALL if case.name == name)
 
 
 def main():

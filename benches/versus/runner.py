@@ -165,7 +165,7 @@ def sides_on(loop, sides):
 
 def measure(sides, loops, scale, pattern, seed):
     """Everything whose name has `pattern` in it: {loop: {"alone": …, "probes": …, "mix": …}}."""
-    matches = [case for case in cases.LIGHT + cases.STREAMS if pattern.lower() in case.name.lower()]
+    matches = [case for case in cases.ALL if pattern.lower() in case.name.lower()]
     chosen_probes = [name for name in probes.PROBES if pattern.lower() in name.lower()]
     if not matches and not chosen_probes:
         raise SystemExit(f"no case has `{pattern}` in its name: `--list` shows them")

@@ -78,7 +78,7 @@ def compare(before, after):
 def main():
     arguments = parse_arguments()
     if arguments.list:
-        print("\n".join([*[case.name for case in cases.LIGHT + cases.STREAMS], *probes.PROBES]))
+        print("\n".join([*[case.name for case in cases.ALL], *probes.PROBES]))
         return
     scale = runner.QUICK if arguments.quick else runner.FULL
     if arguments.rounds:
