@@ -119,8 +119,8 @@ class Round:
             self.rust.wait_until_live(self._live)
         except TimeoutError as error:
             self.findings.append(str(error))
-        # A drop on the runtime can leave a reference for a thread that holds the interpreter. Collect once more.
-        gc.collect()
+        # A worker that has counted its drop may still hold what the future held. It leaves that for the next thread that attaches.
+        eventually(lambda: self.rust.made() and gc.collect() >= 0 and not any(desk.account.waiting() for desk in self._desks))
         for desk in self._desks:
             self.totals += desk.account.totals()
             self.findings += desk.account.findings()
