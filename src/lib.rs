@@ -101,6 +101,9 @@ mod readme {}
 #[cfg(all(doctest, feature = "tokio-runtime", feature = "attributes"))]
 #[doc = include_str!("../docs/blocking.md")]
 mod blocking_page {}
+#[cfg(all(doctest, feature = "tokio-runtime", feature = "attributes"))]
+#[doc = include_str!("../docs/cancellation.md")]
+mod cancellation_page {}
 
 mod api;
 mod asyncio;

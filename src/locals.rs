@@ -52,6 +52,7 @@ pub struct TaskLocals(Arc<LoopAndContext>);
 struct LoopAndContext {
     event_loop: Py<PyAny>,
     context: Option<Py<PyAny>>,
+    is_shared: bool,
 }
 
 impl TaskLocals {
@@ -76,7 +77,91 @@ impl TaskLocals {
         Self(Arc::new(LoopAndContext {
             event_loop: self.0.event_loop.clone_ref(context.py()),
             context: (!context.is_none()).then(|| context.unbind()),
+            is_shared: false,
         }))
+    }
+
+    /// The same loop and context, which is now shared: what is called or awaited with these locals runs in this very context.
+    ///
+    /// By default it runs in a copy, as a task of asyncio runs in a copy of the context of whoever creates it (PEP 567). It sees the
+    /// variables of its caller, and what it sets is its own, so that concurrent calls do not disturb each other. In a shared context,
+    /// a call sees what the calls before it have set, as successive awaits in one task do. Choose it for calls that belong together:
+    /// the hooks of one request, the steps of one job.
+    ///
+    /// Locals without a context share a copy of this thread's current one from now on.
+    ///
+    /// Tasks that share a context may be pending at the same time, and see each other's changes. A context can be entered only
+    /// once at a time, so it must not be shared with another thread. `RuntimeError` is the result of a call whose context is
+    /// entered already, which takes a loop that runs inside of a callback. A Python task that starts in a shared context makes its
+    /// first step in a later turn of the loop.
+    ///
+    /// Up to Python 3.10, asyncio makes no task in a given context. There, the task steps through the coroutine inside of the
+    /// context, so that `task.get_coro()` is not the coroutine itself.
+    ///
+    /// The very context of a running task is `task.get_context()`, from Python 3.12 on, for [`with_context`](Self::with_context).
+    ///
+    /// # Errors
+    ///
+    /// Any error that Python raises while it copies.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use pyo3::prelude::*;
+    /// use pyo3_asyncio::tokio::{future_into_py, get_current_locals};
+    ///
+    /// /// Calls two hooks, one after the other. The second sees the context variables that the first sets.
+    /// #[pyfunction]
+    /// fn handle(py: Python<'_>, before: Py<PyAny>, after: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    ///     let locals = get_current_locals(py)?.share_context(py)?;
+    ///     future_into_py(py, async move {
+    ///         locals.run_coroutine(move |py| before.bind(py).call0()).await?;
+    ///         locals.run_coroutine(move |py| after.bind(py).call0()).await
+    ///     })
+    /// }
+    ///
+    /// # Python::initialize();
+    /// # Python::attach(|py| {
+    /// #     let program = c"
+    /// # import asyncio, contextvars
+    /// # request = contextvars.ContextVar('request', default=None)
+    /// # async def before():
+    /// #     request.set(1)
+    /// # async def after():
+    /// #     return request.get()
+    /// # async def main():
+    /// #     assert await handle(before, after) == 1
+    /// #     assert request.get() is None
+    /// # asyncio.run(main())
+    /// # ";
+    /// #     let globals = pyo3::types::PyDict::new(py);
+    /// #     globals.set_item("handle", wrap_pyfunction!(handle, py)?)?;
+    /// #     py.run(program, Some(&globals), None)
+    /// # }).unwrap();
+    /// ```
+    pub fn share_context(self, py: Python<'_>) -> PyResult<Self> {
+        let context = match &self.0.context {
+            Some(context) => context.clone_ref(py),
+            None => asyncio::copy_context(py)?.unbind(),
+        };
+        Ok(Self(Arc::new(LoopAndContext {
+            event_loop: self.0.event_loop.clone_ref(py),
+            context: Some(context),
+            is_shared: true,
+        })))
+    }
+
+    pub(crate) fn shares_context(&self) -> bool {
+        self.0.is_shared
+    }
+
+    /// The context for one call or task: the shared one, or a copy that nobody else enters.
+    pub(crate) fn context_for_call<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.0.context {
+            None => asyncio::copy_context(py),
+            Some(context) if self.0.is_shared => Ok(context.bind(py).clone()),
+            Some(context) => asyncio::copy_of(context.bind(py)),
+        }
     }
 
     /// The same loop with a copy of this thread's current context (`contextvars.copy_context()`).
@@ -136,6 +221,7 @@ impl fmt::Debug for TaskLocals {
         f.debug_struct("TaskLocals")
             .field("event_loop", &self.0.event_loop)
             .field("context", &self.0.context)
+            .field("is_shared", &self.0.is_shared)
             .finish()
     }
 }
@@ -145,6 +231,7 @@ impl From<Py<PyAny>> for TaskLocals {
         Self(Arc::new(LoopAndContext {
             event_loop,
             context: None,
+            is_shared: false,
         }))
     }
 }
@@ -337,6 +424,7 @@ fn in_current_context(event_loop: Bound<'_, PyAny>) -> PyResult<TaskLocals> {
     Ok(TaskLocals(Arc::new(LoopAndContext {
         event_loop: event_loop.unbind(),
         context: Some(context.unbind()),
+        is_shared: false,
     })))
 }
 

@@ -45,14 +45,16 @@ static WAKE_UPS: Counter = Counter::new();
 static MAILBOX_WAIT: Counter = Counter::new();
 static LONGEST_MAILBOX_WAIT: Counter = Counter::new();
 
-static STARTED: [Counter; 2] = [Counter::new(), Counter::new()];
-static ENDED: [Counter; 2] = [Counter::new(), Counter::new()];
+static STARTED: [Counter; 3] = [const { Counter::new() }; 3];
+static ENDED: [Counter; 3] = [const { Counter::new() }; 3];
 
 /// Counts a crossing as in flight until this is dropped. Zero-sized.
 pub(crate) struct InFlight<const DIRECTION: usize>(());
 
 pub(crate) type RustToPython = InFlight<0>;
 pub(crate) type PythonToRust = InFlight<1>;
+/// A Rust future that goes on after its cancellation.
+pub(crate) type Detached = InFlight<2>;
 
 impl<const DIRECTION: usize> InFlight<DIRECTION> {
     pub(crate) fn start() -> Self {
@@ -65,7 +67,7 @@ impl<const DIRECTION: usize> InFlight<DIRECTION> {
         STARTED[DIRECTION].add(1);
     }
 
-    fn count() -> u64 {
+    pub(crate) fn count() -> u64 {
         // Nothing orders the two loads, so the second may be the smaller one. Ordering them would cost on every crossing.
         let ended = ENDED[DIRECTION].get();
         STARTED[DIRECTION].get().saturating_sub(ended)
@@ -108,6 +110,8 @@ pub(crate) fn turn(jobs: usize) {
 pub struct Metrics {
     /// Rust futures that Python awaits and that are not dropped: running, or waiting to be polled.
     pub rust_futures: u64,
+    /// Those among them that go on though Python has cancelled them, by `detach_on_cancel`.
+    pub detached_futures: u64,
     /// Python awaitables that Rust awaits, and async iterables that it iterates over, which are neither done nor dropped.
     pub python_tasks: u64,
     /// Jobs that loops have run. A job settles a future, calls a function, starts or cancels an awaitable, or polls a future that
@@ -140,6 +144,7 @@ pub struct Metrics {
 pub fn metrics() -> Metrics {
     Metrics {
         rust_futures: RustToPython::count(),
+        detached_futures: Detached::count(),
         python_tasks: PythonToRust::count(),
         jobs: JOBS.get(),
         wake_ups: WAKE_UPS.get(),

@@ -7,13 +7,14 @@
 //!
 //! 1. The first crossing registers a callback with `atexit`. Python calls all callbacks, then drops them, and then finalizes.
 //!    The *drop* of our callback does what follows. So every other callback can still use Rust.
-//! 2. The drop ends our [background loops](crate::event_loop::background), in [`EXIT_PATIENCE`] at most. Threads that have
+//! 2. The drop waits for futures with `detach_on_cancel` that were cancelled, for [`DETACHED_PATIENCE`] at most.
+//! 3. It ends our [background loops](crate::event_loop::background), in [`EXIT_PATIENCE`] at most. Threads that have
 //!    waited for them rest for ever, since they would print the error.
-//! 3. It closes the [guard](crate::sync::guard). No future that crosses is polled any more. An attached thread that makes
+//! 4. It closes the [guard](crate::sync::guard). No future that crosses is polled any more. An attached thread that makes
 //!    an [`Entry`] detaches and rests for ever.
-//! 4. It shuts down our tokio: the tasks are dropped and the threads end. Other runtimes cannot be shut down.
-//! 5. It waits, detached, for activities that are under way. Steps 4 and 5 together take [`EXIT_PATIENCE`] at most.
-//! 6. A program may call the callbacks by hand and go on. The next [`Entry`] of the same thread then opens the guard.
+//! 5. It shuts down our tokio: the tasks are dropped and the threads end. Other runtimes cannot be shut down.
+//! 6. It waits, detached, for activities that are under way. Steps 5 and 6 together take [`EXIT_PATIENCE`] at most.
+//! 7. A program may call the callbacks by hand and go on. The next [`Entry`] of the same thread then opens the guard.
 //!
 //! # Fork
 //!
@@ -33,10 +34,13 @@ use pyo3::prelude::*;
 
 use crate::sync::activity::{self, Activity};
 use crate::sync::generation::{generation, generation_of_process};
-use crate::{asyncio, event_loop, panic};
+use crate::{asyncio, event_loop, metrics, panic};
 
 /// The longest time by which a step delays the end of a process.
 const EXIT_PATIENCE: Duration = Duration::from_millis(100);
+/// The longest time by which futures with `detach_on_cancel` delay it in addition. A commit over a slow network takes less, and who
+/// stops a service gives it ten seconds or more.
+const DETACHED_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a forking thread waits at least for the activities of other threads, and how often it looks meanwhile.
 ///
 /// It looks so often because a wait of one look can be long: other threads compete for the processors and for the interpreter.
@@ -134,6 +138,7 @@ impl Drop for AtExit {
                 reason = "already attached: Python drops what holds this"
             )]
             Python::attach(|py| {
+                py.detach(wait_for_detached);
                 activity::give_up_waits();
                 event_loop::background::end_all(py, EXIT_PATIENCE);
                 py.detach(end);
@@ -142,7 +147,15 @@ impl Drop for AtExit {
     }
 }
 
-/// Steps 3 to 5 of the exit. Called detached.
+/// Waits until the futures are done that go on though they were cancelled.
+fn wait_for_detached() {
+    let deadline = Instant::now() + DETACHED_PATIENCE;
+    while metrics::Detached::count() > 0 && Instant::now() < deadline {
+        activity::look_again();
+    }
+}
+
+/// Steps 4 to 6 of the exit. Called detached.
 fn end() {
     let deadline = Instant::now() + EXIT_PATIENCE;
     activity::close();

@@ -49,9 +49,16 @@ impl Export<'_> {
         let returns = Returns::parse(&self.signature.output, &self.python_name(), &mut errors);
         if returns.is_stream {
             check_stream(&parameters, &mut errors);
+            self.check_stream_options(&mut errors);
         } else if let (Some(handle), true) = (parameters.cancel_handle(), self.is_blocking) {
             let message = "nothing tells the `CancelHandle` of a function that blocks, since Ctrl-C drops the future: remove it, or \
                            `blocking`";
+            errors.push(handle, message);
+        } else if let (Some(handle), true) =
+            (parameters.cancel_handle(), self.options.detach_on_cancel)
+        {
+            let message =
+                "with `detach_on_cancel`, nothing tells a `CancelHandle`: remove one of the two";
             errors.push(handle, message);
         }
         errors.into_result()?;
@@ -315,6 +322,19 @@ impl Export<'_> {
         }
     }
 
+    fn check_stream_options(&self, errors: &mut Errors) {
+        let name = &self.signature.ident;
+        if self.options.detach_on_cancel {
+            let message = "a stream cannot `detach_on_cancel`: nobody is left to take its items. Remove the option";
+            errors.push(name, message);
+        }
+        if self.options.share_context {
+            let message = "a stream is polled in the context of the task that awaits an item, and cannot `share_context`. Remove the \
+                           option";
+            errors.push(name, message);
+        }
+    }
+
     fn coroutine_options(&self, parameters: &Parameters) -> TokenStream {
         let private = self.private;
         let span = hygienic(Span::call_site());
@@ -325,7 +345,12 @@ impl Export<'_> {
         let class = self.class;
         let class = class.map(|_| quote!(<Self as #private::pyo3::PyClass>::NAME));
         let class = option(class);
-        let eager_start = self.options.eager_start;
+        let ExportOptions {
+            eager_start,
+            detach_on_cancel,
+            share_context,
+            ..
+        } = self.options;
         // The location of a call is that of its tokens, or of the attribute if they are resolved there.
         let at_function = self.signature.ident.span();
         let of_function = respanned(private, at_function);
@@ -335,6 +360,8 @@ impl Export<'_> {
                 names: || (#name, #class),
                 made_at: #made_at,
                 eager_start: #eager_start,
+                detach_on_cancel: #detach_on_cancel,
+                share_context: #share_context,
                 arguments: {
                     let mut arguments = #private::Arguments::new();
                     #(#private::argument(&#arguments).show(py, &mut arguments);)*

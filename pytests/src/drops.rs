@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -105,7 +106,10 @@ async fn hold(
 
 /// A pending Rust future that holds a probe.
 #[pyfunction]
-#[pyo3(signature = (kind, drops, gate, *, gives=false, event_loop=None))]
+#[pyo3(signature = (
+    kind, drops, gate, *, gives=false, event_loop=None, detach_on_cancel=false, share_context=false
+))]
+#[expect(clippy::too_many_arguments, reason = "most have a default")]
 pub(crate) fn holding<'py>(
     py: Python<'py>,
     kind: &str,
@@ -113,9 +117,13 @@ pub(crate) fn holding<'py>(
     gate: &Bound<'py, Gate>,
     gives: bool,
     event_loop: Option<Bound<'py, PyAny>>,
+    detach_on_cancel: bool,
+    share_context: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let future = hold(drops.get().probe(), gate.get().future()?, gives);
-    let mut builder = bridge::awaitable();
+    let mut builder = bridge::awaitable()
+        .detach_on_cancel(detach_on_cancel)
+        .share_context(share_context);
     if let Some(event_loop) = event_loop {
         builder = builder.locals(TaskLocals::new(event_loop));
     }
@@ -187,7 +195,19 @@ pub(crate) async fn exported_holding(probe: Probe, gate: Py<Gate>) -> PyResult<(
     hold(probe, gate.get().future()?, false).await.map(drop)
 }
 
-#[pyo3_asyncio::tokio::pyfunction]
+#[pyo3_asyncio::tokio::pyfunction(detach_on_cancel)]
+pub(crate) async fn detached_holding(probe: Probe, gate: Py<Gate>) -> PyResult<()> {
+    hold(probe, gate.get().future()?, false).await.map(drop)
+}
+
+/// Sleeps, and says so.
+#[pyo3_asyncio::tokio::pyfunction(detach_on_cancel)]
+pub(crate) async fn detached_nap(seconds: f64) {
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+    println!("slept");
+}
+
+#[pyo3_asyncio::tokio::pyfunction(blocking = "exported_stream_holding_now")]
 pub(crate) fn exported_stream_holding(probe: Probe) -> impl Stream<Item = ()> {
     stream::pending().map(move |()| {
         let _probe = &probe;
@@ -205,6 +225,11 @@ impl Holder {
     }
 
     async fn shared(&self, probe: Probe, gate: Py<Gate>) -> PyResult<()> {
+        hold(probe, gate.get().future()?, false).await.map(drop)
+    }
+
+    #[pyo3(detach_on_cancel)]
+    async fn detached(&mut self, probe: Probe, gate: Py<Gate>) -> PyResult<()> {
         hold(probe, gate.get().future()?, false).await.map(drop)
     }
 

@@ -11,6 +11,7 @@ mod calls;
 mod coroutine;
 mod drops;
 mod gate;
+mod hooks;
 mod iterate;
 mod ledger;
 mod locals;
@@ -47,11 +48,14 @@ mod pyo3_asyncio_pytests {
     };
     #[pymodule_export]
     use crate::drops::{
-        Drops, Held, Holder, block_on_probe, exported_holding, exported_stream_holding, holding,
-        post, run_probe, stream_of_probes, stream_that_does_not_convert,
+        Drops, Held, Holder, block_on_probe, detached_holding, detached_nap, exported_holding,
+        exported_stream_holding, exported_stream_holding_now, holding, post, run_probe,
+        stream_of_probes, stream_that_does_not_convert,
     };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, eager_nap, local_nap, nap, never, turns};
+    #[pymodule_export]
+    use crate::hooks::{call_both, call_hooks, exported_call_hooks};
     #[pymodule_export]
     use crate::iterate::{Items, collect_items, iterate_for_ever, sum_items, take_items};
     #[pymodule_export]

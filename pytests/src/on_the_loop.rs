@@ -49,6 +49,8 @@ pub(crate) fn around(
         names: || ("rust_future", None),
         made_at: here(),
         eager_start,
+        detach_on_cancel: false,
+        share_context: false,
         arguments: Arguments::new(),
     };
     cancellable_coroutine::<OnTheLoop, Owning, _, _, _>(py, options, |mut handle| {

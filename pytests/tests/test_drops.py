@@ -40,6 +40,8 @@ UNSTARTED = {
     "local stream": holding("local stream"),
     "function that returns a stream": lambda rust, drops, gate: rust.exported_stream_holding(drops),
 }
+# This one has no loop.
+BLOCKING = {"blocking stream": lambda rust, drops, gate: rust.exported_stream_holding_now(drops)}
 STARTED = {
     "future": holding("future"),
     "eager future": holding("eager future"),
@@ -92,7 +94,7 @@ ENDS = [drop, close, throw, collect, drop_in_a_thread, start_without_a_loop]
 # A local future is dropped on its thread or not at all. A stream without a loop stays for another try.
 UNSTARTED_CASES = [
     pytest.param(kind, end, id=f"{kind}-{end.__name__}")
-    for kind in UNSTARTED
+    for kind in [*UNSTARTED, *BLOCKING]
     for end in ENDS
     if not (kind.startswith("local") and end is drop_in_a_thread) and not ("stream" in kind and end is start_without_a_loop)
 ]
@@ -101,7 +103,7 @@ UNSTARTED_CASES = [
 @pytest.mark.parametrize(("kind", "end"), UNSTARTED_CASES)
 def test_what_never_started_is_dropped_in_the_runtime(rust, kind, end):
     drops = rust.Drops()
-    end([UNSTARTED[kind](rust, drops, rust.Gate())])
+    end([{**UNSTARTED, **BLOCKING}[kind](rust, drops, rust.Gate())])
     check(drops)
 
 

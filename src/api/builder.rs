@@ -22,8 +22,9 @@ use crate::{CancelHandle, TaskLocals};
 /// | what Python gets | | [`future`](Self::future): an `asyncio.Future`, [`coroutine`](Self::coroutine), or [`async_generator`](Self::async_generator) |
 /// | where it is polled | on the runtime | on this thread: [`local_future`](Self::local_future), [`local_coroutine`](Self::local_coroutine), [`local_async_generator`](Self::local_async_generator) |
 /// | when it starts | on the runtime, at the call or at the first `await` | [`eager_start`](Self::eager_start): with a first poll on this thread |
-/// | when Python cancels it | it is dropped | [`cancel_handle`](Self::cancel_handle): it is told |
+/// | when Python cancels it | it is dropped | [`cancel_handle`](Self::cancel_handle): it is told; [`detach_on_cancel`](Self::detach_on_cancel): it goes on |
 /// | its loop and context | the current ones | [`locals`](Self::locals) |
+/// | the context of what it calls | a copy for each call | [`share_context`](Self::share_context): one for all |
 /// | how many items of a stream cross together | up to 128 | [`capacity`](Self::capacity) |
 #[must_use = "nothing is built before `future`, `coroutine`, or one of their local forms is called"]
 pub struct AwaitableBuilder<R> {
@@ -81,6 +82,32 @@ impl<R: Runtime> AwaitableBuilder<R> {
         self.with(|plan| plan.capacity(capacity))
     }
 
+    /// Has everything that the future calls and awaits in Python run in one context: see
+    /// [`TaskLocals::share_context`](crate::TaskLocals::share_context).
+    pub fn share_context(self, share_context: bool) -> Self {
+        self.with(|plan| plan.share_context(share_context))
+    }
+
+    /// Has a future that has started go on to its end in the background when Python cancels it, as `asyncio.shield` has its task.
+    ///
+    /// Use it for what must not stop halfway, such as a commit on a connection that others use next: a future that is dropped
+    /// between a write and a read leaves the answer on the wire. A future that can tidy up instead, and do so soon, is better told
+    /// of the cancellation: see [`cancel_handle`](Self::cancel_handle). `docs/cancellation.md` compares the two.
+    ///
+    /// The Python side sees `CancelledError` at once, as always. The output is dropped in the runtime's context. An error that
+    /// comes later goes to the loop's exception handler. If the loop is closed by then, nobody is left to hear of it.
+    ///
+    /// A coroutine that was closed or dropped counts as cancelled too. A coroutine whose first step has not run is dropped.
+    ///
+    /// *The end.* The end of the process waits up to 5 seconds until such futures are done, and then drops those that are left. Closing a
+    /// loop waits for none. It drops those that the loop's thread polls: local ones, methods that borrow, and those on a loop of
+    /// [`tokio::new_event_loop`](crate::tokio::new_event_loop). [`Metrics::detached_futures`](crate::Metrics::detached_futures) counts them.
+    ///
+    /// Called after [`cancel_handle`](Self::cancel_handle), it takes the place of the handle, and the other way round.
+    pub fn detach_on_cancel(self, detach_on_cancel: bool) -> Self {
+        self.with(|plan| plan.detach_on_cancel(detach_on_cancel))
+    }
+
     /// Has Python's cancellations handed to the future by this handle, instead of dropping the future.
     ///
     /// Move the handle into the future. Called twice, the second handle counts.
@@ -122,7 +149,8 @@ impl<R: Runtime> AwaitableBuilder<R> {
     ///
     /// # Errors
     ///
-    /// `RuntimeError` if the builder has a [`cancel_handle`](Self::cancel_handle), and Python's, if it has no memory for the object.
+    /// `RuntimeError` if the builder has a [`cancel_handle`](Self::cancel_handle), [`detach_on_cancel`](Self::detach_on_cancel) or
+    /// [`share_context`](Self::share_context), and Python's, if it has no memory for the object.
     pub fn async_generator<S, T>(self, py: Python<'_>, stream: S) -> PyResult<Bound<'_, PyAny>>
     where
         S: Stream<Item = PyResult<T>> + Send + 'static,

@@ -15,6 +15,8 @@ macro_rules! exporting {
         /// | --- | --- |
         /// | `blocking = "name"` | a second function, which blocks: see [below](#functions-that-block) |
         /// | `eager_start` | the awaiting thread polls first: see [`eager_future_into_py`] |
+        /// | `detach_on_cancel` | a future that has started goes on to its end when Python cancels it: see [`AwaitableBuilder::detach_on_cancel`](crate::AwaitableBuilder::detach_on_cancel) |
+        /// | `share_context` | what the future calls and awaits in Python runs in one context: see [`TaskLocals::share_context`](crate::TaskLocals::share_context) |
         /// | `name`, `signature`, `text_signature`, `pass_module`, `warn` | as in PyO3 |
         /// | `signature = (names: "list[str]") -> "float"` | type hints: of parameters, and of what awaiting the coroutine gives |
         /// | `crate` | the path to this crate, instead of its name in `Cargo.toml` |

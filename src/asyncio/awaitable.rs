@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use super::event_loop::copy_context;
-use super::lookup::{imports, intern};
+use super::lookup::{defines, imports, intern};
 
 imports! {
     import_all_tasks = "asyncio", "all_tasks";
@@ -30,6 +30,11 @@ imports! {
     import_getframe = "sys", "_getframe";
     import_frame_summary = "traceback", "FrameSummary";
     import_stack_summary = "traceback", "StackSummary";
+}
+
+defines! {
+    await_it_function = "shared_context.py", "await_it";
+    run_in_function = "shared_context.py", "run_in";
 }
 
 /// Whether `await` accepts the object.
@@ -55,7 +60,7 @@ pub(crate) fn name_of(awaitable: &Bound<'_, PyAny>) -> String {
     name.map_or_else(|_: PyErr| String::new(), |name| name.to_string())
 }
 
-/// Wraps an awaitable in a task of the loop, in a copy of the context. Returns a future or task unchanged.
+/// Wraps an awaitable in a task of the loop, in a context that nobody else enters. Returns a future or task unchanged.
 ///
 /// Called on the loop's thread. Where asyncio can start a task eagerly, the task makes its first step here.
 pub(crate) fn start_task<'py>(
@@ -64,10 +69,8 @@ pub(crate) fn start_task<'py>(
     context: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
-    // Entering a context fails while another thread is inside it. No other thread knows the copy.
-    let context = context.call_method0(intern!(py, "copy"))?;
     if is_coroutine(awaitable)? && starts_eagerly(event_loop)? {
-        return start_eagerly(event_loop, awaitable, &context);
+        return start_eagerly(event_loop, awaitable, context);
     }
     let (start, kwargs) = starter(event_loop, awaitable)?;
     context.call_method(intern!(py, "run"), (start, awaitable), kwargs.as_ref())
@@ -83,6 +86,41 @@ pub(crate) fn start_task_here<'py>(
     }
     let (start, kwargs) = starter(event_loop, awaitable)?;
     start.call((awaitable,), kwargs.as_ref())
+}
+
+/// Like [`start_task`], in a context that other tasks run in too. Never eagerly: the caller may be inside of the context.
+///
+/// Up to Python 3.10, a task always runs in a copy. There, the task of a coroutine steps through another one.
+pub(crate) fn start_task_in_shared<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    awaitable: &Bound<'py, PyAny>,
+    context: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    if is_future(awaitable)? {
+        let (start, kwargs) = starter(event_loop, awaitable)?;
+        return start.call((awaitable,), kwargs.as_ref());
+    }
+    let mut coroutine = match import_iscoroutine(py)?.call1((awaitable,))?.is_truthy()? {
+        true => awaitable.clone(),
+        false => await_it_function(py)?.call1((awaitable,))?,
+    };
+    let kwargs = PyDict::new(py);
+    if py.version_info() >= (3, 11) {
+        kwargs.set_item(intern!(py, "context"), context)?;
+    } else {
+        coroutine = run_in_function(py)?.call1((context, coroutine))?;
+    }
+    // Fails where the context is entered all the time, because the loop itself runs in it: the task would never make a step.
+    let create_task = event_loop.getattr(intern!(py, "create_task"))?;
+    let run = (create_task, &coroutine);
+    let started = context.call_method(intern!(py, "run"), run, Some(&kwargs));
+    if started.is_err() {
+        // Python would warn of what nobody awaits.
+        close_unstarted(&coroutine)?;
+        close_unstarted(awaitable)?;
+    }
+    started
 }
 
 /// The function that makes a task of an awaitable, and its keyword arguments.

@@ -276,15 +276,17 @@ pub(crate) fn run_in_context<'py>(
         .map(drop)
 }
 
-/// `context.copy().run(function)`
-pub(crate) fn run_in_copy<'py>(
+/// `context.run(function)`. Fails while the context is entered.
+pub(crate) fn run_function<'py>(
     context: &Bound<'py, PyAny>,
     function: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = context.py();
-    // Entering a context fails while another thread is inside it. No other thread knows the copy.
-    let copy = context.call_method0(intern!(py, "copy"))?;
-    copy.call_method1(intern!(py, "run"), (function,))
+    context.call_method1(intern!(context.py(), "run"), (function,))
+}
+
+/// `context.copy()`
+pub(crate) fn copy_of<'py>(context: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    context.call_method0(intern!(context.py(), "copy"))
 }
 
 /// `atexit.register(callback)`

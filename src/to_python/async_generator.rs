@@ -33,6 +33,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::begin::{FirstStep, Kept, Place};
+use super::cancel::OnCancel;
 use super::coroutine::{Names, RustCoroutine, traverse_arguments};
 use super::crossing::Failure;
 use super::plan::Crossed;
@@ -154,9 +155,10 @@ where
                 capacity: fetching.capacity,
                 stream_type: PhantomData,
             }),
-            cancellation: None,
+            on_cancel: OnCancel::Drop,
             locals: Some(locals),
             eager_start: fetching.eager_start || is_ready,
+            shares_context: false,
             arguments: fetching.take_arguments(),
             place: PhantomData,
         };

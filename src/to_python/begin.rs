@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Waker};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use super::cancel::Cancellation;
+use super::cancel::OnCancel;
 use super::coroutine::{Start, Started};
 use super::crossing::{Crossing, Ended, UserFuture};
 use super::future::RustFuture;
@@ -53,7 +53,7 @@ pub(super) trait Place<F, T>: 'static {
         entry: &Entry<'py>,
         locals: &TaskLocals,
         user: Pin<Box<UserFuture<Self::Runtime, F>>>,
-        cancellation: Option<Cancellation>,
+        on_cancel: OnCancel,
         made_at: &'static Location<'static>,
     ) -> PyResult<Bound<'py, RustFuture>>;
 }
@@ -90,10 +90,10 @@ where
         entry: &Entry<'py>,
         locals: &TaskLocals,
         user: Pin<Box<UserFuture<Self::Runtime, F>>>,
-        cancellation: Option<Cancellation>,
+        on_cancel: OnCancel,
         made_at: &'static Location<'static>,
     ) -> PyResult<Bound<'py, RustFuture>> {
-        let (crossing, python) = Crossing::new(entry, locals, user, cancellation, made_at)?;
+        let (crossing, python) = Crossing::new(entry, locals, user, on_cancel, made_at)?;
         let spawning = Spawning(&python.get().state);
         R::spawn(crossing);
         std::mem::forget(spawning);
@@ -124,11 +124,11 @@ where
         entry: &Entry<'py>,
         locals: &TaskLocals,
         user: Pin<Box<UserFuture<Self::Runtime, F>>>,
-        cancellation: Option<Cancellation>,
+        on_cancel: OnCancel,
         made_at: &'static Location<'static>,
     ) -> PyResult<Bound<'py, RustFuture>> {
         let py = entry.py();
-        let (crossing, python) = Crossing::new(entry, locals, user, cancellation, made_at)?;
+        let (crossing, python) = Crossing::new(entry, locals, user, on_cancel, made_at)?;
         let running = asyncio::running_loop(py)?;
         if running.is_some_and(|running| running.is(locals.event_loop(py))) {
             spawn_on_loop::<R, _>(&python.get().state, crossing);
@@ -179,7 +179,7 @@ pub(super) fn begin<'py, P, F, T>(
     locals: &TaskLocals,
     mut user: Pin<Box<UserFuture<P::Runtime, F>>>,
     eager_start: bool,
-    cancellation: Option<Cancellation>,
+    on_cancel: OnCancel,
     made_at: &'static Location<'static>,
 ) -> PyResult<Begun<'py, T>>
 where
@@ -192,7 +192,7 @@ where
             FirstPoll::Pending(user) => user,
         };
     }
-    let running = P::spawn(entry, locals, user, cancellation, made_at)?;
+    let running = P::spawn(entry, locals, user, on_cancel, made_at)?;
     Ok(Begun::Running(running))
 }
 
@@ -206,7 +206,7 @@ pub(super) fn settled<'py, T: Crossed>(
     let py = entry.py();
     let event_loop = locals.event_loop(py);
     let mailbox = Mailbox::of(entry, &event_loop)?;
-    let state = Arc::new(FutureState::new(mailbox, &event_loop)?);
+    let state = Arc::new(FutureState::new(mailbox, &event_loop, false)?);
     let python = Bound::new(py, RustFuture::new(Arc::clone(&state), made_at))?;
     state.settle(py, ended.convert(py))?;
     Ok(python.into_any())
@@ -243,9 +243,10 @@ impl<F: 'static> Kept<F> for ThreadBound<F> {
 /// The first step of a coroutine.
 pub(super) struct FirstStep<P, F, K, T> {
     pub(super) future: UserValue<K>,
-    pub(super) cancellation: Option<Cancellation>,
+    pub(super) on_cancel: OnCancel,
     pub(super) locals: Option<TaskLocals>,
     pub(super) eager_start: bool,
+    pub(super) shares_context: bool,
     /// Python objects that the future owns until its first poll, for the garbage collector to see.
     pub(super) arguments: Vec<Py<PyAny>>,
     pub(super) place: PhantomData<fn(P, F) -> T>,
@@ -265,6 +266,10 @@ where
     ) -> PyResult<Started> {
         let py = entry.py();
         let locals = self.locals.map_or_else(|| get_running_locals(py), Ok);
+        let locals = locals.and_then(|locals| match self.shares_context {
+            true => locals.share_context(py),
+            false => Ok(locals),
+        });
         let (future, locals) = self.future.keep_if_ok(py, locals)?;
         let future = future.unpack().ok_or_else(|| {
             PyRuntimeError::new_err(
@@ -272,8 +277,8 @@ where
             )
         })?;
         let user = UserFuture::new(locals.clone(), future);
-        let (eager, cancellation) = (self.eager_start, self.cancellation);
-        match begin::<P, F, T>(entry, &locals, user, eager, cancellation, made_at)? {
+        let (eager, on_cancel) = (self.eager_start, self.on_cancel);
+        match begin::<P, F, T>(entry, &locals, user, eager, on_cancel, made_at)? {
             Begun::Running(python) => Ok(Started::Waiting(python.unbind())),
             Begun::Ended(ended) => {
                 let value = ended.convert(py);

@@ -136,6 +136,15 @@ impl Drop for ClosedOnDrop {
     }
 }
 
+/// What a cancellation does to the Rust future.
+pub(super) enum OnCancel {
+    Drop,
+    /// The future goes on to its end.
+    Detach,
+    /// The future is told.
+    Tell(Cancellation),
+}
+
 /// Python's end of the slot.
 pub(super) struct Cancellation(Arc<CancelSlot<PyErr>>);
 

@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
-use super::cancel::Cancellation;
+use super::cancel::OnCancel;
 use super::future::RustFuture;
 use super::plan::Crossed;
 use super::state::FutureState;
@@ -71,6 +71,17 @@ impl<T: Crossed> Ended<T> {
                 catch(|| value.into_py_any(py)).unwrap_or_else(|panic| Err(rust_panic(py, panic)))
             }
             Err(failure) => Err(failure.into_error(py)),
+        }
+    }
+
+    /// Python has settled the future already. Drops the output. An error of a future that went on goes to the loop.
+    fn report_or_drop(self, py: Python<'_>, state: &FutureState) -> PyResult<()> {
+        match self.outcome {
+            Err(failure) if state.detaches() => state.report_detached(py, failure.into_error(py)),
+            outcome => {
+                drop_detached(py, outcome);
+                Ok(())
+            }
         }
     }
 }
@@ -175,24 +186,24 @@ pin_project! {
 }
 
 impl<R: Runtime, F> Crossing<R, F> {
-    /// Makes the task, and the Python future that it settles. Cancelling that hands the cancellation to `cancellation`, if
-    /// there is one.
+    /// Makes the task, and the Python future that it settles.
     pub(super) fn new<'py>(
         entry: &Entry<'py>,
         locals: &TaskLocals,
         future: Pin<Box<UserFuture<R, F>>>,
-        cancellation: Option<Cancellation>,
+        on_cancel: OnCancel,
         made_at: &'static Location<'static>,
     ) -> PyResult<(Self, Bound<'py, RustFuture>)> {
         let py = entry.py();
         let event_loop = locals.event_loop(py);
         let mailbox = Mailbox::of(entry, &event_loop)?;
         let span = trace::Span::rust_to_python::<F>(mailbox.address());
-        let state = Arc::new(FutureState::new(mailbox, &event_loop)?);
+        let detaches = matches!(on_cancel, OnCancel::Detach);
+        let state = Arc::new(FutureState::new(mailbox, &event_loop, detaches)?);
         let python = RustFuture::new(Arc::clone(&state), made_at);
-        let python = match cancellation {
-            None => Bound::new(py, python)?,
-            Some(cancellation) => cancellation.cancels(py, python)?,
+        let python = match on_cancel {
+            OnCancel::Drop | OnCancel::Detach => Bound::new(py, python)?,
+            OnCancel::Tell(cancellation) => cancellation.cancels(py, python)?,
         };
         let crossing = Self {
             future,
@@ -226,7 +237,7 @@ where
             return Poll::Ready(());
         };
         let entered = this.span.enter();
-        if state.poll_settled(cx.waker()).is_ready() {
+        if state.poll_given_up(cx.waker()).is_ready() {
             // Python decided on the outcome.
             this.future.as_mut().drop_future();
             *this.state = None;
@@ -248,8 +259,7 @@ fn post<T: Crossed>(state: Arc<FutureState>, ended: Ended<T>, posted: trace::Pos
     mailbox.post(Box::new(move |py| {
         posted.arrive();
         if state.is_done() {
-            drop_detached(py, ended);
-            return Ok(());
+            return ended.report_or_drop(py, &state);
         }
         state.settle(py, ended.convert(py))
     }));

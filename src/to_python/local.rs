@@ -50,9 +50,9 @@ where
     let key = state.mailbox.watch(Arc::clone(&task) as Arc<dyn Watcher>);
     *lock(&task.watching) = key;
     // From now on, settling the Python future finds the task, though it was not polled yet.
-    let is_settled = state.poll_settled(&Waker::from(Arc::clone(&task)));
+    let is_given_up = state.poll_given_up(&Waker::from(Arc::clone(&task)));
     debug_assert!(
-        is_settled.is_pending(),
+        is_given_up.is_pending(),
         "nobody else has the Python future yet"
     );
     task.post();
@@ -71,10 +71,10 @@ struct LocalTask<R> {
 
 impl<R: Runtime> Wake for LocalTask<R> {
     fn wake(self: Arc<Self>) {
-        let is_settled = |state: Arc<FutureState>| state.is_done();
-        let is_settled = self.future.is_here() && self.state.upgrade().is_some_and(is_settled);
+        let is_given_up = |state: Arc<FutureState>| state.is_done() && !state.detaches();
+        let is_given_up = self.future.is_here() && self.state.upgrade().is_some_and(is_given_up);
         // A future that is being polled cannot be dropped now. The next poll does it.
-        if !(is_settled && self.drop_future()) {
+        if !(is_given_up && self.drop_future()) {
             self.post();
         }
     }

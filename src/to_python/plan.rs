@@ -18,7 +18,7 @@ use super::async_generator::{Batch, Fetch, Fetching, generate};
 use super::begin::{
     Begun, FirstStep, Kept, OnRuntime, OnThisThread, Place, WHERE_LOCAL, begin, settled,
 };
-use super::cancel::{CancelHandle, Cancellable, Cancellation};
+use super::cancel::{CancelHandle, Cancellable, Cancellation, OnCancel};
 use super::coroutine::{Names, RustCoroutine, names_of, qualname};
 use super::crossing::UserFuture;
 use super::local::ThreadBound;
@@ -27,7 +27,7 @@ use crate::event_loop::Mailbox;
 use crate::locals::{TaskLocals, find_current_locals};
 use crate::process::Entry;
 use crate::runtime::Runtime;
-use crate::user_value::UserValue;
+use crate::user_value::{UserValue, drop_detached};
 
 /// What the value of a Rust future must be so that Python can have it.
 pub(crate) trait Crossed: for<'py> IntoPyObject<'py> + Send + 'static {}
@@ -44,7 +44,8 @@ pub(crate) struct Plan {
     name: Option<String>,
     eager_start: bool,
     locals: Option<TaskLocals>,
-    cancellation: Option<Cancellation>,
+    on_cancel: OnCancel,
+    shares_context: bool,
     /// Python objects that the future owns until its first poll, for the garbage collector to see.
     arguments: Vec<Py<PyAny>>,
     /// The most items of a stream that one crossing brings.
@@ -60,7 +61,8 @@ impl Plan {
             name: None,
             eager_start: false,
             locals: None,
-            cancellation: None,
+            on_cancel: OnCancel::Drop,
+            shares_context: false,
             arguments: Vec::new(),
             capacity: CAPACITY,
             made_at: Location::caller(),
@@ -121,10 +123,28 @@ impl Plan {
         Self { arguments, ..self }
     }
 
+    /// Has what the future calls and awaits share one context.
+    pub(crate) fn share_context(self, shares_context: bool) -> Self {
+        Self {
+            shares_context,
+            ..self
+        }
+    }
+
+    /// Has the future go on when it is cancelled, or not.
+    pub(crate) fn detach_on_cancel(self, detaches: bool) -> Self {
+        let on_cancel = match (detaches, self.on_cancel) {
+            (true, _) => OnCancel::Detach,
+            (false, OnCancel::Detach) => OnCancel::Drop,
+            (false, other) => other,
+        };
+        Self { on_cancel, ..self }
+    }
+
     /// Makes a handle, which the caller gives to the future. Cancellations then go to the handle, and do not drop the future.
     pub(crate) fn cancel_handle(&mut self) -> CancelHandle {
         let (handle, cancellation) = CancelHandle::new();
-        self.cancellation = Some(cancellation);
+        self.on_cancel = OnCancel::Tell(cancellation);
         handle
     }
 
@@ -168,7 +188,7 @@ impl Plan {
     }
 
     fn start_now<'py, P, F, T>(
-        mut self,
+        self,
         entry: &Entry<'py>,
         locals: &TaskLocals,
         future: F,
@@ -179,14 +199,15 @@ impl Plan {
         T: Crossed,
     {
         let (eager, made_at) = (self.eager_start, self.made_at);
-        let begun = match self.cancellation.take() {
-            None => {
-                let user = UserFuture::new(locals.clone(), future);
-                begin::<P, F, T>(entry, locals, user, eager, None, made_at)?
-            }
-            Some(cancellation) => {
+        let begun = match self.on_cancel {
+            OnCancel::Tell(cancellation) => {
                 let user = UserFuture::new(locals.clone(), cancellation.around(future));
-                begin::<P, _, T>(entry, locals, user, eager, Some(cancellation), made_at)?
+                let on_cancel = OnCancel::Tell(cancellation);
+                begin::<P, _, T>(entry, locals, user, eager, on_cancel, made_at)?
+            }
+            on_cancel => {
+                let user = UserFuture::new(locals.clone(), future);
+                begin::<P, F, T>(entry, locals, user, eager, on_cancel, made_at)?
             }
         };
         match begun {
@@ -207,11 +228,12 @@ impl Plan {
         T: Crossed,
     {
         self.names.get_or_insert(names_of::<F>);
-        match self.cancellation.take() {
-            None => self.wait::<OnRuntime<R>, F, T, F>(py, future, None),
+        match self.take_cancellation() {
+            None => self.wait::<OnRuntime<R>, F, T, F>(py, future),
             Some(cancellation) => {
                 let future = cancellation.around(future);
-                self.wait::<OnRuntime<R>, _, T, _>(py, future, Some(cancellation))
+                self.on_cancel = OnCancel::Tell(cancellation);
+                self.wait::<OnRuntime<R>, _, T, _>(py, future)
             }
         }
     }
@@ -230,11 +252,12 @@ impl Plan {
     {
         self.names.get_or_insert(names_of::<F>);
         self.eager_start = true;
-        match self.cancellation.take() {
-            None => self.wait::<OnThisThread<R>, F, T, F>(py, future, None),
+        match self.take_cancellation() {
+            None => self.wait::<OnThisThread<R>, F, T, F>(py, future),
             Some(cancellation) => {
                 let future = cancellation.around(future);
-                self.wait::<OnThisThread<R>, _, T, _>(py, future, Some(cancellation))
+                self.on_cancel = OnCancel::Tell(cancellation);
+                self.wait::<OnThisThread<R>, _, T, _>(py, future)
             }
         }
     }
@@ -252,11 +275,12 @@ impl Plan {
     {
         self.names.get_or_insert(names_of::<F>);
         self.eager_start = true;
-        match self.cancellation.take() {
-            None => self.wait::<OnThisThread<R>, F, T, _>(py, ThreadBound::new(future), None),
+        match self.take_cancellation() {
+            None => self.wait::<OnThisThread<R>, F, T, _>(py, ThreadBound::new(future)),
             Some(cancellation) => {
                 let future = ThreadBound::new(cancellation.around(future));
-                self.wait::<OnThisThread<R>, Cancellable<F>, T, _>(py, future, Some(cancellation))
+                self.on_cancel = OnCancel::Tell(cancellation);
+                self.wait::<OnThisThread<R>, Cancellable<F>, T, _>(py, future)
             }
         }
     }
@@ -298,10 +322,22 @@ impl Plan {
         K: Kept<Pin<Box<S>>> + Send + 'static,
         T: Crossed,
     {
-        if self.cancellation.is_some() {
-            return Err(PyRuntimeError::new_err(
+        let refused = match self.on_cancel {
+            OnCancel::Tell(_) => Some(
                 "an async generator has no CancelHandle: cancelling the task that awaits an item drops the stream",
-            ));
+            ),
+            OnCancel::Detach => Some(
+                "an async generator cannot detach_on_cancel: nobody is left to take the items of its stream",
+            ),
+            OnCancel::Drop if self.shares_context => Some(
+                "an async generator asks for each item in the context of the task that awaits it: give it locals that share \
+                 theirs (TaskLocals::share_context)",
+            ),
+            OnCancel::Drop => None,
+        };
+        if let Some(refused) = refused {
+            drop_detached(py, UserValue::new::<R>(K::pack(Box::pin(stream))));
+            return Err(PyRuntimeError::new_err(refused));
         }
         let names = self.names.unwrap_or(|| ("rust_stream", None));
         let fetching = Fetching {
@@ -321,12 +357,7 @@ impl Plan {
         Ok(generator)
     }
 
-    fn wait<P, F, T, K>(
-        mut self,
-        py: Python<'_>,
-        future: K,
-        cancellation: Option<Cancellation>,
-    ) -> PyResult<Bound<'_, PyAny>>
+    fn wait<P, F, T, K>(mut self, py: Python<'_>, future: K) -> PyResult<Bound<'_, PyAny>>
     where
         P: Place<F, T>,
         F: Future<Output = PyResult<T>> + 'static,
@@ -337,9 +368,10 @@ impl Plan {
         let name = self.name.take();
         let start = Box::new(FirstStep::<P, F, K, T> {
             future: UserValue::new::<P::Runtime>(future),
-            cancellation,
+            on_cancel: self.on_cancel,
             locals: self.locals,
             eager_start: self.eager_start,
+            shares_context: self.shares_context,
             arguments: self.arguments,
             place: PhantomData,
         });
@@ -350,6 +382,16 @@ impl Plan {
         Ok(coroutine.into_any())
     }
 
+    fn take_cancellation(&mut self) -> Option<Cancellation> {
+        match std::mem::replace(&mut self.on_cancel, OnCancel::Drop) {
+            OnCancel::Tell(cancellation) => Some(cancellation),
+            other => {
+                self.on_cancel = other;
+                None
+            }
+        }
+    }
+
     /// The locals of a future that starts now. Errors if their loop is closed. `None` if no loop is known here.
     fn enter_loop<'py>(&mut self, py: Python<'py>) -> PyResult<Option<(Entry<'py>, TaskLocals)>> {
         let locals = match self.locals.take() {
@@ -358,6 +400,10 @@ impl Plan {
         };
         let Some(locals) = locals else {
             return Ok(None);
+        };
+        let locals = match self.shares_context {
+            true => locals.share_context(py)?,
+            false => locals,
         };
         let entry = Entry::new(py)?;
         Mailbox::of(&entry, &locals.event_loop(py))?;

@@ -35,6 +35,7 @@ use super::future::RustFuture;
 use crate::asyncio;
 use crate::error::RuntimeStopped;
 use crate::event_loop::{Mailbox, Watcher, WatcherKey};
+use crate::metrics::Detached;
 use crate::process::Entry;
 use crate::sync::cell::{Locked, WakerAction, WakerCell};
 
@@ -62,6 +63,17 @@ pub(super) struct State {
     pub(super) expects_waiter: bool,
     /// The outcome is an exception that nobody has looked at.
     pub(super) unretrieved: bool,
+    detachment: Detachment,
+}
+
+/// Whether the Rust future goes on when Python settles first. In one byte.
+enum Detachment {
+    No,
+    WhenSettled,
+    /// It goes on.
+    Running(Detached),
+    /// Its task is done.
+    Done,
 }
 
 pub(super) enum Outcome {
@@ -94,7 +106,11 @@ impl State {
 }
 
 impl FutureState {
-    pub(super) fn new(mailbox: Mailbox, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(super) fn new(
+        mailbox: Mailbox,
+        event_loop: &Bound<'_, PyAny>,
+        detaches: bool,
+    ) -> PyResult<Self> {
         let source_traceback = if asyncio::is_debug(event_loop)? {
             Some(asyncio::extract_stack(event_loop.py())?.unbind())
         } else {
@@ -110,6 +126,10 @@ impl FutureState {
                 blocking: false,
                 expects_waiter: false,
                 unretrieved: false,
+                detachment: match detaches {
+                    true => Detachment::WhenSettled,
+                    false => Detachment::No,
+                },
             }),
         })
     }
@@ -118,15 +138,41 @@ impl FutureState {
         self.cell.lock()
     }
 
-    /// Whether the outcome is there. If not, `waker` is woken when Python settles.
-    pub(super) fn poll_settled(&self, waker: &Waker) -> Poll<()> {
-        self.cell
-            .poll(0, waker, |state| state.is_settled().then_some(()))
+    /// Whether the Rust future is to be dropped, because the outcome is there. If not, `waker` is woken when Python settles.
+    pub(super) fn poll_given_up(&self, waker: &Waker) -> Poll<()> {
+        self.cell.poll(0, waker, |state| {
+            (state.is_settled() && matches!(state.detachment, Detachment::No)).then_some(())
+        })
+    }
+
+    /// Whether the Rust future goes on to its end, whatever Python does.
+    pub(super) fn detaches(&self) -> bool {
+        !matches!(self.state().detachment, Detachment::No)
     }
 
     /// The Rust task is done, and is not woken any more.
     pub(super) fn task_is_done(&self) {
-        self.cell.change(|_| ((), [WakerAction::Forget]));
+        self.cell.change(|state| {
+            if !matches!(state.detachment, Detachment::No) {
+                state.detachment = Detachment::Done;
+            }
+            ((), [WakerAction::Forget])
+        });
+    }
+
+    /// Reports the error of a Rust future that went on after Python had settled.
+    pub(super) fn report_detached(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
+        if asyncio::ends_the_loop(py, &error) {
+            return Err(error);
+        }
+        if asyncio::is_cancelled_error(py, &error)? {
+            return Ok(());
+        }
+        let event_loop = self.event_loop.bind(py);
+        let message =
+            "exception in a Rust future that went on after its Python future was cancelled";
+        let error = error.into_value(py).into_bound(py).into_any();
+        asyncio::call_exception_handler(event_loop, message, &error, None, None)
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -293,6 +339,9 @@ impl FutureState {
                 return ((outcome, None), [WakerAction::Keep]);
             }
             state.unretrieved = matches!(outcome, Outcome::Error { .. });
+            if matches!(state.detachment, Detachment::WhenSettled) {
+                state.detachment = Detachment::Running(Detached::start());
+            }
             let previous = std::mem::replace(&mut state.outcome, outcome);
             ((previous, state.watching.take()), [WakerAction::Wake])
         });

@@ -3,7 +3,7 @@
 //! # Protocol
 //!
 //! 1. [`PyCall::post`] posts the job [`StartCall`], on any thread, attached or not.
-//! 2. The loop's thread calls the function in a copy of the locals' context, and hands the result over through a
+//! 2. The loop's thread calls the function in a copy of the locals' context, or in a shared one, and hands the result over through a
 //!    [`handoff`](crate::sync::handoff). There is no Python task, so `Running` is skipped.
 //! 3. If the [`PyCall`] is dropped before the call, the job drops the function uncalled.
 //! 4. If the loop closes before the call, dropping the job settles the [`PyCall`] with `LoopClosed`.
@@ -191,7 +191,7 @@ impl<F, T> Drop for StartCall<F, T> {
     }
 }
 
-/// Calls a function in a copy of the locals' context. In debug mode, the log has the name of a slow one.
+/// Calls a function in a copy of the locals' context, or in a shared one. In debug mode, the log has the name of a slow one.
 pub(super) fn call_in_context<'py, F>(
     py: Python<'py>,
     mailbox: &Mailbox,
@@ -204,15 +204,12 @@ where
 {
     let once = Once(Mutex::new(Some(Box::new(function))));
     let once = Bound::new(py, once)?;
-    let context = match locals.context(py) {
-        context if context.is_none() => asyncio::copy_context(py)?,
-        context => context,
-    };
+    let context = locals.context_for_call(py)?;
     if !mailbox.is_debug() {
-        return asyncio::run_in_copy(&context, once.as_any());
+        return asyncio::run_function(&context, once.as_any());
     }
     let started = Instant::now();
-    let result = asyncio::run_in_copy(&context, once.as_any());
+    let result = asyncio::run_function(&context, once.as_any());
     asyncio::warn_if_slow(&locals.event_loop(py), name, started.elapsed())?;
     result
 }

@@ -88,10 +88,7 @@ pub fn into_future_with_locals(
     let entry = Entry::new(py)?;
     check_awaitable(&awaitable)?;
     let event_loop = locals.event_loop(py);
-    let context = match locals.context(py) {
-        context if context.is_none() => asyncio::copy_context(py)?,
-        context => context,
-    };
+    let context = locals.context_for_call(py)?;
     let mailbox = match Mailbox::of(&entry, &event_loop) {
         Ok(mailbox) => mailbox,
         Err(error) => {
@@ -454,10 +451,21 @@ impl Source {
         let py = event_loop.py();
         match self {
             Self::Awaitable { awaitable, context } => {
-                asyncio::start_task(event_loop, awaitable.bind(py), context.bind(py))
+                let (awaitable, context) = (awaitable.bind(py), context.bind(py));
+                match locals.shares_context() {
+                    true => asyncio::start_task_in_shared(event_loop, awaitable, context),
+                    false => asyncio::start_task(event_loop, awaitable, context),
+                }
             }
             Self::Call { name, function } => {
                 let function = std::mem::replace(function, Box::new(|py| Ok(py.None())));
+                if locals.shares_context() {
+                    // Started outside of the context, which a task cannot enter twice.
+                    let awaitable = call_in_context(py, mailbox, locals, name, function)?;
+                    check_awaitable(&awaitable)?;
+                    let context = locals.context(py);
+                    return asyncio::start_task_in_shared(event_loop, &awaitable, &context);
+                }
                 let event_loop = event_loop.clone().unbind();
                 call_in_context(py, mailbox, locals, name, move |py| {
                     let awaitable = function(py)?.into_bound(py);

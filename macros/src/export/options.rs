@@ -14,6 +14,8 @@ pub(crate) struct ExportOptions {
     /// The path to `pyo3-asyncio`.
     pub(crate) krate: Option<Path>,
     pub(crate) eager_start: bool,
+    pub(crate) detach_on_cancel: bool,
+    pub(crate) share_context: bool,
     /// The name of a second, synchronous function.
     pub(crate) blocking: Option<Ident>,
     pub(crate) name: Option<LitStr>,
@@ -75,6 +77,8 @@ impl ExportOptions {
         let mut rest = rest.clone();
         match name.to_string().as_str() {
             "eager_start" => return argument.set_flag(&mut self.eager_start),
+            "detach_on_cancel" => return argument.set_flag(&mut self.detach_on_cancel),
+            "share_context" => return argument.set_flag(&mut self.share_context),
             "blocking" => {
                 let accepted = "the name of a second Python function, which blocks, for instance `blocking = \"get_blocking\"`";
                 let parse = |name: LitStr| name.parse_with(Ident::parse_any).ok();
@@ -94,8 +98,8 @@ impl ExportOptions {
             "text_signature" | "warn" => {}
             unknown => {
                 return Err(argument.error(format!(
-                    "there is no option `{unknown}`: the options are `blocking`, `eager_start` and `crate`, and PyO3's `name`, \
-                     `signature`, `text_signature`, `pass_module` and `warn`"
+                    "there is no option `{unknown}`: the options are `blocking`, `detach_on_cancel`, `eager_start`, \
+                     `share_context` and `crate`, and PyO3's `name`, `signature`, `text_signature`, `pass_module` and `warn`"
                 )));
             }
         }

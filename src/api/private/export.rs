@@ -41,13 +41,18 @@ pub struct CoroutineOptions {
     /// The place of the exported function.
     pub made_at: &'static Location<'static>,
     pub eager_start: bool,
+    pub detach_on_cancel: bool,
+    pub share_context: bool,
     pub arguments: Arguments,
 }
 
 impl CoroutineOptions {
     pub(super) fn plan(self) -> Plan {
         let plan = Plan::new().made_at(self.made_at).named(self.names);
-        plan.arguments(self.arguments).eager_start(self.eager_start)
+        plan.arguments(self.arguments)
+            .eager_start(self.eager_start)
+            .detach_on_cancel(self.detach_on_cancel)
+            .share_context(self.share_context)
     }
 
     fn planned(self) -> Planned {
