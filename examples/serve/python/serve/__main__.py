@@ -1,0 +1,41 @@
+"""`python -m serve module:app`"""
+
+import logging
+import sys
+
+from . import arguments, worker
+from ._serve import Listener
+
+log = logging.getLogger("serve.error")
+
+
+def main():
+    options = arguments.parse()
+    set_up_logging(options.log_level)
+    try:
+        listener = Listener.unix(options.uds) if options.uds else Listener.tcp(options.host, options.port)
+        return worker.serve(options, listener)
+    except (OSError, worker.Failure) as error:
+        log.error("%s", error)
+        return getattr(error, "code", 1)
+
+
+class Formatter(logging.Formatter):
+    """`INFO:     text`"""
+
+    def format(self, record):
+        record.levelprefix = f"{record.levelname}:".ljust(9)
+        return super().format(record)
+
+
+def set_up_logging(level):
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter("%(levelprefix)s %(message)s"))
+    logger = logging.getLogger("serve")
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())
+    logger.propagate = False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

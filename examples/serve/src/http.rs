@@ -1,0 +1,586 @@
+//! One HTTP request and its response.
+//!
+//! An [`Exchange`] is what hyper's side and the application's share. The application fills it by `send`, hyper empties it: the service
+//! future takes the response as soon as the first body message has come, and a [`ResponseBody`] takes the chunks that follow. Wakers
+//! are called after the lock is released.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    mem,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::{HeaderMap, Method, Response, StatusCode, body::Incoming, header};
+use pyo3::{
+    create_exception,
+    exceptions::{PyOSError, PyRuntimeError},
+    intern,
+    prelude::*,
+    types::{PyBytes, PyDict},
+};
+use tokio::sync::{Mutex as AsyncMutex, Notify};
+
+use crate::{message::Fields, worker::Ending};
+
+/// `send` waits while the client has not taken this many bytes.
+const HIGH_WATER: usize = 64 * 1024;
+
+create_exception!(
+    serve,
+    ClientDisconnected,
+    PyOSError,
+    "The client is gone: nobody gets what is sent."
+);
+
+/// What hyper's side and the application's share.
+pub(crate) struct Exchange {
+    request_body: AsyncMutex<Option<Incoming>>,
+    state: Mutex<State>,
+    /// Notified when there is nothing to receive any more.
+    over: Notify,
+    /// The body of the response is not sent.
+    is_head: bool,
+}
+
+#[derive(Default)]
+struct State {
+    phase: Phase,
+    /// What the service future takes.
+    response: Option<Response<ResponseBody>>,
+    chunks: VecDeque<Bytes>,
+    buffered: usize,
+    status: Option<StatusCode>,
+    /// What `Content-Length` leaves for the body.
+    expected: Option<u64>,
+    is_over: bool,
+    /// Hyper's task, and the application's while it waits in `send`.
+    taker: Option<Waker>,
+    sender: Option<Waker>,
+}
+
+#[derive(Default)]
+enum Phase {
+    #[default]
+    Unstarted,
+    /// The start is here, and goes out with the first body message.
+    Started(HeaderMap),
+    Streaming,
+    Complete,
+    /// The application has failed, and the connection is cut.
+    Cut,
+    /// The client is gone.
+    Left,
+}
+
+/// A message of the application.
+pub(crate) enum Outgoing {
+    Start(StatusCode, HeaderMap),
+    Body { body: Bytes, more_body: bool },
+    Other(String),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Outgoing {
+    type Error = PyErr;
+
+    fn extract(message: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let py = message.py();
+        let message = message.to_owned();
+        let fields = Fields::new(&message)?;
+        Ok(match fields.kind()? {
+            "http.response.start" => Self::Start(fields.status()?, fields.headers()?),
+            "http.response.body" => Self::Body {
+                body: fields.bytes(intern!(py, "body"))?.unwrap_or_default(),
+                more_body: fields.flag(intern!(py, "more_body"))?,
+            },
+            other => Self::Other(other.to_owned()),
+        })
+    }
+}
+
+/// A message for the application.
+#[derive(IntoPyObject)]
+pub(crate) enum Received {
+    Request(RequestChunk),
+    Disconnect(Disconnect),
+}
+
+pub(crate) struct RequestChunk {
+    body: Bytes,
+    more_body: bool,
+}
+
+impl<'py> IntoPyObject<'py> for RequestChunk {
+    type Target = PyDict;
+    type Output = Bound<'py, PyDict>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let message = PyDict::new(py);
+        message.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
+        message.set_item(intern!(py, "body"), PyBytes::new(py, &self.body))?;
+        message.set_item(intern!(py, "more_body"), self.more_body)?;
+        Ok(message)
+    }
+}
+
+pub(crate) struct Disconnect;
+
+impl<'py> IntoPyObject<'py> for Disconnect {
+    type Target = PyDict;
+    type Output = Bound<'py, PyDict>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let message = PyDict::new(py);
+        message.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?;
+        Ok(message)
+    }
+}
+
+impl Exchange {
+    pub(crate) fn new(method: &Method, body: Incoming) -> Arc<Self> {
+        Arc::new(Self {
+            request_body: AsyncMutex::new(Some(body)),
+            state: Mutex::default(),
+            over: Notify::new(),
+            is_head: method == Method::HEAD,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("nothing panics while it holds this lock")
+    }
+
+    /// The response, once the application has sent a start and a body message.
+    pub(crate) fn answer(self: &Arc<Self>) -> Answer {
+        Answer(Some(Arc::clone(self)))
+    }
+
+    fn poll_response(&self, cx: &mut Context<'_>) -> Poll<Result<Response<ResponseBody>, Cut>> {
+        let mut state = self.state();
+        if let Some(response) = state.response.take() {
+            return Poll::Ready(Ok(response));
+        }
+        if matches!(state.phase, Phase::Cut) {
+            return Poll::Ready(Err(Cut));
+        }
+        remember(&mut state.taker, cx);
+        Poll::Pending
+    }
+
+    /// The client is gone, unless the response is complete.
+    pub(crate) fn leave(&self) {
+        let mut state = self.state();
+        if !matches!(state.phase, Phase::Complete | Phase::Cut) {
+            state.phase = Phase::Left;
+        }
+        state.is_over = true;
+        let sender = state.sender.take();
+        let response = state.response.take();
+        drop(state);
+        drop(response);
+        wake(sender);
+        self.over.notify_waiters();
+    }
+
+    /// The client becomes the other side of a WebSocket.
+    pub(crate) fn switch_protocols(&self, headers: HeaderMap) -> PyResult<()> {
+        let mut state = self.state();
+        if matches!(state.phase, Phase::Left) {
+            return Err(gone());
+        }
+        let mut response = Response::new(ResponseBody::Whole(Bytes::new()));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = headers;
+        state.status = Some(response.status());
+        state.response = Some(response);
+        state.phase = Phase::Complete;
+        let taker = state.taker.take();
+        drop(state);
+        wake(taker);
+        Ok(())
+    }
+
+    async fn over(&self) {
+        let over = self.over.notified();
+        if !self.state().is_over {
+            over.await;
+        }
+    }
+
+    async fn next_chunk(&self) -> Received {
+        let mut body = self.request_body.lock().await;
+        while let Some(incoming) = &mut *body {
+            match incoming.frame().await {
+                Some(Ok(frame)) => {
+                    let Ok(chunk) = frame.into_data() else {
+                        continue;
+                    };
+                    let more_body = !incoming.is_end_stream();
+                    if !more_body {
+                        *body = None;
+                    }
+                    return Received::Request(RequestChunk {
+                        body: chunk,
+                        more_body,
+                    });
+                }
+                None => {
+                    *body = None;
+                    return Received::Request(RequestChunk {
+                        body: Bytes::new(),
+                        more_body: false,
+                    });
+                }
+                Some(Err(_)) => {
+                    *body = None;
+                    drop(body);
+                    self.leave();
+                    return Received::Disconnect(Disconnect);
+                }
+            }
+        }
+        drop(body);
+        self.over().await;
+        Received::Disconnect(Disconnect)
+    }
+
+    pub(crate) fn push(self: &Arc<Self>, message: Outgoing) -> PyResult<()> {
+        let mut state = self.state();
+        match (&mut state.phase, message) {
+            (Phase::Left, _) => return Err(gone()),
+            (Phase::Unstarted, Outgoing::Start(status, headers)) => {
+                state.expected = self.expected(status, &headers)?;
+                state.status = Some(status);
+                state.phase = Phase::Started(headers);
+                return Ok(());
+            }
+            (Phase::Started(headers), Outgoing::Body { body, more_body }) => {
+                let headers = mem::take(headers);
+                state.count(&body, more_body)?;
+                let body = if more_body {
+                    state.phase = Phase::Streaming;
+                    state.add(body);
+                    ResponseBody::Chunks(Arc::clone(self))
+                } else {
+                    state.phase = Phase::Complete;
+                    state.is_over = true;
+                    ResponseBody::Whole(body)
+                };
+                let mut response = Response::new(body);
+                *response.status_mut() = state.status.unwrap_or_default();
+                *response.headers_mut() = headers;
+                state.response = Some(response);
+            }
+            (Phase::Streaming, Outgoing::Body { body, more_body }) => {
+                state.count(&body, more_body)?;
+                state.add(body);
+                if !more_body {
+                    state.phase = Phase::Complete;
+                    state.is_over = true;
+                }
+            }
+            (phase, message) => return Err(unexpected(phase, &message)),
+        }
+        let is_over = state.is_over;
+        let taker = state.taker.take();
+        drop(state);
+        wake(taker);
+        if is_over {
+            self.over.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// What the headers say of the length of the body.
+    fn expected(&self, status: StatusCode, headers: &HeaderMap) -> PyResult<Option<u64>> {
+        let Some(length) = headers.get(header::CONTENT_LENGTH) else {
+            return Ok(None);
+        };
+        let length = length.to_str().ok().and_then(|text| text.parse().ok());
+        let length = length.ok_or_else(|| {
+            PyRuntimeError::new_err(format!(
+                "the header content-length is a number of bytes, not {:?}",
+                headers[header::CONTENT_LENGTH]
+            ))
+        })?;
+        let has_body = !self.is_head && status != StatusCode::NOT_MODIFIED;
+        Ok(has_body.then_some(length))
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<PyResult<()>> {
+        let mut state = self.state();
+        match state.phase {
+            Phase::Left => Poll::Ready(Err(gone())),
+            _ if state.buffered < HIGH_WATER => Poll::Ready(Ok(())),
+            _ => {
+                remember(&mut state.sender, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The application has ended. What is missing in its response.
+    pub(crate) fn end(&self, has_failed: bool) -> Option<&'static str> {
+        let mut state = self.state();
+        let missing = match state.phase {
+            Phase::Complete | Phase::Left | Phase::Cut => return None,
+            Phase::Unstarted => "ASGI callable returned without starting response.",
+            _ => "ASGI callable returned without completing response.",
+        };
+        if matches!(state.phase, Phase::Unstarted | Phase::Started(_)) {
+            state.response = Some(plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Internal Server Error",
+            ));
+            state.status = Some(StatusCode::INTERNAL_SERVER_ERROR);
+            state.phase = Phase::Complete;
+        } else {
+            state.phase = Phase::Cut;
+        }
+        state.is_over = true;
+        let taker = state.taker.take();
+        drop(state);
+        wake(taker);
+        self.over.notify_waiters();
+        (!has_failed).then_some(missing)
+    }
+}
+
+impl State {
+    fn add(&mut self, chunk: Bytes) {
+        if !chunk.is_empty() {
+            self.buffered += chunk.len();
+            self.chunks.push_back(chunk);
+        }
+    }
+
+    /// Counts what `Content-Length` has announced.
+    fn count(&mut self, chunk: &Bytes, more_body: bool) -> PyResult<()> {
+        let Some(expected) = &mut self.expected else {
+            return Ok(());
+        };
+        match expected.checked_sub(chunk.len() as u64) {
+            None => Err(PyRuntimeError::new_err(
+                "Response content longer than Content-Length",
+            )),
+            Some(1..) if !more_body => Err(PyRuntimeError::new_err(
+                "Response content shorter than Content-Length",
+            )),
+            Some(left) => {
+                *expected = left;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A response of the server's own.
+pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Whole(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let content_type = header::HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(
+        header::CONNECTION,
+        header::HeaderValue::from_static("close"),
+    );
+    response
+}
+
+fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+fn gone() -> PyErr {
+    ClientDisconnected::new_err("the client is gone: nobody gets what is sent")
+}
+
+fn unexpected(phase: &Phase, message: &Outgoing) -> PyErr {
+    let kind = match message {
+        Outgoing::Start(..) => "http.response.start",
+        Outgoing::Body { .. } => "http.response.body",
+        Outgoing::Other(kind) => kind,
+    };
+    let expected = match phase {
+        Phase::Unstarted => "Expected ASGI message 'http.response.start'",
+        Phase::Started(_) | Phase::Streaming => "Expected ASGI message 'http.response.body'",
+        Phase::Complete | Phase::Cut | Phase::Left => {
+            return PyRuntimeError::new_err(format!(
+                "Unexpected ASGI message '{kind}' sent, after response already completed."
+            ));
+        }
+    };
+    PyRuntimeError::new_err(format!("{expected}, but got '{kind}'."))
+}
+
+/// The response to a request. Dropped before, the client is gone.
+pub(crate) struct Answer(Option<Arc<Exchange>>);
+
+impl Future for Answer {
+    type Output = Result<Response<ResponseBody>, Cut>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let exchange = self.0.as_ref().expect("it is not polled again");
+        let response = ready!(exchange.poll_response(cx));
+        self.0 = None;
+        Poll::Ready(response)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(exchange) = &self.0 {
+            exchange.leave();
+        }
+    }
+}
+
+/// What the application has of an exchange.
+#[pyclass(frozen, module = "serve")]
+pub(crate) struct HttpExchange {
+    exchange: Arc<Exchange>,
+    ending: Mutex<Option<Ending>>,
+}
+
+impl HttpExchange {
+    pub(crate) fn new(exchange: Arc<Exchange>, ending: Ending) -> Self {
+        Self {
+            exchange,
+            ending: Mutex::new(Some(ending)),
+        }
+    }
+}
+
+#[pyo3_asyncio::tokio::pymethods]
+impl HttpExchange {
+    #[pyo3(eager_start)]
+    async fn receive(&self) -> Received {
+        if self.exchange.state().is_over {
+            return Received::Disconnect(Disconnect);
+        }
+        tokio::select! {
+            biased;
+            message = self.exchange.next_chunk() => message,
+            () = self.exchange.over() => Received::Disconnect(Disconnect),
+        }
+    }
+
+    #[pyo3(eager_start)]
+    async fn send(&self, message: Outgoing) -> PyResult<()> {
+        self.exchange.push(message)?;
+        poll_fn(|cx| self.exchange.poll_room(cx)).await
+    }
+
+    /// Ends the exchange. Returns what the response lacks, if the application has not raised.
+    fn end(&self, has_failed: bool) -> Option<&'static str> {
+        let ending = self.ending.lock().expect("nothing panics with this lock");
+        drop({ ending }.take());
+        self.exchange.end(has_failed)
+    }
+
+    /// The status of the response. None if there is none.
+    #[getter]
+    fn status(&self) -> Option<u16> {
+        self.exchange.state().status.map(|status| status.as_u16())
+    }
+}
+
+/// The connection is cut, because a response ends before it is complete.
+#[derive(Debug)]
+pub(crate) struct Cut;
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the application did not complete the response")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+/// The body of a response.
+pub(crate) enum ResponseBody {
+    Whole(Bytes),
+    Chunks(Arc<Exchange>),
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let exchange = match &mut *self {
+            Self::Whole(body) => {
+                let body = mem::take(body);
+                return Poll::Ready((!body.is_empty()).then(|| Ok(Frame::data(body))));
+            }
+            Self::Chunks(exchange) => exchange,
+        };
+        let mut state = exchange.state();
+        if let Some(chunk) = state.chunks.pop_front() {
+            state.buffered -= chunk.len();
+            let sender = match state.buffered < HIGH_WATER {
+                true => state.sender.take(),
+                false => None,
+            };
+            drop(state);
+            wake(sender);
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
+        match state.phase {
+            Phase::Complete => Poll::Ready(None),
+            Phase::Cut => Poll::Ready(Some(Err(Cut))),
+            _ => {
+                remember(&mut state.taker, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_empty(),
+            Self::Chunks(exchange) => {
+                let state = exchange.state();
+                matches!(state.phase, Phase::Complete) && state.chunks.is_empty()
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => SizeHint::with_exact(body.len() as u64),
+            Self::Chunks(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let Self::Chunks(exchange) = self {
+            exchange.leave();
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! An ASGI server: hyper speaks HTTP, tungstenite WebSockets, and an application in Python answers.
+//!
+//! On a loop of `tokio::new_event_loop`, all of it runs in one thread. On any other loop, hyper runs on tokio's threads. The code is
+//! the same: a request is one call on the loop, and what the application awaits is two `async fn`s, `receive` and `send`.
+//!
+//! | module | owns |
+//! | --- | --- |
+//! | `listen` | the listening socket, and TLS |
+//! | `worker` | the life of a server: it accepts, stops, and cancels what does not end |
+//! | `connection` | one connection: limits, time-outs, and which requests become WebSockets |
+//! | `scope` | what the application is told about a request |
+//! | `http` | one request and its response |
+//! | `websocket` | one WebSocket |
+//! | `lifespan` | the start and the end of the application |
+//! | `message` | the dicts of ASGI as Rust types |
+
+mod connection;
+mod http;
+mod lifespan;
+mod listen;
+mod message;
+mod scope;
+
+mod worker;
+
+use pyo3::prelude::*;
+
+/// The native half of the Python package `serve`.
+#[pymodule(gil_used = false)]
+mod _serve {
+    #[pymodule_export]
+    use crate::{
+        http::{ClientDisconnected, HttpExchange},
+        lifespan::{Lifespan, LifespanFailed},
+        listen::Listener,
+        worker::Server,
+    };
+
+    use pyo3::prelude::*;
+
+    /// An event loop whose thread also runs the server.
+    #[pyfunction]
+    fn new_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        pyo3_asyncio::tokio::new_event_loop(py)
+    }
+
+    /// Sets how many threads tokio has where it does not run in the thread of the loop.
+    #[pyfunction]
+    fn use_threads(threads: usize) {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(threads).enable_all();
+        pyo3_asyncio::tokio::init(builder);
+    }
+
+    /// The counters of the bridge.
+    #[pyfunction]
+    fn metrics() -> pyo3_asyncio::Metrics {
+        pyo3_asyncio::metrics()
+    }
+}

@@ -1,0 +1,183 @@
+//! The listening socket, and TLS.
+//!
+//! A supervisor listens before it forks, so that its workers share one socket. The socket joins a tokio runtime only when a worker
+//! serves.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener as StdTcpListener, ToSocketAddrs},
+    os::unix::{
+        fs::FileTypeExt,
+        net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use pyo3::{
+    exceptions::{PyOSError, PyValueError},
+    prelude::*,
+};
+use socket2::{Domain, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
+
+use crate::scope::ServerAddress;
+
+/// Connections that the system keeps for the server to accept.
+const BACKLOG: i32 = 2048;
+
+/// A socket that listens.
+#[pyclass(frozen, module = "serve")]
+pub(crate) struct Listener(Listening);
+
+enum Listening {
+    Tcp(StdTcpListener),
+    Unix(StdUnixListener, PathBuf),
+}
+
+#[pymethods]
+impl Listener {
+    /// Listens on the first address of the host that the system gives.
+    #[staticmethod]
+    fn tcp(py: Python<'_>, host: &str, port: u16) -> PyResult<Self> {
+        let listening = py.detach(|| {
+            let mut failed = io::Error::other("the host has no address");
+            for address in (host, port).to_socket_addrs()? {
+                match listen_tcp(address) {
+                    Ok(listener) => return Ok(listener),
+                    Err(error) => failed = error,
+                }
+            }
+            Err(failed)
+        });
+        let listener =
+            listening.map_err(|error| cannot_listen(&format!("{host}:{port}"), &error))?;
+        Ok(Self(Listening::Tcp(listener)))
+    }
+
+    /// Listens on a socket in the file system. Replaces one on which nobody listens any more.
+    #[staticmethod]
+    fn unix(path: PathBuf) -> PyResult<Self> {
+        let listener = listen_unix(&path);
+        let listener =
+            listener.map_err(|error| cannot_listen(&path.display().to_string(), &error))?;
+        Ok(Self(Listening::Unix(listener, path)))
+    }
+
+    /// The host and the port, or the path.
+    #[getter]
+    fn address(&self) -> PyResult<(String, Option<u16>)> {
+        Ok(match &self.0 {
+            Listening::Tcp(listener) => {
+                let address = listener.local_addr()?;
+                (address.ip().to_string(), Some(address.port()))
+            }
+            Listening::Unix(_, path) => (path.display().to_string(), None),
+        })
+    }
+}
+
+fn listen_tcp(address: SocketAddr) -> io::Result<StdTcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn listen_unix(path: &Path) -> io::Result<StdUnixListener> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
+    if is_socket && StdUnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = StdUnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn cannot_listen(place: &str, error: &io::Error) -> PyErr {
+    PyOSError::new_err(format!("cannot listen on {place}: {error}"))
+}
+
+/// A socket that listens in a runtime.
+pub(crate) enum Accepting {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+/// A connection that was accepted.
+pub(crate) enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Accepting {
+    /// Called inside of the runtime.
+    pub(crate) fn new(listener: &Listener) -> io::Result<Self> {
+        Ok(match &listener.0 {
+            Listening::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener.try_clone()?)?),
+            Listening::Unix(listener, path) => {
+                Self::Unix(UnixListener::from_std(listener.try_clone()?)?, path.clone())
+            }
+        })
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, client) = listener.accept().await?;
+                // A response goes out at once. Where the system refuses that, it goes out a little later.
+                let _ = stream.set_nodelay(true);
+                Ok(Accepted::Tcp(stream, client))
+            }
+            Self::Unix(listener, _) => Ok(Accepted::Unix(listener.accept().await?.0)),
+        }
+    }
+
+    pub(crate) fn server(&self, accepted: &Accepted) -> io::Result<ServerAddress> {
+        Ok(match (self, accepted) {
+            (Self::Unix(_, path), _) => ServerAddress::Unix(path.clone()),
+            (Self::Tcp(_), Accepted::Tcp(stream, _)) => ServerAddress::Tcp(stream.local_addr()?),
+            (Self::Tcp(listener), Accepted::Unix(_)) => ServerAddress::Tcp(listener.local_addr()?),
+        })
+    }
+}
+
+/// TLS with the certificates and the key of two PEM files.
+pub(crate) fn tls(certificates: &Path, key: &Path, http2: bool) -> PyResult<TlsAcceptor> {
+    let unreadable = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
+        PyValueError::new_err(format!(
+            "cannot read the {what} {}: {error}",
+            path.display()
+        ))
+    };
+    let chain = CertificateDer::pem_file_iter(certificates)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unreadable("certificate", certificates, &error))?;
+    if chain.is_empty() {
+        return Err(unreadable(
+            "certificate",
+            certificates,
+            &"no certificate is in it",
+        ));
+    }
+    let private = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| unreadable("private key", key, &error))?;
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, private);
+    let mut config = config.map_err(|error| unreadable("private key", key, &error))?;
+    config.alpn_protocols = match http2 {
+        true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        false => vec![b"http/1.1".to_vec()],
+    };
+    Ok(Arc::new(config).into())
+}

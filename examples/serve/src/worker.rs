@@ -1,0 +1,299 @@
+//! The life of a server.
+//!
+//! 1. It accepts connections while it runs, and each connection is a task of tokio's.
+//! 2. `stop` ends that: connections end with their request, and the server waits for them and for the application's tasks.
+//! 3. After the time-out, or with a second `stop`, the tasks are cancelled and the connections dropped.
+
+use std::{
+    future::pending,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use hyper_util::{rt::TokioExecutor, server::conn::auto};
+use pyo3::{prelude::*, types::PyDict};
+use pyo3_asyncio::{PyTask, TaskLocals};
+use slab::Slab;
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    connection,
+    listen::{Accepted, Accepting, Listener, tls},
+    scope::Endpoints,
+};
+
+/// How long a cancelled task may take to clean up.
+const CLEAN_UP: Duration = Duration::from_secs(1);
+
+/// What Python sets.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Options {
+    pub(crate) root_path: String,
+    http1_only: bool,
+    graceful_timeout: Option<f64>,
+    pub(crate) limit_concurrency: Option<usize>,
+    limit_connections: Option<u32>,
+    max_header_size: usize,
+    max_header_count: usize,
+    header_timeout: f64,
+    keep_alive_timeout: f64,
+    pub(crate) ws_max_size: usize,
+    pub(crate) ws_ping_interval: Option<f64>,
+    pub(crate) ws_ping_timeout: Option<f64>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+}
+
+impl Options {
+    /// How long a connection waits for the head of a request.
+    pub(crate) fn patience(&self, is_first: bool) -> Duration {
+        let seconds = match is_first {
+            true => self.header_timeout,
+            false => self.keep_alive_timeout,
+        };
+        Duration::from_secs_f64(seconds)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Running,
+    Stopping,
+    Aborted,
+}
+
+/// What all connections share.
+pub(crate) struct Worker {
+    /// Awaits the application for an exchange.
+    run: Py<PyAny>,
+    pub(crate) state: Py<PyDict>,
+    pub(crate) options: Options,
+    pub(crate) http: auto::Builder<TokioExecutor>,
+    tls: Option<TlsAcceptor>,
+    locals: TaskLocals,
+    stage: watch::Sender<Stage>,
+    connections: Arc<Semaphore>,
+    permits: u32,
+    /// The tasks of the application. `None` is one that was cancelled and has not ended yet.
+    tasks: Mutex<Slab<Option<PyTask>>>,
+    task_ended: Notify,
+}
+
+impl Worker {
+    pub(crate) fn stage(&self) -> watch::Receiver<Stage> {
+        self.stage.subscribe()
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Slab<Option<PyTask>>> {
+        self.tasks
+            .lock()
+            .expect("nothing panics while it holds this lock")
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        let limit = self.options.limit_concurrency;
+        limit.is_some_and(|limit| self.tasks().len() >= limit)
+    }
+
+    /// Starts a task of the application. `exchange` makes the scope and the object with `receive` and `send`, which must end the
+    /// task.
+    pub(crate) fn start<F>(self: &Arc<Self>, exchange: F)
+    where
+        F: for<'py> FnOnce(
+                Python<'py>,
+                Ending,
+            ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyAny>)>
+            + Send
+            + 'static,
+    {
+        let worker = Arc::clone(self);
+        // Locked, because the task may end before this does.
+        let mut tasks = self.tasks();
+        let entry = tasks.vacant_entry();
+        let key = entry.key();
+        let task = self.locals.run_coroutine(move |py| {
+            let run = worker.run.bind(py).clone();
+            let ending = Ending { worker, key };
+            run.call1(exchange(py, ending)?)
+        });
+        entry.insert(Some(task));
+    }
+
+    async fn ended(&self) {
+        loop {
+            let ended = self.task_ended.notified();
+            if self.tasks().is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    async fn at_least(&self, stage: Stage) {
+        // The worker has the sender.
+        let _ = self.stage().wait_for(|now| *now >= stage).await;
+    }
+
+    async fn accept(self: &Arc<Self>, accepting: &Accepting) {
+        loop {
+            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else {
+                return;
+            };
+            let accepted = accepting.accept().await;
+            let accepted =
+                accepted.and_then(|accepted| Ok((accepting.server(&accepted)?, accepted)));
+            let (server, accepted) = match accepted {
+                Ok(accepted) => accepted,
+                Err(_) => {
+                    // The client is gone already, or the process has no descriptor left: then it waits for one.
+                    drop(permit);
+                    sleep(Duration::from_millis(10)).await;
+                    continue;
+                }
+            };
+            let worker = Arc::clone(self);
+            let client = match &accepted {
+                Accepted::Tcp(_, client) => Some(*client),
+                Accepted::Unix(_) => None,
+            };
+            let endpoints = Endpoints::new(client, server, self.tls.is_some());
+            let connection = connection::Connection::new(worker, endpoints, permit);
+            match (accepted, self.tls.clone()) {
+                (Accepted::Tcp(stream, _), None) => drop(tokio::spawn(connection.serve(stream))),
+                (Accepted::Tcp(stream, _), Some(tls)) => {
+                    drop(tokio::spawn(connection.serve_tls(tls, stream)));
+                }
+                (Accepted::Unix(stream), None) => drop(tokio::spawn(connection.serve(stream))),
+                (Accepted::Unix(stream), Some(tls)) => {
+                    drop(tokio::spawn(connection.serve_tls(tls, stream)));
+                }
+            }
+        }
+    }
+
+    /// Waits for the connections and the tasks. What does not end is cancelled.
+    async fn wind_up(&self) {
+        let ends = async {
+            // All are back once every connection is closed.
+            let closed = self.connections.acquire_many(self.permits).await;
+            drop(closed);
+            self.ended().await;
+        };
+        let time_is_up = async {
+            match self.options.graceful_timeout {
+                Some(seconds) => sleep(Duration::from_secs_f64(seconds)).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = ends => return,
+            () = time_is_up => {}
+            () = self.at_least(Stage::Aborted) => {}
+        }
+        self.stage.send_replace(Stage::Aborted);
+        let cancelled: Vec<PyTask> = self
+            .tasks()
+            .iter_mut()
+            .filter_map(|(_, task)| task.take())
+            .collect();
+        drop(cancelled);
+        // The loop cancels again what has not ended by then.
+        let _ = timeout(CLEAN_UP, self.ended()).await;
+    }
+}
+
+/// Forgets a task of the application. Dropped when the task is about to end.
+pub(crate) struct Ending {
+    worker: Arc<Worker>,
+    key: usize,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let task = self.worker.tasks().try_remove(self.key);
+        if let Some(Some(task)) = task {
+            task.detach();
+        }
+        self.worker.task_ended.notify_waiters();
+    }
+}
+
+/// A server of one process.
+#[pyclass(frozen, module = "serve")]
+pub(crate) struct Server(Arc<Worker>);
+
+#[pyo3_asyncio::tokio::pymethods]
+impl Server {
+    /// `run(scope, exchange)` awaits the application. Made while the loop runs.
+    #[new]
+    fn new(py: Python<'_>, run: Py<PyAny>, state: Py<PyDict>, options: Options) -> PyResult<Self> {
+        let tls = match (&options.tls_cert, &options.tls_key) {
+            (Some(certificates), Some(key)) => Some(tls(certificates, key, !options.http1_only)?),
+            _ => None,
+        };
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1()
+            .max_buf_size(options.max_header_size)
+            .max_headers(options.max_header_count);
+        http.http2()
+            .max_header_list_size(options.max_header_size.try_into().unwrap_or(u32::MAX));
+        if options.http1_only {
+            http = http.http1_only();
+        }
+        let permits = options.limit_connections.unwrap_or(u32::MAX >> 4);
+        Ok(Self(Arc::new(Worker {
+            run,
+            state,
+            http,
+            tls,
+            locals: TaskLocals::with_running_loop(py)?,
+            stage: watch::Sender::new(Stage::Running),
+            connections: Arc::new(Semaphore::new(permits as usize)),
+            permits,
+            tasks: Mutex::default(),
+            task_ended: Notify::new(),
+            options,
+        })))
+    }
+
+    /// Serves until it is stopped.
+    async fn serve(&self, listener: Py<Listener>) -> PyResult<()> {
+        let worker = Arc::clone(&self.0);
+        let accepting = Accepting::new(listener.get())?;
+        tokio::select! {
+            () = worker.accept(&accepting) => {}
+            () = worker.at_least(Stage::Stopping) => {}
+        }
+        drop(accepting);
+        worker.wind_up().await;
+        Ok(())
+    }
+
+    /// Stops accepting, and ends what is idle. The second call does not wait for the rest.
+    fn stop(&self) -> bool {
+        let next = match *self.0.stage.borrow() {
+            Stage::Running => Stage::Stopping,
+            _ => Stage::Aborted,
+        };
+        self.0.stage.send_replace(next);
+        next == Stage::Stopping
+    }
+
+    /// How many tasks of the application have not ended.
+    #[getter]
+    fn tasks(&self) -> usize {
+        self.0.tasks().len()
+    }
+
+    /// How many connections are open.
+    #[getter]
+    fn connections(&self) -> usize {
+        self.0.permits as usize - self.0.connections.available_permits()
+    }
+}
