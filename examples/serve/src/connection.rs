@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     http::{Cut, Exchange, HttpExchange, ResponseBody, plain},
     scope::{Endpoints, Protocol},
+    websocket,
     worker::{Ending, Stage, Worker},
 };
 
@@ -84,10 +85,8 @@ impl Connection {
         let service = service_fn(|request| Arc::clone(&self).respond(request));
         let http = self.worker.http.clone();
         let mut serving = pin!(http.serve_connection_with_upgrades(TokioIo::new(io), service));
-        let mut stage = self.worker.stage();
-        let mut aborted = self.worker.stage();
-        let mut stopping = pin!(stage.wait_for(|stage| *stage >= Stage::Stopping));
-        let mut aborted = pin!(aborted.wait_for(|stage| *stage >= Stage::Aborted));
+        let mut stopping = pin!(self.worker.at_least(Stage::Stopping));
+        let mut aborted = pin!(self.worker.at_least(Stage::Aborted));
         let idle = self.worker.options.patience(false);
         let first_look = *self.deadline();
         let mut timer = pin!(sleep_until(first_look.min(Instant::now() + idle)));
@@ -97,11 +96,11 @@ impl Connection {
                 biased;
                 // An error is the client's, which is gone.
                 _ = serving.as_mut() => return,
-                _ = stopping.as_mut(), if !is_ending => {
+                () = stopping.as_mut(), if !is_ending => {
                     is_ending = true;
                     serving.as_mut().graceful_shutdown();
                 }
-                _ = aborted.as_mut() => return,
+                () = aborted.as_mut() => return,
                 () = timer.as_mut() => {
                     let now = Instant::now();
                     let deadline = *self.deadline();
@@ -128,6 +127,8 @@ impl Connection {
         let busy = Busy::new(&self);
         let response = if self.worker.is_busy() {
             plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+        } else if websocket::is_handshake(&request) {
+            websocket::respond(&self, request).await?
         } else {
             self.exchange(request).await?
         };
@@ -168,7 +169,9 @@ impl Connection {
             let state = worker.state.bind(py);
             let scope = endpoints.scope(py, protocol, &worker.options.root_path, state, &request);
             let made = scope.and_then(|scope| Ok((scope, object(py, ending)?)));
-            made.inspect_err(|_| drop(exchange.end(true)))
+            made.inspect_err(|_| {
+                let _missing = exchange.end(true);
+            })
         });
     }
 }

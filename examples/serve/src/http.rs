@@ -60,6 +60,7 @@ struct State {
     /// What `Content-Length` leaves for the body.
     expected: Option<u64>,
     is_over: bool,
+    has_flushed: bool,
     /// Hyper's task, and the application's while it waits in `send`.
     taker: Option<Waker>,
     sender: Option<Waker>,
@@ -84,6 +85,16 @@ pub(crate) enum Outgoing {
     Start(StatusCode, HeaderMap),
     Body { body: Bytes, more_body: bool },
     Other(String),
+}
+
+impl Outgoing {
+    /// The only or last part of a body.
+    pub(crate) fn last(body: Bytes) -> Self {
+        Self::Body {
+            body,
+            more_body: false,
+        }
+    }
 }
 
 impl<'py> FromPyObject<'_, 'py> for Outgoing {
@@ -329,6 +340,10 @@ impl Exchange {
         }
     }
 
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.state().status.map(|status| status.as_u16())
+    }
+
     /// The application has ended. What is missing in its response.
     pub(crate) fn end(&self, has_failed: bool) -> Option<&'static str> {
         let mut state = self.state();
@@ -411,7 +426,7 @@ fn wake(waker: Option<Waker>) {
     }
 }
 
-fn gone() -> PyErr {
+pub(crate) fn gone() -> PyErr {
     ClientDisconnected::new_err("the client is gone: nobody gets what is sent")
 }
 
@@ -501,7 +516,7 @@ impl HttpExchange {
     /// The status of the response. None if there is none.
     #[getter]
     fn status(&self) -> Option<u16> {
-        self.exchange.state().status.map(|status| status.as_u16())
+        self.exchange.status()
     }
 }
 
@@ -551,7 +566,14 @@ impl Body for ResponseBody {
         }
         match state.phase {
             Phase::Complete => Poll::Ready(None),
-            Phase::Cut => Poll::Ready(Some(Err(Cut))),
+            Phase::Cut if state.has_flushed => Poll::Ready(Some(Err(Cut))),
+            Phase::Cut => {
+                // Hyper flushes what came before, and asks again.
+                state.has_flushed = true;
+                drop(state);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             _ => {
                 remember(&mut state.taker, cx);
                 Poll::Pending

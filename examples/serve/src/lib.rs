@@ -20,6 +20,7 @@ mod lifespan;
 mod listen;
 mod message;
 mod scope;
+mod websocket;
 
 mod worker;
 
@@ -33,6 +34,7 @@ mod _serve {
         http::{ClientDisconnected, HttpExchange},
         lifespan::{Lifespan, LifespanFailed},
         listen::Listener,
+        websocket::WebSocketExchange,
         worker::Server,
     };
 

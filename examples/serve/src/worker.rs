@@ -86,10 +86,6 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn stage(&self) -> watch::Receiver<Stage> {
-        self.stage.subscribe()
-    }
-
     fn tasks(&self) -> MutexGuard<'_, Slab<Option<PyTask>>> {
         self.tasks
             .lock()
@@ -135,9 +131,11 @@ impl Worker {
         }
     }
 
-    async fn at_least(&self, stage: Stage) {
-        // The worker has the sender.
-        let _ = self.stage().wait_for(|now| *now >= stage).await;
+    /// Waits for a stage of the server's end.
+    pub(crate) async fn at_least(&self, stage: Stage) {
+        let mut now = self.stage.subscribe();
+        // An error: the server is gone, as is whoever waits.
+        let _ = now.wait_for(|now| *now >= stage).await;
     }
 
     async fn accept(self: &Arc<Self>, accepting: &Accepting) {
