@@ -2,19 +2,21 @@
 //!
 //! 1. It accepts connections while it runs, and each connection is a task of tokio's.
 //! 2. `stop` ends that: connections end with their request, and the server waits for them and for the application's tasks.
-//! 3. After the time-out, or with a second `stop`, the tasks are cancelled and the connections dropped.
+//! 3. After the time-out, or with a second `stop`, it drops the connections, and Python cancels the tasks.
 
 use std::{
     future::pending,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
 use pyo3::{prelude::*, types::PyDict};
-use pyo3_asyncio::{PyTask, TaskLocals};
-use slab::Slab;
+use pyo3_asyncio::TaskLocals;
 use tokio::{
     sync::{Notify, Semaphore, watch},
     time::{sleep, timeout},
@@ -70,8 +72,8 @@ pub(crate) enum Stage {
 
 /// What all connections share.
 pub(crate) struct Worker {
-    /// Awaits the application for an exchange.
-    run: Py<PyAny>,
+    /// Starts a task of the application for a scope and an exchange.
+    start: Py<PyAny>,
     pub(crate) state: Py<PyDict>,
     pub(crate) options: Options,
     pub(crate) http: auto::Builder<TokioExecutor>,
@@ -80,25 +82,18 @@ pub(crate) struct Worker {
     stage: watch::Sender<Stage>,
     connections: Arc<Semaphore>,
     permits: u32,
-    /// The tasks of the application. `None` is one that was cancelled and has not ended yet.
-    tasks: Mutex<Slab<Option<PyTask>>>,
+    /// How many tasks of the application have not ended.
+    tasks: AtomicUsize,
     task_ended: Notify,
 }
 
 impl Worker {
-    fn tasks(&self) -> MutexGuard<'_, Slab<Option<PyTask>>> {
-        self.tasks
-            .lock()
-            .expect("nothing panics while it holds this lock")
-    }
-
     pub(crate) fn is_busy(&self) -> bool {
         let limit = self.options.limit_concurrency;
-        limit.is_some_and(|limit| self.tasks().len() >= limit)
+        limit.is_some_and(|limit| self.tasks.load(Ordering::Relaxed) >= limit)
     }
 
-    /// Starts a task of the application. `exchange` makes the scope and the object with `receive` and `send`, which must end the
-    /// task.
+    /// Starts a task of the application. `exchange` makes the scope, and the object that has `receive` and `send` and ends the task.
     pub(crate) fn start<F>(self: &Arc<Self>, exchange: F)
     where
         F: for<'py> FnOnce(
@@ -108,23 +103,20 @@ impl Worker {
             + Send
             + 'static,
     {
-        let worker = Arc::clone(self);
-        // Locked, because the task may end before this does.
-        let mut tasks = self.tasks();
-        let entry = tasks.vacant_entry();
-        let key = entry.key();
-        let task = self.locals.run_coroutine(move |py| {
-            let run = worker.run.bind(py).clone();
-            let ending = Ending { worker, key };
-            run.call1(exchange(py, ending)?)
+        self.tasks.fetch_add(1, Ordering::Relaxed);
+        let ending = Ending(Arc::clone(self));
+        // The task says itself how it ended, and Python keeps it. A `PyTask` would be told by a callback, in a turn of its own.
+        let started = self.locals.call_soon(move |py| {
+            let worker = Arc::clone(&ending.0);
+            worker.start.call1(py, exchange(py, ending)?).map(drop)
         });
-        entry.insert(Some(task));
+        started.detach();
     }
 
     async fn ended(&self) {
         loop {
             let ended = self.task_ended.notified();
-            if self.tasks().is_empty() {
+            if self.tasks.load(Ordering::Relaxed) == 0 {
                 return;
             }
             ended.await;
@@ -175,8 +167,8 @@ impl Worker {
         }
     }
 
-    /// Waits for the connections and the tasks. What does not end is cancelled.
-    async fn wind_up(&self) {
+    /// Waits for the connections and the tasks. `false` if they did not end in time.
+    async fn wind_up(&self) -> bool {
         let ends = async {
             // All are back once every connection is closed.
             let closed = self.connections.acquire_many(self.permits).await;
@@ -190,35 +182,21 @@ impl Worker {
             }
         };
         tokio::select! {
-            () = ends => return,
-            () = time_is_up => {}
-            () = self.at_least(Stage::Aborted) => {}
+            () = ends => true,
+            () = time_is_up => false,
+            () = self.at_least(Stage::Aborted) => false,
         }
-        self.stage.send_replace(Stage::Aborted);
-        let cancelled: Vec<PyTask> = self
-            .tasks()
-            .iter_mut()
-            .filter_map(|(_, task)| task.take())
-            .collect();
-        drop(cancelled);
-        // The loop cancels again what has not ended by then.
-        let _ = timeout(CLEAN_UP, self.ended()).await;
     }
 }
 
-/// Forgets a task of the application. Dropped when the task is about to end.
-pub(crate) struct Ending {
-    worker: Arc<Worker>,
-    key: usize,
-}
+/// Dropped when a task of the application is about to end.
+pub(crate) struct Ending(Arc<Worker>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        let task = self.worker.tasks().try_remove(self.key);
-        if let Some(Some(task)) = task {
-            task.detach();
+        if self.0.tasks.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.task_ended.notify_waiters();
         }
-        self.worker.task_ended.notify_waiters();
     }
 }
 
@@ -228,9 +206,14 @@ pub(crate) struct Server(Arc<Worker>);
 
 #[pyo3_asyncio::tokio::pymethods]
 impl Server {
-    /// `run(scope, exchange)` awaits the application. Made while the loop runs.
+    /// `start(scope, exchange)` makes a task that awaits the application. Made while the loop runs.
     #[new]
-    fn new(py: Python<'_>, run: Py<PyAny>, state: Py<PyDict>, options: Options) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        start: Py<PyAny>,
+        state: Py<PyDict>,
+        options: Options,
+    ) -> PyResult<Self> {
         let tls = match (&options.tls_cert, &options.tls_key) {
             (Some(certificates), Some(key)) => Some(tls(certificates, key, !options.http1_only)?),
             _ => None,
@@ -246,7 +229,7 @@ impl Server {
         }
         let permits = options.limit_connections.unwrap_or(u32::MAX >> 4);
         Ok(Self(Arc::new(Worker {
-            run,
+            start,
             state,
             http,
             tls,
@@ -254,14 +237,14 @@ impl Server {
             stage: watch::Sender::new(Stage::Running),
             connections: Arc::new(Semaphore::new(permits as usize)),
             permits,
-            tasks: Mutex::default(),
+            tasks: AtomicUsize::new(0),
             task_ended: Notify::new(),
             options,
         })))
     }
 
-    /// Serves until it is stopped.
-    async fn serve(&self, listener: Py<Listener>) -> PyResult<()> {
+    /// Serves until it is stopped. Returns whether all requests ended in time.
+    async fn serve(&self, listener: Py<Listener>) -> PyResult<bool> {
         let worker = Arc::clone(&self.0);
         let accepting = Accepting::new(listener.get())?;
         tokio::select! {
@@ -269,8 +252,15 @@ impl Server {
             () = worker.at_least(Stage::Stopping) => {}
         }
         drop(accepting);
-        worker.wind_up().await;
-        Ok(())
+        let has_ended = worker.wind_up().await;
+        worker.stage.send_replace(Stage::Aborted);
+        Ok(has_ended)
+    }
+
+    /// Waits until the tasks of the application have cleaned up, for a limited time.
+    async fn cleaned_up(&self) {
+        // The loop cancels again what has not ended by then.
+        let _ = timeout(CLEAN_UP, self.0.ended()).await;
     }
 
     /// Stops accepting, and ends what is idle. The second call does not wait for the rest.
@@ -286,7 +276,7 @@ impl Server {
     /// How many tasks of the application have not ended.
     #[getter]
     fn tasks(&self) -> usize {
-        self.0.tasks().len()
+        self.0.tasks.load(Ordering::Relaxed)
     }
 
     /// How many connections are open.

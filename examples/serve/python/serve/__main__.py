@@ -1,9 +1,10 @@
 """`python -m serve module:app`"""
 
 import logging
+import os
 import sys
 
-from . import arguments, worker
+from . import arguments, supervisor, worker
 from ._serve import Listener
 
 log = logging.getLogger("serve.error")
@@ -14,10 +15,18 @@ def main():
     set_up_logging(options.log_level)
     try:
         listener = Listener.unix(options.uds) if options.uds else Listener.tcp(options.host, options.port)
-        return worker.serve(options, listener)
-    except (OSError, worker.Failure) as error:
+    except OSError as error:
         log.error("%s", error)
-        return getattr(error, "code", 1)
+        return 1
+    try:
+        serve = worker.serve if options.workers == 1 else supervisor.serve
+        return serve(options, listener)
+    except worker.Failure as error:
+        log.error("%s", error)
+        return error.code
+    finally:
+        if options.uds:
+            os.unlink(options.uds)
 
 
 class Formatter(logging.Formatter):

@@ -17,6 +17,18 @@ STARTUP_FAILED = 3
 STOPPED_AT_ONCE = 128
 
 
+if sys.version_info >= (3, 12):
+
+    def make_task(coroutine, event_loop):
+        """The first step comes at once, and not in the next turn of the loop."""
+        return asyncio.Task(coroutine, loop=event_loop, eager_start=True)
+
+else:
+
+    def make_task(coroutine, event_loop):
+        return event_loop.create_task(coroutine)
+
+
 class Failure(Exception):
     """Ends the program with a sentence."""
 
@@ -25,10 +37,9 @@ class Failure(Exception):
         self.code = code
 
 
-def serve(arguments, listener):
-    """Serves until a signal. Returns the exit code."""
-    app = load(arguments)
-    worker = Worker(arguments, app, listener)
+def serve(arguments, listener, serves=None, parent_lives=None):
+    """Serves until a signal. Returns the exit code. A supervisor is told that the worker serves, and closes a pipe when it dies."""
+    worker = Worker(arguments, load(arguments), listener, serves, parent_lives)
     if arguments.loop != "tokio":
         _serve.use_threads(arguments.threads)
     event_loop = new_event_loop(arguments.loop)
@@ -89,32 +100,56 @@ def load(arguments):
     return found
 
 
+def place(arguments, listener):
+    """Where a client finds the server."""
+    host, port = listener.address
+    if port is None:
+        return f"unix socket {host}"
+    scheme = "http" if arguments.tls_cert is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 class Worker:
-    def __init__(self, arguments, app, listener):
+    def __init__(self, arguments, app, listener, serves, parent_lives):
         self.arguments = arguments
         self.app = app
         self.listener = listener
+        self.serves = serves
+        self.parent_lives = parent_lives
         self.server = None
+        self.tasks = {}
         self.stopped_by = None
         self.exit_code = 0
 
     async def main(self):
         arguments, state = self.arguments, {}
         error_log.info("Started server process [%d]", os.getpid())
+        event_loop = asyncio.get_running_loop()
+        run = self.run_logged if arguments.access_log else self.run
+
+        def start(scope, exchange):
+            task = make_task(run(scope, exchange), event_loop)
+            if not task.done():
+                self.tasks[exchange] = task
+
         try:
-            self.server = _serve.Server(self.run_logged if arguments.access_log else self.run, state, vars(arguments))
+            self.server = _serve.Server(start, state, vars(arguments))
         except ValueError as error:
             raise Failure(str(error)) from None
-        event_loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGTERM,) if self.serves is not None else (signal.SIGINT, signal.SIGTERM):
             event_loop.add_signal_handler(number, self.stop, number)
         lifespan = await self.start_up(state)
+        if self.serves is not None:
+            self.serves.value = True
+            event_loop.add_reader(self.parent_lives, self.stop, signal.SIGTERM)
+        else:
+            error_log.info("Serving on %s (Press CTRL+C to quit)", place(arguments, self.listener))
         if self.stopped_by is None:
-            host, port = self.listener.address
-            scheme = "http" if arguments.tls_cert is None else "https"
-            place = f"unix socket {host}" if port is None else f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-            error_log.info("Serving on %s (Press CTRL+C to quit)", place)
-            await self.server.serve(self.listener)
+            if not await self.server.serve(self.listener):
+                error_log.error("Cancelling %d requests that did not end in time", self.server.tasks)
+                for task in list(self.tasks.values()):
+                    task.cancel()
+                await self.server.cleaned_up()
         if lifespan is not None:
             await self.shut_down(lifespan)
         error_log.info("Finished server process [%d]", os.getpid())
@@ -152,6 +187,8 @@ class Worker:
             error_log.info("Application shutdown complete.")
 
     def stop(self, number):
+        if self.serves is not None:
+            asyncio.get_running_loop().remove_reader(self.parent_lives)
         self.stopped_by = number
         if self.server.stop():
             error_log.info("Shutting down")
@@ -172,6 +209,7 @@ class Worker:
             ):
                 error_log.error("Exception in ASGI application\n", exc_info=error)
         finally:
+            self.tasks.pop(exchange, None)
             missing = exchange.end(has_failed)
             if missing is not None:
                 error_log.error(missing)

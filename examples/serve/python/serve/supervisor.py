@@ -1,0 +1,86 @@
+"""Several processes that serve one socket."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from multiprocessing.connection import wait
+
+from . import worker
+
+log = logging.getLogger("serve.error")
+
+# The workers share the socket, and the parent has no thread when they begin.
+fork = multiprocessing.get_context("fork")
+
+# A worker that ends sooner than this, in seconds, is replaced only after that time.
+SHORTEST_LIFE = 1
+
+
+def serve(options, listener):
+    """Starts workers, replaces those that die, and stops them on a signal. Returns the exit code."""
+    return Supervisor(options, listener).run()
+
+
+class Supervisor:
+    def __init__(self, options, listener):
+        self.options = options
+        self.listener = listener
+        self.workers = {}
+        self.is_stopping = False
+        self.exit_code = 0
+        # A worker that finds it closed has lost its parent.
+        self.parent_lives, self.parent = os.pipe()
+
+    def run(self):
+        log.info("Serving on %s (Press CTRL+C to quit)", worker.place(self.options, self.listener))
+        log.info("Started parent process [%d]", os.getpid())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.stop)
+        for _ in range(self.options.workers):
+            self.start()
+        while self.workers:
+            for sentinel in wait(list(self.workers)):
+                self.ended(*self.workers.pop(sentinel))
+        log.info("Stopping parent process [%d]", os.getpid())
+        return self.exit_code
+
+    def start(self):
+        serves = fork.Value("b", False, lock=False)
+        process = fork.Process(target=self.child, args=(serves,))
+        process.start()
+        self.workers[process.sentinel] = process, serves, time.monotonic()
+
+    def child(self, serves):
+        os.close(self.parent)
+        # Ctrl-C reaches all processes of a terminal, and the parent passes it on.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        try:
+            code = worker.serve(self.options, self.listener, serves, self.parent_lives)
+        except worker.Failure as error:
+            log.error("%s", error)
+            code = error.code
+        sys.exit(code)
+
+    def ended(self, process, serves, started):
+        process.join()
+        code = process.exitcode
+        if self.is_stopping:
+            self.exit_code = self.exit_code or abs(code)
+        elif not serves.value:
+            # The next one would fail as this one did.
+            self.exit_code = abs(code) or 1
+            self.stop()
+        else:
+            log.error("Child process [%d] died with exit code %d, and is replaced", process.pid, code)
+            time.sleep(max(0, started + SHORTEST_LIFE - time.monotonic()))
+            self.start()
+
+    def stop(self, *_signal):
+        """The second time, the workers do not wait for their requests."""
+        self.is_stopping = True
+        for process, _, _ in self.workers.values():
+            process.terminate()
