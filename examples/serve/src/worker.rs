@@ -219,9 +219,11 @@ impl Server {
             _ => None,
         };
         let mut http = auto::Builder::new(TokioExecutor::new());
-        http.http1()
-            .max_buf_size(options.max_header_size)
-            .max_headers(options.max_header_count);
+        http.http1().max_buf_size(options.max_header_size);
+        // Hyper's own limit is the same, and costs less.
+        if options.max_header_count != 100 {
+            http.http1().max_headers(options.max_header_count);
+        }
         http.http2()
             .max_header_list_size(options.max_header_size.try_into().unwrap_or(u32::MAX));
         if options.http1_only {
