@@ -13,6 +13,7 @@
 //! | to await a Python awaitable that you have | [`tokio::into_future`] |
 //! | to iterate over a Python async generator in Rust | [`tokio::into_stream`], [`tokio::run_async_generator`] |
 //! | to make such a coroutine from any Rust future | [`tokio::into_coroutine`] |
+//! | to make one of a value that is there | [`ready`] |
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
 //! | to run tokio in the thread of the event loop | [`tokio::new_event_loop`] |
 //! | to test either | [`#[tokio::test]`](macro@tokio::test), [`testing`] |
@@ -147,7 +148,7 @@ pub use entry::run_forever;
 pub use inventory;
 pub use locals::{Scope, TaskLocals};
 pub use metrics::{Metrics, metrics};
-pub use to_python::CancelHandle;
+pub use to_python::{CancelHandle, ready};
 pub use to_rust::{
     ConvertedPyTask, PyCall, PyStream, PyTask, into_future_with_locals, into_future_with_loop,
     into_stream_with_locals,

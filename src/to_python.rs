@@ -28,6 +28,7 @@ mod state;
 mod type_hint;
 
 pub use cancel::CancelHandle;
+pub use coroutine::ready;
 #[cfg(feature = "attributes")]
 pub(crate) use coroutine::traverse_arguments;
 #[cfg(feature = "attributes")]

@@ -31,6 +31,12 @@ pub(crate) fn lazy_turns(
     })
 }
 
+/// A coroutine that has its value.
+#[pyfunction]
+pub(crate) fn ready(py: Python<'_>, value: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    pyo3_asyncio::ready(py, value)
+}
+
 /// Like [`lazy_turns`], with the first poll on this thread.
 #[pyfunction]
 pub(crate) fn eager_turns(

@@ -44,7 +44,7 @@ mod pyo3_asyncio_pytests {
     use crate::coroutine::{
         asks_afterwards, drops_handle_at_gate, drops_handle_at_once, eager_await, eager_block,
         eager_call, eager_turns, eager_wakes, gives_its_handle_away, lazy_call, lazy_turns, let_go,
-        never_asks, panics_when_dropped, persistent, refused,
+        never_asks, panics_when_dropped, persistent, ready, refused,
     };
     #[pymodule_export]
     use crate::drops::{

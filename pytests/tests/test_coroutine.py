@@ -10,6 +10,7 @@ import sys
 import threading
 import types
 import warnings
+import weakref
 
 import pytest
 
@@ -29,6 +30,28 @@ def test_a_coroutine_does_not_run_before_it_is_awaited(run, rust):
         assert gate.polls == 0
 
     run(main())
+
+
+def test_a_coroutine_that_has_its_value_needs_no_loop(rust):
+    coroutine = rust.ready("value")
+    assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED and coroutine.__qualname__ == "ready"
+    with pytest.raises(StopIteration, match="value"):
+        coroutine.send(None)
+    assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
+    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+        coroutine.send(None)
+
+
+def test_a_coroutine_that_has_its_value_is_awaited_once_or_warns_and_drops_it(rust):
+    class Value:
+        pass
+
+    value = Value()
+    dropped = weakref.ref(value)
+    with pytest.warns(RuntimeWarning, match="^coroutine 'ready' was never awaited$"):
+        rust.ready(value)
+    del value
+    assert dropped() is None
 
 
 def test_a_step_without_a_running_loop_raises_and_closes_the_coroutine(rust):

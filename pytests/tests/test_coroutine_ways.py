@@ -193,6 +193,14 @@ def test_each_way_to_run_a_coroutine_returns_its_value(loop, run, rust, way, whe
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_each_way_runs_a_coroutine_that_has_its_value(run, rust, way):
+    async def main():
+        return await WAYS[way](rust.ready("value"))
+
+    assert run(main()) == "value"
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_each_way_to_run_a_coroutine_raises_its_error(loop, run, rust, way):
     gate = rust.Gate()
 

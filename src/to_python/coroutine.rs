@@ -33,6 +33,7 @@ use std::ffi::CString;
 use std::panic::Location;
 use std::sync::{Mutex, MutexGuard};
 
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -59,6 +60,72 @@ pub(super) trait Start: Send {
 
     /// Objects to which it has two references: one in the Rust future, which the collector cannot see, and this one.
     fn arguments(&self) -> &[Py<PyAny>];
+}
+
+/// The first and last step of a coroutine that has its value.
+struct Ready(Py<PyAny>);
+
+impl Start for Ready {
+    fn start(self: Box<Self>, _: &Entry<'_>) -> PyResult<Started> {
+        Ok(Started::Done(self.0))
+    }
+
+    fn arguments(&self) -> &[Py<PyAny>] {
+        &[]
+    }
+}
+
+/// A coroutine that returns `value` in its first step, as [`std::future::ready`] does in Rust.
+///
+/// It has no future and meets no runtime, so it costs less than a coroutine of a future that is ready. Use it in a function that
+/// does its work in the call, and waits only at times:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use pyo3::prelude::*;
+/// use pyo3_asyncio::{ready, tokio::into_coroutine};
+/// use tokio::sync::Notify;
+///
+/// #[pyclass(frozen)]
+/// struct Places {
+///     taken: AtomicUsize,
+///     one_left: Arc<Notify>,
+/// }
+///
+/// #[pymethods]
+/// impl Places {
+///     /// Waits for one of sixteen places.
+///     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+///         if self.taken.fetch_add(1, Ordering::Relaxed) < 16 {
+///             return ready(py, ());
+///         }
+///         let one_left = Arc::clone(&self.one_left);
+///         into_coroutine(py, async move { Ok(one_left.notified().await) })
+///     }
+/// }
+/// # Python::initialize();
+/// # Python::attach(|py| {
+/// #     let places = Places { taken: AtomicUsize::new(0), one_left: Arc::default() };
+/// #     let taken = Bound::new(py, places)?.call_method0("take")?;
+/// #     py.import("asyncio")?.call_method1("run", (taken,)).map(drop)
+/// # }).unwrap();
+/// ```
+///
+/// No event loop is needed. May be called on any thread that is attached. A coroutine that is never awaited gives Python's warning,
+/// and drops its value. Python's garbage collector does not see the value.
+///
+/// # Errors
+///
+/// That of the conversion of `value` to Python.
+#[track_caller]
+pub fn ready<'py, T>(py: Python<'py>, value: T) -> PyResult<Bound<'py, PyAny>>
+where
+    T: IntoPyObject<'py>,
+{
+    let start = Box::new(Ready(value.into_py_any(py)?));
+    let coroutine = RustCoroutine::new(py, || ("ready", None), Location::caller(), start)?;
+    Ok(coroutine.into_any())
 }
 
 pub(super) enum Started {
