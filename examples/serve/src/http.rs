@@ -11,7 +11,7 @@ use std::{
     mem,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
-    task::{Context, Poll, Waker, ready},
+    task::{self, Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyDict},
 };
+use pyo3_asyncio::{ready, tokio::into_coroutine};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use crate::{message::Fields, worker::Ending};
@@ -265,7 +266,8 @@ impl Exchange {
         Received::Disconnect(Disconnect)
     }
 
-    pub(crate) fn push(self: &Arc<Self>, message: Outgoing) -> PyResult<()> {
+    /// Returns whether there is room for more.
+    pub(crate) fn push(self: &Arc<Self>, message: Outgoing) -> PyResult<bool> {
         let mut state = self.state();
         match (&mut state.phase, message) {
             (Phase::Left, _) => return Err(gone()),
@@ -273,7 +275,7 @@ impl Exchange {
                 state.expected = self.expected(status, &headers)?;
                 state.status = Some(status);
                 state.phase = Phase::Started(headers);
-                return Ok(());
+                return Ok(true);
             }
             (Phase::Started(headers), Outgoing::Body { body, more_body }) => {
                 let headers = mem::take(headers);
@@ -302,14 +304,14 @@ impl Exchange {
             }
             (phase, message) => return Err(unexpected(phase, &message)),
         }
-        let is_over = state.is_over;
+        let (is_over, has_room) = (state.is_over, state.buffered < HIGH_WATER);
         let taker = state.taker.take();
         drop(state);
         wake(taker);
         if is_over {
             self.over.notify_waiters();
         }
-        Ok(())
+        Ok(has_room)
     }
 
     /// What the headers say of the length of the body.
@@ -456,7 +458,7 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let exchange = self.0.as_ref().expect("it is not polled again");
-        let response = ready!(exchange.poll_response(cx));
+        let response = task::ready!(exchange.poll_response(cx));
         self.0 = None;
         Poll::Ready(response)
     }
@@ -500,10 +502,13 @@ impl HttpExchange {
         }
     }
 
-    #[pyo3(eager_start)]
-    async fn send(&self, message: Outgoing) -> PyResult<()> {
-        self.exchange.push(message)?;
-        poll_fn(|cx| self.exchange.poll_room(cx)).await
+    /// Nearly always there is nothing to wait for, and no future is made.
+    fn send<'py>(&self, py: Python<'py>, message: Outgoing) -> PyResult<Bound<'py, PyAny>> {
+        if self.exchange.push(message)? {
+            return ready(py, ());
+        }
+        let exchange = Arc::clone(&self.exchange);
+        into_coroutine(py, poll_fn(move |cx| exchange.poll_room(cx)))
     }
 
     /// Ends the exchange. Returns what the response lacks, if the application has not raised.
