@@ -182,7 +182,7 @@ impl Exchange {
         if let Some(response) = state.response.take() {
             return Poll::Ready(Ok(response));
         }
-        if matches!(state.phase, Phase::Cut) {
+        if matches!(state.phase, Phase::Cut | Phase::Left) {
             return Poll::Ready(Err(Cut));
         }
         remember(&mut state.taker, cx);
@@ -192,15 +192,20 @@ impl Exchange {
     /// The client is gone, unless the response is complete.
     pub(crate) fn leave(&self) {
         let mut state = self.state();
+        let response = match state.phase {
+            Phase::Complete | Phase::Cut => None,
+            _ => state.response.take(),
+        };
         if !matches!(state.phase, Phase::Complete | Phase::Cut) {
             state.phase = Phase::Left;
         }
         state.is_over = true;
-        let sender = state.sender.take();
-        let response = state.response.take();
+        let (sender, taker) = (state.sender.take(), state.taker.take());
         drop(state);
         drop(response);
         wake(sender);
+        // Hyper has told of the client's end only where the body of the request was read.
+        wake(taker);
         self.over.notify_waiters();
     }
 
@@ -571,6 +576,7 @@ impl Body for ResponseBody {
         }
         match state.phase {
             Phase::Complete => Poll::Ready(None),
+            Phase::Left => Poll::Ready(Some(Err(Cut))),
             Phase::Cut if state.has_flushed => Poll::Ready(Some(Err(Cut))),
             Phase::Cut => {
                 // Hyper flushes what came before, and asks again.
