@@ -11,7 +11,7 @@ use std::{
         net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
     },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use pyo3::{
@@ -33,9 +33,14 @@ use crate::scope::ServerAddress;
 /// Connections that the system keeps for the server to accept.
 const BACKLOG: i32 = 2048;
 
-/// A socket that listens.
+/// A socket that listens, until it is served or closed.
 #[pyclass(frozen, module = "serve")]
-pub(crate) struct Listener(Listening);
+pub(crate) struct Listener {
+    listening: Mutex<Option<Listening>>,
+    /// The host and the port, or the path.
+    #[pyo3(get)]
+    address: (String, Option<u16>),
+}
 
 enum Listening {
     Tcp(StdTcpListener),
@@ -44,10 +49,10 @@ enum Listening {
 
 #[pymethods]
 impl Listener {
-    /// Listens on the first address of the host that the system gives.
+    /// Listens on the first address of the host on which that is possible.
     #[staticmethod]
     fn tcp(py: Python<'_>, host: &str, port: u16) -> PyResult<Self> {
-        let listening = py.detach(|| {
+        let listener = py.detach(|| {
             let mut failed = io::Error::other("the host has no address");
             for address in (host, port).to_socket_addrs()? {
                 match listen_tcp(address) {
@@ -58,29 +63,38 @@ impl Listener {
             Err(failed)
         });
         let listener =
-            listening.map_err(|error| cannot_listen(&format!("{host}:{port}"), &error))?;
-        Ok(Self(Listening::Tcp(listener)))
+            listener.map_err(|error| cannot_listen(&format!("{host}:{port}"), &error))?;
+        let address = listener.local_addr()?;
+        Ok(Self {
+            listening: Mutex::new(Some(Listening::Tcp(listener))),
+            address: (address.ip().to_string(), Some(address.port())),
+        })
     }
 
     /// Listens on a socket in the file system. Replaces one on which nobody listens any more.
     #[staticmethod]
     fn unix(path: PathBuf) -> PyResult<Self> {
-        let listener = listen_unix(&path);
-        let listener =
-            listener.map_err(|error| cannot_listen(&path.display().to_string(), &error))?;
-        Ok(Self(Listening::Unix(listener, path)))
+        let address = path.display().to_string();
+        let listener = listen_unix(&path).map_err(|error| cannot_listen(&address, &error))?;
+        Ok(Self {
+            listening: Mutex::new(Some(Listening::Unix(listener, path))),
+            address: (address, None),
+        })
     }
 
-    /// The host and the port, or the path.
-    #[getter]
-    fn address(&self) -> PyResult<(String, Option<u16>)> {
-        Ok(match &self.0 {
-            Listening::Tcp(listener) => {
-                let address = listener.local_addr()?;
-                (address.ip().to_string(), Some(address.port()))
-            }
-            Listening::Unix(_, path) => (path.display().to_string(), None),
-        })
+    /// Stops listening in this process.
+    fn close(&self) {
+        drop(self.take());
+    }
+}
+
+impl Listener {
+    fn take(&self) -> Option<Listening> {
+        let mut listening = self
+            .listening
+            .lock()
+            .expect("nothing panics with this lock");
+        listening.take()
     }
 }
 
@@ -122,12 +136,13 @@ pub(crate) enum Accepted {
 impl Accepting {
     /// Called inside of the runtime.
     pub(crate) fn new(listener: &Listener) -> io::Result<Self> {
-        Ok(match &listener.0 {
-            Listening::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener.try_clone()?)?),
-            Listening::Unix(listener, path) => {
-                Self::Unix(UnixListener::from_std(listener.try_clone()?)?, path.clone())
+        match listener.take() {
+            Some(Listening::Tcp(listener)) => TcpListener::from_std(listener).map(Self::Tcp),
+            Some(Listening::Unix(listener, path)) => {
+                Ok(Self::Unix(UnixListener::from_std(listener)?, path))
             }
-        })
+            None => Err(io::Error::other("the socket is closed")),
+        }
     }
 
     pub(crate) async fn accept(&self) -> io::Result<Accepted> {

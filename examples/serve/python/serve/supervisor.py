@@ -69,7 +69,8 @@ class Supervisor:
         process.join()
         code = process.exitcode
         if self.is_stopping:
-            self.exit_code = self.exit_code or abs(code)
+            # A worker that has just begun does not handle the signal yet.
+            self.exit_code = self.exit_code or (0 if code == -signal.SIGTERM else abs(code))
         elif not serves.value:
             # The next one would fail as this one did.
             self.exit_code = abs(code) or 1
@@ -82,5 +83,6 @@ class Supervisor:
     def stop(self, *_signal):
         """The second time, the workers do not wait for their requests."""
         self.is_stopping = True
+        self.listener.close()
         for process, _, _ in self.workers.values():
             process.terminate()
