@@ -9,6 +9,7 @@
 //!    nothing, which it tells by [`found_nothing`](LoopRuntime::found_nothing). An event after that look is a new edge.
 //! 3. While the loop runs, its thread [knows](enter_here) the runtime. What this thread spawns between two turns waits for the
 //!    next turn in a list, because tokio would write to a descriptor for each.
+//!    What it [wakes](super::wakes) waits there too.
 //! 4. In the child of a fork nothing touches the runtime, whose descriptors belong to the parent. It is not dropped either.
 
 use std::cell::RefCell;
@@ -17,7 +18,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::readable::Readable;
 use super::timer::Timer;
+use super::wakes::WokenInTurns;
 use crate::sync::generation::{generation, generation_of_process};
 use crate::sync::primitive::lock;
 use crate::sync::turn_bell::TurnBell;
@@ -44,6 +46,8 @@ pub(crate) struct LoopRuntime {
     bell: Arc<TurnBell>,
     /// The futures that the loop's thread spawned since the last turn.
     spawned: Mutex<Vec<Spawn>>,
+    /// The tasks that it woke.
+    woken: Mutex<Vec<Waker>>,
     is_turning: AtomicBool,
     generation: u32,
 }
@@ -65,6 +69,7 @@ impl LoopRuntime {
             }),
             bell: Arc::new(TurnBell::new()),
             spawned: Mutex::default(),
+            woken: Mutex::default(),
             is_turning: AtomicBool::new(false),
             generation: generation_of_process(),
         }))
@@ -97,6 +102,9 @@ impl LoopRuntime {
             for spawn in std::mem::take(&mut *lock(&self.spawned)) {
                 spawn();
             }
+            for task in std::mem::take(&mut *lock(&self.woken)) {
+                task.wake();
+            }
             // A wait for a bell that has rung would end before any task is polled.
             if timeout == Some(Duration::ZERO) || self.bell.is_rung() {
                 return tokio::task::yield_now().await;
@@ -123,10 +131,15 @@ impl LoopRuntime {
         selector.clear(&mut Context::from_waker(Waker::noop()));
     }
 
-    fn spawn<F>(&self, future: F)
+    pub(super) fn wake_in_turn(&self, task: Waker) {
+        lock(&self.woken).push(task);
+    }
+
+    fn spawn<F>(self: &Arc<Self>, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let future = WokenInTurns::new(self, future);
         if self.is_turning.load(Ordering::Relaxed) {
             self.handle.spawn(future);
         } else {
@@ -142,12 +155,14 @@ impl Drop for LoopRuntime {
         // Not locked: in a child, a thread of the parent may have locked it for ever.
         let spawned = self.spawned.get_mut();
         let spawned = std::mem::take(spawned.unwrap_or_else(PoisonError::into_inner));
+        let woken = self.woken.get_mut();
+        let woken = std::mem::take(woken.unwrap_or_else(PoisonError::into_inner));
         if self.generation != generation_of_process() {
-            std::mem::forget((driven, spawned));
+            std::mem::forget((driven, spawned, woken));
             return;
         }
         let outer = CLOSING.replace(Some(self.handle.clone()));
-        drop(spawned);
+        drop((spawned, woken));
         if let Some(driven) = driven {
             driven.runtime.shutdown_background();
         }
@@ -220,6 +235,18 @@ fn here() -> Option<Arc<LoopRuntime>> {
     here.ok()
         .flatten()
         .filter(|runtime| !runtime.is_inherited())
+}
+
+/// The runtime, if this thread drives it and is between two turns.
+pub(super) fn between_turns(runtime: &Weak<LoopRuntime>) -> Option<Arc<LoopRuntime>> {
+    // A thread that is ending has no thread-locals, and drives nothing.
+    let is_here = HERE.try_with(|here| {
+        let here = here.borrow();
+        let here = here.last()?.as_ref()?;
+        std::ptr::eq(Arc::as_ptr(here), runtime.as_ptr()).then(|| Arc::clone(here))
+    });
+    let here = is_here.ok().flatten()?;
+    (!here.is_turning.load(Ordering::Relaxed) && !here.is_inherited()).then_some(here)
 }
 
 /// Spawns on the runtime of the loop that this thread runs. Gives the future back if there is none.
