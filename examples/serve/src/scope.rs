@@ -88,7 +88,10 @@ impl Endpoints {
             Protocol::Http => {
                 scope.set_item(intern!(py, "method"), method(py, &request.method))?;
             }
-            Protocol::WebSocket => self.make_websocket(&scope, request)?,
+            Protocol::WebSocket => {
+                scope.del_item(intern!(py, "method"))?;
+                self.make_websocket(&scope, request)?;
+            }
         }
         Ok(scope)
     }
@@ -130,6 +133,18 @@ impl Endpoints {
         };
         template.set_item("server", server)?;
         template.set_item("extensions", PyDict::new(py))?;
+        // A key that is there does not make the copy grow.
+        for own in [
+            "http_version",
+            "method",
+            "path",
+            "raw_path",
+            "query_string",
+            "headers",
+            "state",
+        ] {
+            template.set_item(PyString::intern(py, own), py.None())?;
+        }
         Ok(template.unbind())
     }
 }

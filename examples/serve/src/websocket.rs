@@ -29,6 +29,7 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyDict},
 };
+use pyo3_asyncio::{custom::Runtime, tokio::Tokio};
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc},
     time::{Instant, sleep_until, timeout},
@@ -128,7 +129,7 @@ pub(crate) async fn respond(
             to_app,
             from_app,
         };
-        tokio::spawn(client.run(upgrade));
+        Tokio::spawn(client.run(upgrade));
     }
     Ok(response)
 }

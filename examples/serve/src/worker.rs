@@ -14,9 +14,10 @@ use std::{
     time::Duration,
 };
 
-use hyper_util::{rt::TokioExecutor, server::conn::auto};
+use hyper::rt::Executor;
+use hyper_util::server::conn::auto;
 use pyo3::{prelude::*, types::PyDict};
-use pyo3_asyncio::TaskLocals;
+use pyo3_asyncio::{TaskLocals, custom::Runtime, tokio::Tokio};
 use tokio::{
     sync::{Notify, Semaphore, watch},
     time::{sleep, timeout},
@@ -70,13 +71,26 @@ pub(crate) enum Stage {
     Aborted,
 }
 
+/// Spawns what hyper spawns. On a loop of tokio, the bridge's own spawn makes wakes from Python cheap.
+#[derive(Clone)]
+pub(crate) struct OnTokio;
+
+impl<F> Executor<F> for OnTokio
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        Tokio::spawn(future);
+    }
+}
+
 /// What all connections share.
 pub(crate) struct Worker {
     /// Starts a task of the application for a scope and an exchange.
     start: Py<PyAny>,
     pub(crate) state: Py<PyDict>,
     pub(crate) options: Options,
-    pub(crate) http: auto::Builder<TokioExecutor>,
+    pub(crate) http: auto::Builder<OnTokio>,
     tls: Option<TlsAcceptor>,
     locals: TaskLocals,
     stage: watch::Sender<Stage>,
@@ -155,13 +169,13 @@ impl Worker {
             let endpoints = Endpoints::new(client, server, self.tls.is_some());
             let connection = connection::Connection::new(worker, endpoints, permit);
             match (accepted, self.tls.clone()) {
-                (Accepted::Tcp(stream, _), None) => drop(tokio::spawn(connection.serve(stream))),
+                (Accepted::Tcp(stream, _), None) => Tokio::spawn(connection.serve(stream)),
                 (Accepted::Tcp(stream, _), Some(tls)) => {
-                    drop(tokio::spawn(connection.serve_tls(tls, stream)));
+                    Tokio::spawn(connection.serve_tls(tls, stream));
                 }
-                (Accepted::Unix(stream), None) => drop(tokio::spawn(connection.serve(stream))),
+                (Accepted::Unix(stream), None) => Tokio::spawn(connection.serve(stream)),
                 (Accepted::Unix(stream), Some(tls)) => {
-                    drop(tokio::spawn(connection.serve_tls(tls, stream)));
+                    Tokio::spawn(connection.serve_tls(tls, stream));
                 }
             }
         }
@@ -218,7 +232,7 @@ impl Server {
             (Some(certificates), Some(key)) => Some(tls(certificates, key, !options.http1_only)?),
             _ => None,
         };
-        let mut http = auto::Builder::new(TokioExecutor::new());
+        let mut http = auto::Builder::new(OnTokio);
         http.http1().max_buf_size(options.max_header_size);
         // Hyper's own limit is the same, and costs less.
         if options.max_header_count != 100 {
