@@ -13,7 +13,8 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::{
-    Request, Response, StatusCode, body::Incoming, http::request::Parts, service::service_fn,
+    Method, Request, Response, StatusCode, body::Incoming, http::request::Parts,
+    service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use pyo3::prelude::*;
@@ -125,6 +126,7 @@ impl Connection {
         request: Request<Incoming>,
     ) -> Result<Response<CountedBody>, Cut> {
         let busy = Busy::new(&self);
+        let is_head = request.method() == Method::HEAD;
         let response = if self.worker.is_busy() {
             plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
         } else if websocket::is_handshake(&request) {
@@ -132,7 +134,14 @@ impl Connection {
         } else {
             self.exchange(request).await?
         };
-        Ok(response.map(|body| CountedBody { body, _busy: busy }))
+        Ok(response.map(|body| CountedBody {
+            // In HTTP/2, hyper would send it.
+            body: match body {
+                ResponseBody::Whole(_) if is_head => ResponseBody::Whole(Bytes::new()),
+                body => body,
+            },
+            _busy: busy,
+        }))
     }
 
     async fn exchange(

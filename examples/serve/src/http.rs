@@ -193,7 +193,7 @@ impl Exchange {
     pub(crate) fn leave(&self) {
         let mut state = self.state();
         let response = match state.phase {
-            Phase::Complete | Phase::Cut => None,
+            Phase::Complete | Phase::Cut | Phase::Left => None,
             _ => state.response.take(),
         };
         if !matches!(state.phase, Phase::Complete | Phase::Cut) {
@@ -207,6 +207,18 @@ impl Exchange {
         // Hyper has told of the client's end only where the body of the request was read.
         wake(taker);
         self.over.notify_waiters();
+    }
+
+    /// The rest of the request is malformed, or does not come. The application is told that the client is gone.
+    fn refuse(&self) {
+        let mut state = self.state();
+        if matches!(state.phase, Phase::Unstarted | Phase::Started(_)) {
+            state.response = Some(plain(StatusCode::BAD_REQUEST, "Bad Request"));
+            state.status = Some(StatusCode::BAD_REQUEST);
+            state.phase = Phase::Left;
+        }
+        drop(state);
+        self.leave();
     }
 
     /// The client becomes the other side of a WebSocket.
@@ -261,7 +273,7 @@ impl Exchange {
                 Some(Err(_)) => {
                     *body = None;
                     drop(body);
-                    self.leave();
+                    self.refuse();
                     return Received::Disconnect(Disconnect);
                 }
             }
@@ -287,8 +299,12 @@ impl Exchange {
                 state.count(&body, more_body)?;
                 let body = if more_body {
                     state.phase = Phase::Streaming;
-                    state.add(body);
-                    ResponseBody::Chunks(Arc::clone(self))
+                    if self.is_head {
+                        ResponseBody::Whole(Bytes::new())
+                    } else {
+                        state.add(body);
+                        ResponseBody::Chunks(Arc::clone(self))
+                    }
                 } else {
                     state.phase = Phase::Complete;
                     state.is_over = true;
@@ -301,7 +317,9 @@ impl Exchange {
             }
             (Phase::Streaming, Outgoing::Body { body, more_body }) => {
                 state.count(&body, more_body)?;
-                state.add(body);
+                if !self.is_head {
+                    state.add(body);
+                }
                 if !more_body {
                     state.phase = Phase::Complete;
                     state.is_over = true;

@@ -16,6 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use http_body::Body;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Version,
     body::Incoming,
@@ -67,11 +68,14 @@ pub(crate) fn is_handshake<B>(request: &Request<B>) -> bool {
 }
 
 /// The key that answers a handshake.
-fn accept_key<B>(request: &Request<B>) -> Result<String, &'static str> {
+fn accept_key<B: Body>(request: &Request<B>) -> Result<String, &'static str> {
     let headers = request.headers();
     let key = headers.get(header::SEC_WEBSOCKET_KEY);
     if request.method() != Method::GET || request.version() != Version::HTTP_11 {
         return Err("a WebSocket begins with a GET of HTTP/1.1");
+    }
+    if !request.body().is_end_stream() {
+        return Err("a WebSocket begins with a GET without a body");
     }
     if headers.get(header::SEC_WEBSOCKET_VERSION) != Some(&HeaderValue::from_static("13")) {
         return Err("the header Sec-WebSocket-Version must be 13");

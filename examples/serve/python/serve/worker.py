@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 
 from . import _serve
 
@@ -201,6 +202,9 @@ class Worker:
                 error.__context__, _serve.ClientDisconnected
             ):
                 error_log.error("Exception in ASGI application\n", exc_info=error)
+            # An exception of a task and the frame that refers to the task hold each other, and a generator in between would only be
+            # closed by the garbage collector. Django's handler has both.
+            traceback.clear_frames(error.__traceback__)
         finally:
             self.tasks.pop(exchange, None)
             missing = exchange.end(has_failed)
