@@ -16,7 +16,7 @@ from pathlib import Path
 APPS = Path(__file__).with_name("apps")
 DEMO = Path(__file__).parents[1] / "demo"
 # A test that would wait for ever fails after this time. No other test waits so long.
-PATIENCE = 6
+PATIENCE = 30
 
 
 def until(holds, failing=lambda: "it does not come true"):
