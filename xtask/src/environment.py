@@ -36,9 +36,13 @@ PACKAGES = {
 PROGRAMS = {
     "cargo-deny": "`cargo install cargo-deny`",
     "cargo-semver-checks": "`cargo install cargo-semver-checks`",
+    "chromium": "Debian: `apt install chromium`",
+    "curl": "Debian: `apt install curl`",
+    "openssl": "Debian: `apt install openssl`",
     "rust-1.85": "`rustup toolchain install 1.85 --component clippy`",
     "rust-src": "`rustup component add rust-src`",
     "valgrind": "Debian: `apt install valgrind`",
+    "wrk": "Debian: `apt install wrk`",
     "x86_64-w64-mingw32-gcc": "Debian: `apt install gcc-mingw-w64-x86-64`",
 }
 # maturin tells PyO3 that it builds an extension module since 1.9.4.
@@ -47,8 +51,14 @@ MATURIN = ["maturin>=1.9.4,<2"]
 HTTPX = "httpx2" if sys.version_info >= (3, 10) else "httpx"
 REQUIREMENTS = {
     "maturin": MATURIN,
-    "uvloop": ["uvloop"],
     "tools": MATURIN + ["anyio", "fastapi", HTTPX, "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn", "uvloop"],
+    "uvloop": ["uvloop"],
+}
+# Building one of these takes minutes, and may fail. What needs it is left out on a Python for which there is no wheel.
+WHEELS = {
+    "starlette": ["starlette"],
+    "web": ["aiohttp", "django", "fastapi", "httpx[http2]", "python-multipart", "starlette", "websockets"],
+    "servers": ["fastapi", "granian", "httptools", "uvicorn", "uvloop", "websockets"],
 }
 WINDOWS = os.name == "nt"
 LIBRARY_PATH = "DYLD_FALLBACK_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
@@ -93,8 +103,8 @@ def is_there(program):
     return shutil.which(program) is not None
 
 
-def make(directory, requirements):
-    """Makes the virtual environment, unless it is there and of this Python. Gives its directory of programs, and if it has uvloop."""
+def make(directory, requirements, wheels):
+    """Makes the virtual environment, unless it is there and of this Python. Gives its directory of programs, and which packages it lacks."""
     programs = os.path.join(directory, "Scripts" if WINDOWS else "bin")
     python = os.path.join(programs, "python")
     if output(python, "-c", "import pip;" + IDENTITY) != output(executable, "-c", IDENTITY):
@@ -103,19 +113,22 @@ def make(directory, requirements):
     stamp = os.path.join(directory, "installed-by-xtask")
     with open(stamp, "a+") as file:
         file.seek(0)
-        missing = set(requirements).difference(file.read().split())
-        # Building uvloop takes minutes, and may fail. The tests do without it.
-        for names, options in [(missing - {"uvloop"}, []), (missing & {"uvloop"}, ["--only-binary", "uvloop"])]:
-            if names:
-                print("installing", *sorted(names), file=sys.stderr)
-                pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *options, *names]
-                subprocess.run(pip, stdout=sys.stderr, check=not options)
-                print(*names, sep="\n", file=file)
-    return programs, output(python, "-c", "import uvloop") is not None
+        known = set(file.read().split())
+        for names, options in [(requirements, [])] + [([name], ["--only-binary", ":all:"]) for name in sorted(wheels)]:
+            missing = [name for name in names if not known & {name, "no:" + name}]
+            if missing:
+                print("installing", *missing, file=sys.stderr)
+                pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *options, *missing]
+                done = subprocess.run(pip, stdout=sys.stderr, check=not options)
+                known.update(name if done.returncode == 0 else "no:" + name for name in missing)
+        file.truncate(0)
+        print(*sorted(known), sep="\n", file=file)
+    return programs, {name[3:] for name in known if name.startswith("no:")}
 
 
 def prepare(directory, needs):
     lacks = {"library": not has_library(), "venv": not has("ensurepip"), "testsuite": not has("test.test_asyncio")}
+    lacks["linux"] = sys.platform != "linux"
     missing = [f"`{executable}` lacks {PACKAGES[need][0]} ({PACKAGES[need][1]})" for need in PACKAGES if lacks[need] and need in needs]
     if sys.version_info < (3, 9):
         missing.append(f"`{executable}` is Python {version}, and the oldest is 3.9")
@@ -128,9 +141,11 @@ def prepare(directory, needs):
     variables = {"PYO3_PYTHON": executable}
     if not lacks["venv"]:
         directory = os.path.abspath(directory.format(version=version))
-        requirements = {name: None for need in needs for name in REQUIREMENTS.get(need, [])}
-        programs, has_uvloop = make(directory, requirements)
-        lacks["uvloop"] = "uvloop" in requirements and not has_uvloop
+        requirements = sorted({name for need in needs for name in REQUIREMENTS.get(need, [])})
+        # The tests take uvloop if it is there.
+        wheels = WHEELS.keys() & {*needs, "uvloop" if "tools" in needs else None}
+        programs, missing = make(directory, requirements, {name for need in wheels for name in WHEELS[need]})
+        lacks.update((need, not missing.isdisjoint(WHEELS[need])) for need in wheels)
         variables.update(VIRTUAL_ENV=directory, PATH=os.pathsep.join([programs, os.environ["PATH"]]))
     if not lacks["library"] and not WINDOWS:
         variables[LIBRARY_PATH] = os.pathsep.join(filter(None, [libdir, os.environ.get(LIBRARY_PATH)]))

@@ -23,6 +23,7 @@ usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
                            where systems have them
   lint [NAME...]           check formatting, clippy and rustdoc; with --list and --thorough as above
   demo [ARGUMENT...]       build the example and search Python's standard library with it
+    --web [ARGUMENT...]    on a page, with the server of `examples/serve`
   stress [ARGUMENT...]     mix everything at random and check that nothing is lost or left
   fuzz [ARGUMENT...]       look for operations on futures and coroutines that answer otherwise than asyncio's own
   valgrind [ARGUMENT...]   run the unit tests and the behaviours on tokio under valgrind
@@ -32,6 +33,7 @@ usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
   msrv [NAME...]           check with the oldest Rust, and with the oldest versions of the dependencies
   release [NAME...]        check what is published: the packages, their dependencies, and what has changed in the API
   bench [ARGUMENT...]      measure this library against its predecessor
+    serve [ARGUMENT...]    measure the server of `examples/serve` against granian and uvicorn
 
   Steps that need what is not there are left out, and the summary says so. Each command with NAMEs has --list.
 
@@ -58,10 +60,11 @@ fn dispatch(mut arguments: Vec<String>) -> Result<()> {
         return Ok(());
     }
     let command = arguments.remove(0);
-    let program = match steps::of(&command, false).pop() {
-        None => return Err(format!("there is no command `{command}`\n\n{USAGE}").into()),
-        Some(step) if step.name != "=" => return run_steps(&python, &command, arguments),
-        Some(program) => program,
+    if steps::of(&command, false).is_empty() {
+        return Err(format!("there is no command `{command}`\n\n{USAGE}").into());
+    }
+    let Some(program) = steps::program(&command, &mut arguments) else {
+        return run_steps(&python, &command, arguments);
     };
     arguments.extend(behind.into_iter().skip(1));
     let environment = Environment::prepare(&python, ".venv", &program.needs())?;

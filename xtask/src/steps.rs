@@ -22,6 +22,19 @@ pub(crate) fn of(command: &str, thorough: bool) -> Vec<Step> {
     table().into_iter().filter(is_of).collect()
 }
 
+/// The program that a command becomes, without the word among the arguments that chose it. None if the command has steps.
+pub(crate) fn program(command: &str, arguments: &mut Vec<String>) -> Option<Step> {
+    let word = arguments.first().map_or("", String::as_str);
+    let word = format!("={word}");
+    let mut programs = of(command, false);
+    let of_word = programs.iter().position(|program| program.name == word);
+    if of_word.is_some() && word != "=" {
+        arguments.remove(0);
+    }
+    let program = programs.swap_remove(of_word.unwrap_or(0));
+    program.name.starts_with('=').then_some(program)
+}
+
 fn table() -> Vec<Step> {
     let rows = include_str!("steps.txt").lines();
     let rows = rows.filter(|row| !row.is_empty() && !row.starts_with('#'));
@@ -170,6 +183,25 @@ mod tests {
     fn an_unknown_name_is_an_error_that_lists_the_names() {
         let error = selected(&["rust", "go"]).unwrap_err().to_string();
         assert!(error.starts_with("no step has `go` in its name; there are models, rust, "));
+    }
+
+    #[test]
+    fn a_word_chooses_among_the_programs_of_a_command() {
+        let chosen = |command, words: &[&str]| {
+            let mut arguments = words.iter().map(|word| (*word).to_owned()).collect();
+            let program = program(command, &mut arguments).map(|program| program.name);
+            (program, arguments.join(" "))
+        };
+        assert_eq!(chosen("bench", &[]), (Some("="), String::new()));
+        assert_eq!(
+            chosen("bench", &["--quick"]),
+            (Some("="), "--quick".to_owned())
+        );
+        assert_eq!(
+            chosen("bench", &["serve", "--quick"]),
+            (Some("=serve"), "--quick".to_owned())
+        );
+        assert_eq!(chosen("test", &["serve"]), (None, "serve".to_owned()));
     }
 
     #[test]
