@@ -51,11 +51,11 @@ MATURIN = ["maturin>=1.9.4,<2"]
 HTTPX = "httpx2" if sys.version_info >= (3, 10) else "httpx"
 REQUIREMENTS = {
     "maturin": MATURIN,
-    "tools": MATURIN + ["anyio", "fastapi", HTTPX, "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn", "uvloop"],
-    "uvloop": ["uvloop"],
+    "tools": MATURIN + ["anyio", "fastapi", HTTPX, "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn"],
 }
 # Building one of these takes minutes, and may fail. What needs it is left out on a Python for which there is no wheel.
 WHEELS = {
+    "uvloop": ["uvloop"],
     "starlette": ["starlette"],
     "web": ["aiohttp", "django", "fastapi", "httpx[http2]", "python-multipart", "starlette", "websockets"],
     "servers": ["fastapi", "granian", "httptools", "uvicorn", "uvloop", "websockets"],
