@@ -66,7 +66,7 @@ pub(super) trait Start: Send {
 struct Ready(Py<PyAny>);
 
 impl Start for Ready {
-    fn start(self: Box<Self>, _: &Entry<'_>) -> PyResult<Started> {
+    fn start(self: Box<Self>, _: &Entry<'_>, _: &'static Location<'static>) -> PyResult<Started> {
         Ok(Started::Done(self.0))
     }
 
