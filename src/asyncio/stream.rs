@@ -7,8 +7,12 @@ use super::lookup::{defines, intern};
 
 defines! {
     rust_stream_function = "rust_stream.py", "rust_stream";
-    blocking_stream_function = "rust_stream.py", "blocking_stream";
     iterate_function = "iterate.py", "iterate";
+}
+
+#[cfg(feature = "attributes")]
+defines! {
+    blocking_stream_function = "rust_stream.py", "blocking_stream";
 }
 
 /// An async generator that yields what `stream.fetch()` brings, and calls `stream.close()` in the end.
@@ -20,6 +24,7 @@ pub(crate) fn async_generator(stream: Bound<'_, PyAny>) -> PyResult<Bound<'_, Py
 }
 
 /// A generator that yields the items of an iterator, and calls `iterator.close()` in the end.
+#[cfg(feature = "attributes")]
 pub(crate) fn generator(iterator: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     blocking_stream_function(iterator.py())?.call1((iterator,))
 }
