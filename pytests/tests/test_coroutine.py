@@ -48,7 +48,7 @@ def test_a_coroutine_that_has_its_value_is_awaited_once_or_warns_and_drops_it(ru
 
     value = Value()
     dropped = weakref.ref(value)
-    with pytest.warns(RuntimeWarning, match="^coroutine 'ready' was never awaited$"):
+    with pytest.warns(RuntimeWarning, match="^coroutine 'ready' was never awaited"):
         rust.ready(value)
     del value
     assert dropped() is None
