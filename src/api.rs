@@ -500,6 +500,7 @@ macro_rules! facade {
         /// for the interpreter. A burst of calls wakes the loop once. Calls from one thread run in their order.
         ///
         /// [`PyTask::extract`] and [`PyTask::and_then`] convert the result on the loop's thread too.
+        /// [`TaskLocals::share_context`] has several calls run in one context instead of copies.
         ///
         /// *Dropping* the [`PyTask`] before the function is called drops the function uncalled, on the loop's thread. Later, it
         /// cancels the task. A function that computes or blocks delays the loop; in debug mode,

@@ -53,6 +53,9 @@ pub trait Runtime: 'static {
     /// Runs a function that drops a future, a stream or an output in the runtime's context. Must not start the runtime if it has
     /// been shut down. Called on any thread.
     ///
+    /// A function for the event loop's thread (`call_soon`, `run_coroutine`, `and_then`), its output, and the items of a `PyStream` belong to
+    /// no runtime in particular. They are dropped in tokio's context, if the crate's tokio is in use.
+    ///
     /// The default implementation calls [`enter`](Self::enter).
     fn enter_to_drop(function: impl FnOnce()) {
         Self::enter(function);
