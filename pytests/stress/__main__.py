@@ -24,7 +24,7 @@ sys.path.insert(1, str(Path(__file__).parents[1] / "tests"))
 
 import pyo3_asyncio_pytests as rust  # noqa: E402 (it is on the path above)
 from leftovers import resident_bytes  # noqa: E402
-from round import Hangs, Round  # noqa: E402
+from round import HELPERS, THREADS, Hangs, Round  # noqa: E402
 
 # Rounds that fill the caches, and rounds whose memory is the baseline.
 WARM_UP, MEASURED = 5, 10
@@ -121,6 +121,7 @@ def stress(options, terminal):
     # A loop closes its async generators in tasks, and an abandoned loop may have had no turn left for one. Since 3.13, Python
     # warns about the generator then, of whatever kind it is.
     warnings.filterwarnings("ignore", category=RuntimeWarning, message="coroutine method 'aclose' of 'rust_stream' was never awaited")
+    start_background_loops()
     # Exclude the modules and the caches of a first round from each collection.
     Round(rust, loops(), "warm-up").run()
     gc.freeze()
@@ -151,6 +152,16 @@ def stress(options, terminal):
         terminal.progress(f"{took / 60:.1f} of {options.minutes:g} min, {number} rounds, {sum(totals.values())} outcomes")
     summarize(terminal, totals, memory, number - options.first_round, time.monotonic() - start)
     return 0
+
+
+def start_background_loops():
+    """Starts as many as a round may need, because they stay."""
+
+    async def nested(depth):
+        return depth and rust.tokio.call_back_now(lambda: nested(depth - 1))
+
+    # A thread may block each loop but one.
+    rust.tokio.call_back_now(lambda: nested(THREADS + HELPERS))
 
 
 def summarize(terminal, totals, memory, rounds, seconds):

@@ -57,6 +57,7 @@ async def use_everything(rust, count):
     futures += [rust.await_inside(lambda number=number: python(number)) for number in range(count)]
     assert await asyncio.gather(*futures) == [*range(count)] * 3
     await rust.nap(0.001)
+    assert rust.tokio.call_back_now(lambda: python(count)) == count
     gate = rust.Gate()
     future = gate.wait()
     future.cancel()

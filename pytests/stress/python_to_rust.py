@@ -99,6 +99,26 @@ async def block(desk, choose):
     desk.workshop.do(wait)
 
 
+@operation(3)
+async def block_on_callback(desk, choose):
+    """The thread of this loop, or one without a loop, blocks on a callback, which may block again."""
+    parcel, depth = Parcel(), choose.randrange(3)
+    coroutine, outcome = some_python(desk, choose, parcel)
+    ticket = desk.account.open("callback of block_on")
+
+    async def callback(depth):
+        return desk.rust.tokio.call_back_now(lambda: callback(depth - 1)) if depth else await coroutine()
+
+    def wait():
+        try:
+            came = "value" if desk.rust.tokio.call_back_now(lambda: callback(depth)) is parcel else "the wrong value"
+        except BaseException as error:
+            came = desk.named(error)
+        desk.close(ticket, came, {outcome})
+
+    wait() if choose.random() < 0.5 else desk.workshop.do(wait)
+
+
 @operation(5)
 async def await_on_another_loop(desk, choose):
     """Awaits a coroutine on the loop of another thread, which may close at any moment."""

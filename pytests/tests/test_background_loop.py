@@ -30,7 +30,8 @@ def called_inside(run, function, *arguments):
 
 
 def test_a_synchronous_function_awaits_a_callback_inside_of_a_running_loop_and_without_one(exported, run):
-    """https://github.com/everruns/bashkit/pull/1336, https://github.com/rigetti/rigetti-pyo3/issues/69"""
+    """https://github.com/everruns/bashkit/pull/1336, https://github.com/rigetti/rigetti-pyo3/issues/69,
+    https://github.com/lancedb/lancedb/issues/667"""
     loop, thread = exported.call_back_now(whereabouts)
     assert thread.name == THREAD
     assert thread.daemon

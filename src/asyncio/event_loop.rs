@@ -139,8 +139,11 @@ pub(crate) fn loop_thread<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound
     loop_thread_function(event_loop.py())?.call1((event_loop,))
 }
 
+/// `thread.start()`. From Python 3.14 on, a thread may inherit the context of this one, and would keep it alive.
 pub(crate) fn start_thread(thread: &Bound<'_, PyAny>) -> PyResult<()> {
-    thread.call_method0(intern!(thread.py(), "start")).map(drop)
+    let py = thread.py();
+    let start = thread.getattr(intern!(py, "start"))?;
+    in_empty_context(py, (start,)).map(drop)
 }
 
 pub(crate) fn join_thread(thread: &Bound<'_, PyAny>, timeout: Duration) -> PyResult<()> {
