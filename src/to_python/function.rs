@@ -95,7 +95,7 @@ impl AsyncFunction {
         slf: &Bound<'py, Self>,
         name: &Bound<'py, PyString>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        match name.to_str()? {
+        match &*name.to_cow()? {
             "__call__" | "__get__" | "__reduce_ex__" => asyncio::own_attribute(slf, name),
             _ => slf.get().declaration.bind(slf.py()).getattr(name),
         }
