@@ -78,6 +78,8 @@ BACKGROUND_LOOPS = 4
 
 # Some distributions package the test suite of Python on its own. The header says if it is missing, and `cargo xtask test` wants it.
 HAS_CPYTHONS_TESTS = all(map(importlib.util.find_spec, ["test", "test.test_asyncio"]))
+# What FastAPI is built on has no wheel for every Python. The header says if it is missing.
+HAS_FASTAPI = importlib.util.find_spec("fastapi") is not None
 
 # These tests run one coroutine at a time. They also run with a garbage collection between any two steps.
 COLLECTED = {
@@ -141,6 +143,8 @@ def pytest_ignore_collect(collection_path, config):
         return True
     if collection_path.name.startswith("test_cpython_") and not HAS_CPYTHONS_TESTS:
         return True
+    if collection_path.name == "test_fastapi.py" and not HAS_FASTAPI:
+        return True
     if collection_path.name in ("test_cpython_loops.py", "test_one_thread.py") and not has_tokio_loops(config):
         return True
     # Its cases count turns of the loop. With a helper thread that rings, the count varies.
@@ -174,8 +178,8 @@ def pytest_configure(config):
 
 def pytest_report_header():
     doorbell, runtime = os.environ.get(DOORBELL, "add_reader"), os.environ.get(RUNTIME, RUNTIMES[0])
-    suite = "there" if HAS_CPYTHONS_TESTS else "missing"
-    return f"doorbell: {doorbell}, runtime: {runtime}, loops: {', '.join(LOOPS)}, CPython's own tests: {suite}"
+    suite, fastapi = ("there" if has else "missing" for has in (HAS_CPYTHONS_TESTS, HAS_FASTAPI))
+    return f"doorbell: {doorbell}, runtime: {runtime}, loops: {', '.join(LOOPS)}, CPython's own tests: {suite}, FastAPI: {fastapi}"
 
 
 @pytest.fixture

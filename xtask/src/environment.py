@@ -47,14 +47,15 @@ PROGRAMS = {
 }
 # maturin tells PyO3 that it builds an extension module since 1.9.4.
 MATURIN = ["maturin>=1.9.4,<2"]
-# FastAPI's test client is built on it. The last FastAPI for Python 3.9 knows only the older one.
-HTTPX = "httpx2" if sys.version_info >= (3, 10) else "httpx"
 REQUIREMENTS = {
     "maturin": MATURIN,
-    "tools": MATURIN + ["anyio", "fastapi", HTTPX, "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn"],
+    "tools": MATURIN + ["anyio", "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn"],
 }
+# FastAPI's test client is built on it. The last FastAPI for Python 3.9 knows only the older one.
+HTTPX = "httpx2" if sys.version_info >= (3, 10) else "httpx"
 # Building one of these takes minutes, and may fail. What needs it is left out on a Python for which there is no wheel.
 WHEELS = {
+    "fastapi": ["fastapi", HTTPX],
     "uvloop": ["uvloop"],
     "starlette": ["starlette"],
     "web": ["aiohttp", "django", "fastapi", "httpx[http2]", "python-multipart", "starlette", "websockets"],
@@ -142,8 +143,8 @@ def prepare(directory, needs):
     if not lacks["venv"]:
         directory = os.path.abspath(directory.format(version=version))
         requirements = sorted({name for need in needs for name in REQUIREMENTS.get(need, [])})
-        # The tests take uvloop if it is there.
-        wheels = WHEELS.keys() & {*needs, "uvloop" if "tools" in needs else None}
+        # The tests take these two if they are there.
+        wheels = WHEELS.keys() & {*needs, *(["fastapi", "uvloop"] if "tools" in needs else [])}
         programs, missing = make(directory, requirements, {name for need in wheels for name in WHEELS[need]})
         lacks.update((need, not missing.isdisjoint(WHEELS[need])) for need in wheels)
         variables.update(VIRTUAL_ENV=directory, PATH=os.pathsep.join([programs, os.environ["PATH"]]))
