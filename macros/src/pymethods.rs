@@ -184,6 +184,7 @@ fn declare(private: &TokenStream, declarations: &[(Ident, TokenStream)]) -> Toke
         #[classattr]
         #[pyo3(name = "__releasebuffer__")]
         #[doc(hidden)]
+        #[allow(non_snake_case, reason = "it is named after a method, which may be a special one")]
         fn #name(py: #private::pyo3::Python<'_>) -> #private::pyo3::PyResult<#private::Nothing> {
             #(#statements)*
             ::core::result::Result::Ok(#private::Nothing)
