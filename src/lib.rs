@@ -20,7 +20,7 @@
 //! | to block on a Rust future, which may await Python | [`tokio::block_on`], [`tokio::background_loop`] |
 //! | to export a function that blocks beside one that does not | `blocking = "name"` in [`#[tokio::pyfunction]`](macro@tokio::pyfunction) |
 //! | to cross from a thread of your own | [`TaskLocals::run_coroutine`], [`TaskLocals::call_soon`], the functions that end in `_with_locals` or `_with_loop` |
-//! | to see what crosses | [`metrics()`], and the feature `tracing`: a span of the target `pyo3_asyncio` for each crossing |
+//! | to see what crosses | [`metrics()`], and the feature `tracing`: a span of the target `pyo3_asyncio` for each crossing, in the caller's span |
 //!
 //! # Which thread runs what
 //!

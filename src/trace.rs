@@ -1,4 +1,7 @@
-//! A `tracing` span for each crossing. Without the feature `tracing`, a span is an empty type.
+//! The `tracing` spans of a crossing. Without the feature `tracing`, they are an empty type.
+//!
+//! A crossing is polled inside of two spans: the span that was current where it was called, and in that one a span of ours. A
+//! filter may disable ours, which has the level debug. Then the caller's is the current one.
 //!
 //! | field | value |
 //! | --- | --- |
@@ -7,14 +10,15 @@
 //! | `event_loop` | the loop's `id()`, in hexadecimal |
 //! | `mailbox_wait_us` | how long the job that settles the future or starts the awaitable was queued, in microseconds |
 //!
-//! An eager start that is ready at its first poll does not cross and has no span.
+//! An eager start that is ready at its first poll does not cross, and a call of `call_soon` makes no task. They have no span of
+//! ours.
 //!
 //! A disabled span costs one check of a flag, and reads no clock.
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use off::{Posted, Span};
+pub(crate) use off::Spans;
 #[cfg(feature = "tracing")]
-pub(crate) use on::{Posted, Span};
+pub(crate) use on::Spans;
 
 #[cfg(feature = "tracing")]
 mod on {
@@ -22,49 +26,77 @@ mod on {
 
     use tracing::field::Empty;
     use tracing::span::Entered;
-    use tracing::{Value, debug_span};
+    use tracing::{Span, Value, debug_span};
 
-    /// The span of a crossing, which ends when this is dropped.
-    pub(crate) struct Span(tracing::Span);
+    /// The caller's span, and the span of the crossing, which ends when this is dropped.
+    #[derive(Clone)]
+    pub(crate) struct Spans {
+        caller: Span,
+        crossing: Span,
+    }
 
-    impl Span {
-        pub(crate) fn rust_to_python<F>(event_loop: usize) -> Self {
-            Self::new("rust_to_python", event_loop, std::any::type_name::<F>)
+    impl Spans {
+        /// The span that is current here. The crossing has none yet.
+        pub(crate) fn of_caller() -> Self {
+            Self {
+                caller: Span::current(),
+                crossing: Span::none(),
+            }
+        }
+
+        pub(crate) fn rust_to_python<F>(&mut self, event_loop: usize) {
+            self.cross("rust_to_python", event_loop, std::any::type_name::<F>);
         }
 
         pub(crate) fn python_to_rust(event_loop: usize, name: impl FnOnce() -> String) -> Self {
-            Self::new("python_to_rust", event_loop, name)
+            let mut spans = Self::of_caller();
+            spans.cross("python_to_rust", event_loop, name);
+            spans
         }
 
         /// The macro calls `name` only if the span is enabled.
-        fn new<N: Value>(direction: &str, event_loop: usize, name: impl FnOnce() -> N) -> Self {
-            Self(debug_span!(
+        fn cross<N: Value>(
+            &mut self,
+            direction: &str,
+            event_loop: usize,
+            name: impl FnOnce() -> N,
+        ) {
+            let _caller = self.caller.enter();
+            self.crossing = debug_span!(
                 target: "pyo3_asyncio",
                 "crossing",
                 direction,
                 name = name(),
                 event_loop = format_args!("{event_loop:#x}"),
                 mailbox_wait_us = Empty,
-            ))
+            );
         }
 
-        pub(crate) fn enter(&self) -> Entered<'_> {
-            self.0.enter()
+        pub(crate) fn enter(&self) -> InSpans<'_> {
+            let _caller = self.caller.enter();
+            let _crossing = self.crossing.enter();
+            InSpans { _crossing, _caller }
         }
 
         /// Starts the clock for a job of this crossing.
         pub(crate) fn post(&self) -> Posted {
-            let posted = (!self.0.is_disabled()).then(Instant::now);
+            let posted = (!self.crossing.is_disabled()).then(Instant::now);
             Posted {
-                span: self.0.clone(),
+                span: self.crossing.clone(),
                 posted,
             }
         }
     }
 
+    /// Leaves the inner span first.
+    pub(crate) struct InSpans<'a> {
+        _crossing: Entered<'a>,
+        _caller: Entered<'a>,
+    }
+
     /// A queued job of a crossing.
     pub(crate) struct Posted {
-        span: tracing::Span,
+        span: Span,
         posted: Option<Instant>,
     }
 
@@ -81,23 +113,26 @@ mod on {
 
 #[cfg(not(feature = "tracing"))]
 mod off {
-    pub(crate) struct Span;
+    #[derive(Clone)]
+    pub(crate) struct Spans;
 
-    impl Span {
+    impl Spans {
+        pub(crate) fn of_caller() -> Self {
+            Self
+        }
+
         #[expect(
             clippy::extra_unused_type_parameters,
             reason = "the type names a span with the feature"
         )]
-        pub(crate) fn rust_to_python<F>(_event_loop: usize) -> Self {
-            Self
-        }
+        pub(crate) fn rust_to_python<F>(&mut self, _event_loop: usize) {}
 
         pub(crate) fn python_to_rust(_event_loop: usize, _name: impl FnOnce() -> String) -> Self {
             Self
         }
 
-        pub(crate) fn enter(&self) -> InNoSpan {
-            InNoSpan
+        pub(crate) fn enter(&self) -> InNoSpans {
+            InNoSpans
         }
 
         pub(crate) fn post(&self) -> Posted {
@@ -105,10 +140,10 @@ mod off {
         }
     }
 
-    pub(crate) struct InNoSpan;
+    pub(crate) struct InNoSpans;
 
     /// Lets callers `drop` it explicitly, as they drop the guard of a span.
-    impl Drop for InNoSpan {
+    impl Drop for InNoSpans {
         fn drop(&mut self) {}
     }
 

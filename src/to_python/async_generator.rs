@@ -44,6 +44,7 @@ use crate::panic::catch;
 use crate::process::Entry;
 use crate::runtime::Runtime;
 use crate::sync::primitive::lock;
+use crate::trace::Spans;
 use crate::user_value::{UserValue, drop_in};
 use slot::{Parking, StreamSlot};
 
@@ -56,6 +57,7 @@ pub(super) struct Fetching {
     pub(super) made_at: &'static Location<'static>,
     pub(super) locals: Option<TaskLocals>,
     pub(super) eager_start: bool,
+    pub(super) spans: Spans,
     pub(super) capacity: usize,
     /// Python objects that the stream owns until its first poll, for the garbage collector to see.
     pub(super) arguments: Mutex<Vec<Py<PyAny>>>,
@@ -158,6 +160,7 @@ where
             on_cancel: OnCancel::Drop,
             locals: Some(locals),
             eager_start: fetching.eager_start || is_ready,
+            spans: fetching.spans.clone(),
             shares_context: false,
             arguments: fetching.take_arguments(),
             place: PhantomData,

@@ -33,6 +33,7 @@ use crate::event_loop::Mailbox;
 use crate::locals::{TaskLocals, get_running_locals};
 use crate::process::Entry;
 use crate::runtime::Runtime;
+use crate::trace::Spans;
 use crate::user_value::UserValue;
 
 pub(super) const WHERE_LOCAL: &str = "call this on the thread that runs the event loop, or inside the runtime's local executor (tokio's \
@@ -246,6 +247,7 @@ pub(super) struct FirstStep<P, F, K, T> {
     pub(super) on_cancel: OnCancel,
     pub(super) locals: Option<TaskLocals>,
     pub(super) eager_start: bool,
+    pub(super) spans: Spans,
     pub(super) shares_context: bool,
     /// Python objects that the future owns until its first poll, for the garbage collector to see.
     pub(super) arguments: Vec<Py<PyAny>>,
@@ -276,7 +278,7 @@ where
                 "the Rust future of this coroutine is not Send: await it on the thread that made it",
             )
         })?;
-        let user = UserFuture::new(locals.clone(), future);
+        let user = UserFuture::new(locals.clone(), future, self.spans);
         let (eager, on_cancel) = (self.eager_start, self.on_cancel);
         match begin::<P, F, T>(entry, &locals, user, eager, on_cancel, made_at)? {
             Begun::Running(python) => Ok(Started::Waiting(python.unbind())),

@@ -27,7 +27,7 @@ use crate::panic::{Panic, catch, quietly};
 use crate::process::Entry;
 use crate::runtime::Runtime;
 use crate::sync::activity::Activity;
-use crate::trace;
+use crate::trace::Spans;
 use crate::user_value::{UserValue, drop_detached, drop_in};
 
 /// Why there is no value.
@@ -41,6 +41,7 @@ pub(super) struct Ended<T> {
     outcome: Result<UserValue<T>, Failure>,
     /// Dropped on the loop's thread, because an attached thread drops them at less cost.
     locals: Option<TaskLocals>,
+    spans: Spans,
 }
 
 impl Failure {
@@ -53,10 +54,11 @@ impl Failure {
 }
 
 impl<T> Ended<T> {
-    fn failed(failure: Failure) -> Self {
+    fn failed(failure: Failure, spans: Spans) -> Self {
         Self {
             outcome: Err(failure),
             locals: None,
+            spans,
         }
     }
 }
@@ -65,6 +67,7 @@ impl<T: Crossed> Ended<T> {
     /// Converts the outcome to Python.
     pub(super) fn convert(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         drop(self.locals);
+        let _spans = self.spans.enter();
         match self.outcome {
             Ok(value) => {
                 let value = value.into_inner();
@@ -87,11 +90,12 @@ impl<T: Crossed> Ended<T> {
 }
 
 pin_project! {
-    /// The one wrapper that polls futures of users: with their locals in place, their panics caught, and dropped before
-    /// anybody sees the outcome.
+    /// The one wrapper that polls futures of users: with their locals in place, inside of their spans, their panics caught, and
+    /// dropped before anybody sees the outcome.
     pub(super) struct UserFuture<R: Runtime, F> {
         #[pin]
         future: Scope<F>,
+        spans: Spans,
         runtime: PhantomData<fn() -> R>,
     }
 
@@ -103,19 +107,24 @@ pin_project! {
 }
 
 impl<R: Runtime, F> UserFuture<R, F> {
-    pub(super) fn new(locals: TaskLocals, future: F) -> Pin<Box<Self>>
+    pub(super) fn new(locals: TaskLocals, future: F, spans: Spans) -> Pin<Box<Self>>
     where
         F: Future,
     {
         let future = scope(locals, future);
-        let runtime = PhantomData;
-        Box::pin(Self { future, runtime })
+        Box::pin(Self {
+            future,
+            spans,
+            runtime: PhantomData,
+        })
     }
 
     /// Drops the user's future, unless it is done. Its panic is reported, and nothing else comes of it.
     fn drop_future(self: Pin<&mut Self>) {
-        let future = self.project().future;
+        let this = self.project();
+        let future = this.future;
         if !future.has_ended() {
+            let _spans = this.spans.enter();
             drop_in::<R>(|| drop(future.end()));
         }
     }
@@ -130,7 +139,9 @@ where
     type Output = Ended<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended<T>> {
-        let mut future = self.project().future;
+        let this = self.project();
+        let mut future = this.future;
+        let entered = this.spans.enter();
         // It outlives the unwinding, as the drop of a value may panic too.
         let mut output = None;
         let ended = catch(|| {
@@ -149,7 +160,12 @@ where
                 (Err(Failure::Panic(panic)), locals)
             }
         };
-        Poll::Ready(Ended { outcome, locals })
+        drop(entered);
+        Poll::Ready(Ended {
+            outcome,
+            locals,
+            spans: this.spans.clone(),
+        })
     }
 }
 
@@ -159,7 +175,6 @@ pin_project! {
         future: Pin<Box<UserFuture<R, F>>>,
         // `None` once the outcome is posted.
         state: Option<Arc<FutureState>>,
-        span: trace::Span,
         in_flight: RustToPython,
     }
 
@@ -180,7 +195,8 @@ pin_project! {
                 "the Rust runtime dropped this future before it was done: was the runtime shut down, or did its threads stay \
                  behind in the parent of this process?",
             );
-            post(state, Ended::<()>::failed(Failure::Error(stopped)), this.span.post());
+            let spans = this.future.spans.clone();
+            post(state, Ended::<()>::failed(Failure::Error(stopped), spans));
         }
     }
 }
@@ -190,14 +206,15 @@ impl<R: Runtime, F> Crossing<R, F> {
     pub(super) fn new<'py>(
         entry: &Entry<'py>,
         locals: &TaskLocals,
-        future: Pin<Box<UserFuture<R, F>>>,
+        mut future: Pin<Box<UserFuture<R, F>>>,
         on_cancel: OnCancel,
         made_at: &'static Location<'static>,
     ) -> PyResult<(Self, Bound<'py, RustFuture>)> {
         let py = entry.py();
         let event_loop = locals.event_loop(py);
         let mailbox = Mailbox::of(entry, &event_loop)?;
-        let span = trace::Span::rust_to_python::<F>(mailbox.address());
+        let spans = future.as_mut().project().spans;
+        spans.rust_to_python::<F>(mailbox.address());
         let detaches = matches!(on_cancel, OnCancel::Detach);
         let state = Arc::new(FutureState::new(mailbox, &event_loop, detaches)?);
         let python = RustFuture::new(Arc::clone(&state), made_at);
@@ -208,7 +225,6 @@ impl<R: Runtime, F> Crossing<R, F> {
         let crossing = Self {
             future,
             state: Some(state),
-            span,
             in_flight: RustToPython::start(),
         };
         Ok((crossing, python))
@@ -236,7 +252,6 @@ where
         let Some(state) = this.state.as_ref() else {
             return Poll::Ready(());
         };
-        let entered = this.span.enter();
         if state.poll_given_up(cx.waker()).is_ready() {
             // Python decided on the outcome.
             this.future.as_mut().drop_future();
@@ -244,16 +259,16 @@ where
         } else {
             let ended = ready!(this.future.as_mut().poll(cx));
             if let Some(state) = this.state.take() {
-                post(state, ended, this.span.post());
+                post(state, ended);
             }
         }
-        drop(entered);
         Poll::Ready(())
     }
 }
 
 /// Sends the outcome to the loop's thread.
-fn post<T: Crossed>(state: Arc<FutureState>, ended: Ended<T>, posted: trace::Posted) {
+fn post<T: Crossed>(state: Arc<FutureState>, ended: Ended<T>) {
+    let posted = ended.spans.post();
     state.task_is_done();
     let mailbox = state.mailbox.clone();
     mailbox.post(Box::new(move |py| {

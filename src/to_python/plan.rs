@@ -27,6 +27,7 @@ use crate::event_loop::Mailbox;
 use crate::locals::{TaskLocals, find_current_locals};
 use crate::process::Entry;
 use crate::runtime::Runtime;
+use crate::trace::Spans;
 use crate::user_value::{UserValue, drop_detached};
 
 /// What the value of a Rust future must be so that Python can have it.
@@ -51,6 +52,7 @@ pub(crate) struct Plan {
     /// The most items of a stream that one crossing brings.
     capacity: NonZeroUsize,
     made_at: &'static Location<'static>,
+    spans: Spans,
 }
 
 impl Plan {
@@ -66,6 +68,7 @@ impl Plan {
             arguments: Vec::new(),
             capacity: CAPACITY,
             made_at: Location::caller(),
+            spans: Spans::of_caller(),
         }
     }
 
@@ -201,12 +204,13 @@ impl Plan {
         let (eager, made_at) = (self.eager_start, self.made_at);
         let begun = match self.on_cancel {
             OnCancel::Tell(cancellation) => {
-                let user = UserFuture::new(locals.clone(), cancellation.around(future));
+                let future = cancellation.around(future);
+                let user = UserFuture::new(locals.clone(), future, self.spans);
                 let on_cancel = OnCancel::Tell(cancellation);
                 begin::<P, _, T>(entry, locals, user, eager, on_cancel, made_at)?
             }
             on_cancel => {
-                let user = UserFuture::new(locals.clone(), future);
+                let user = UserFuture::new(locals.clone(), future, self.spans);
                 begin::<P, F, T>(entry, locals, user, eager, on_cancel, made_at)?
             }
         };
@@ -345,6 +349,7 @@ impl Plan {
             made_at: self.made_at,
             locals: self.locals,
             eager_start: self.eager_start,
+            spans: self.spans,
             capacity: self.capacity.get(),
             arguments: Mutex::new(self.arguments),
         };
@@ -371,6 +376,7 @@ impl Plan {
             on_cancel: self.on_cancel,
             locals: self.locals,
             eager_start: self.eager_start,
+            spans: self.spans,
             shares_context: self.shares_context,
             arguments: self.arguments,
             place: PhantomData,

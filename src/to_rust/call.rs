@@ -29,6 +29,7 @@ use crate::locals::TaskLocals;
 use crate::panic::catch;
 use crate::sync::handoff::{GivenUp, Handoff, Interest, POLLED_AGAIN};
 use crate::sync::primitive::lock;
+use crate::trace::Spans;
 use crate::user_value::{UserValue, drop_detached};
 
 /// A call of a Rust function on the thread of an event loop, made by [`tokio::call_soon`](crate::tokio::call_soon) and similar
@@ -50,6 +51,7 @@ impl<T> Unpin for PyCall<T> {}
 struct Called<T> {
     mailbox: Mailbox,
     made_at: &'static Location<'static>,
+    spans: Spans,
     handoff: Handoff<(), PyResult<UserValue<T>>>,
 }
 
@@ -70,6 +72,7 @@ impl<T: Send + 'static> PyCall<T> {
         let called = Arc::new(Called {
             mailbox: mailbox.clone(),
             made_at,
+            spans: Spans::of_caller(),
             handoff: Handoff::new(),
         });
         let call = StartCall {
@@ -150,6 +153,7 @@ where
             return Ok(());
         }
         let output = Arc::new(Mutex::new(None));
+        let entered = self.called.spans.enter();
         let result = {
             let output = Arc::clone(&output);
             call_in_context(
@@ -163,6 +167,7 @@ where
                 },
             )
         };
+        drop(entered);
         let value = lock(&output).take();
         let result = match (result, value) {
             (Ok(_), Some(value)) => Ok(UserValue::of_any_runtime(value)),

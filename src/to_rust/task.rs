@@ -40,7 +40,7 @@ use crate::panic::catch;
 use crate::process::Entry;
 use crate::sync::handoff::{GivenUp, Handoff, Interest, POLLED_AGAIN};
 use crate::sync::primitive::lock;
-use crate::trace;
+use crate::trace::Spans;
 use crate::user_value::{UserValue, drop_detached};
 
 /// A Python awaitable as a Rust future, made by [`tokio::into_future`](crate::tokio::into_future) and similar functions.
@@ -65,7 +65,7 @@ pub(super) struct Execution {
     watching: Mutex<Option<WatcherKey>>,
     cleans_up: Option<CleansUp>,
     made_at: &'static Location<'static>,
-    span: trace::Span,
+    spans: Spans,
     in_flight: PythonToRust,
 }
 
@@ -279,7 +279,7 @@ impl Execution {
             handoff: Handoff::new(),
             conversion: Mutex::new(None),
             watching: Mutex::new(None),
-            span: trace::Span::python_to_rust(mailbox.address(), name),
+            spans: Spans::python_to_rust(mailbox.address(), name),
             in_flight: PythonToRust::start(),
             mailbox,
         })
@@ -287,7 +287,7 @@ impl Execution {
 
     /// Posts the job that starts the task. If the loop has just closed, dropping the job settles the `PyTask`.
     fn post(self: Arc<Self>, locals: TaskLocals, source: Source) -> PyTask {
-        let posted = self.span.post();
+        let posted = self.spans.post();
         let start = StartTask {
             execution: Arc::clone(&self),
             source: Some(source),
@@ -295,6 +295,8 @@ impl Execution {
         };
         let job = move |py: Python<'_>| {
             posted.arrive();
+            let execution = Arc::clone(&start.execution);
+            let _spans = execution.spans.enter();
             start.run(py)
         };
         self.mailbox.post(Box::new(job));
@@ -307,6 +309,7 @@ impl Execution {
     fn finish(&self, py: Option<Python<'_>>, outcome: PyResult<Py<PyAny>>) -> Option<PyErr> {
         self.unwatch();
         let refused = self.handoff.finish(outcome)?;
+        let _spans = self.spans.enter();
         let conversion = lock(&self.conversion).take();
         match (conversion, refused, py) {
             (Some(conversion), Ok(value), Some(py)) => conversion.convert(py, value),
@@ -327,6 +330,7 @@ impl Execution {
             (Some(conversion), Ok(value)) => {
                 let execution = Arc::clone(self);
                 self.mailbox.post(Box::new(move |py| {
+                    let _spans = execution.spans.enter();
                     if let Some(error) = conversion.convert(py, value) {
                         execution.report(error);
                     }

@@ -18,6 +18,7 @@ use crate::sync::bounded::{Bounded, Taken, Wanted};
 use crate::sync::primitive::lock;
 use crate::to_rust::call::report;
 use crate::to_rust::task::{CleansUp, PyTask, loop_in_parent};
+use crate::trace::Spans;
 use crate::user_value::UserValue;
 
 pub(super) type ConvertItem<T> = Box<dyn FnMut(Bound<'_, PyAny>) -> PyResult<T> + Send>;
@@ -25,6 +26,7 @@ pub(super) type ConvertItem<T> = Box<dyn FnMut(Bound<'_, PyAny>) -> PyResult<T> 
 pub(super) struct Channel<T> {
     mailbox: Mailbox,
     made_at: &'static Location<'static>,
+    spans: Spans,
     items: Bounded<PyResult<UserValue<T>>>,
     /// Taken while it converts.
     convert: Mutex<Option<ConvertItem<T>>>,
@@ -60,6 +62,7 @@ impl<T: Send + 'static> Channel<T> {
         let channel = Arc::new(Self {
             mailbox,
             made_at,
+            spans: Spans::of_caller(),
             items: Bounded::new(capacity),
             convert: Mutex::new(Some(convert)),
             cleans_up: CleansUp::default(),
@@ -98,6 +101,7 @@ impl<T: Send + 'static> Channel<T> {
         items: &Bound<'_, PyList>,
         convert: &mut ConvertItem<T>,
     ) -> Vec<PyResult<UserValue<T>>> {
+        let _spans = self.spans.enter();
         let mut converted = Vec::with_capacity(items.len());
         // A conversion that runs the loop may bring more items.
         while converted.len() < items.len() && !converted.last().is_some_and(Result::is_err) {
