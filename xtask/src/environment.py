@@ -49,7 +49,7 @@ PROGRAMS = {
 MATURIN = ["maturin>=1.9.4,<2"]
 REQUIREMENTS = {
     "maturin": MATURIN,
-    "tools": MATURIN + ["anyio", "gunicorn", "mypy", "pytest>=8", "pytest-xdist", "uvicorn"],
+    "tools": MATURIN + ["anyio", "celery", "gunicorn", "mypy", "opentelemetry-sdk", "pytest>=8", "pytest-xdist", "uvicorn"],
 }
 # FastAPI's test client is built on it. The last FastAPI for Python 3.9 knows only the older one.
 HTTPX = "httpx2" if sys.version_info >= (3, 10) else "httpx"
