@@ -248,8 +248,9 @@ impl Export<'_> {
         };
         let runtime = self.runtime.ty();
         if self.is_blocking {
+            let made_at = self.made_at();
             return quote_spanned! {at_output=>
-                #of_output::blocked::<#private::#runtime, #way, _, _, _>(py, #future)
+                #of_output::blocked::<#private::#runtime, #way, _, _, _>(py, #made_at, #future)
             };
         }
         let (make, future) = match parameters.cancel_handle() {
@@ -335,6 +336,13 @@ impl Export<'_> {
         }
     }
 
+    /// The place of the function. A call has the place of its tokens, or that of the attribute if they are resolved there.
+    fn made_at(&self) -> TokenStream {
+        let at_function = self.signature.ident.span();
+        let of_function = respanned(self.private, at_function);
+        quote_spanned!(at_function=> #of_function::here())
+    }
+
     fn coroutine_options(&self, parameters: &Parameters) -> TokenStream {
         let private = self.private;
         let span = hygienic(Span::call_site());
@@ -351,10 +359,7 @@ impl Export<'_> {
             share_context,
             ..
         } = self.options;
-        // The location of a call is that of its tokens, or of the attribute if they are resolved there.
-        let at_function = self.signature.ident.span();
-        let of_function = respanned(private, at_function);
-        let made_at = quote_spanned!(at_function=> #of_function::here());
+        let made_at = self.made_at();
         quote_spanned! {span=>
             #private::CoroutineOptions {
                 names: || (#name, #class),

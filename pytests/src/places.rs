@@ -31,7 +31,7 @@ pub(crate) fn failed_coroutine(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     bridge::into_coroutine(py, fail("failed_coroutine"))
 }
 
-#[pyo3_asyncio::tokio::pyfunction]
+#[pyo3_asyncio::tokio::pyfunction(blocking = "failed_blocking_export")]
 pub(crate) async fn failed_export() -> PyResult<()> {
     fail("failed_export").await
 }
@@ -56,6 +56,7 @@ impl Failed {
     }
 
     #[staticmethod]
+    #[pyo3(blocking = "failed_blocking_stream")]
     fn failed_stream() -> impl Stream<Item = PyResult<()>> {
         stream::once(Err(PyLookupError::new_err("failed_stream")))
     }

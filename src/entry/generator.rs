@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Mutex;
 
@@ -15,7 +16,7 @@ use pyo3::prelude::*;
 
 use super::block_on;
 use crate::asyncio;
-use crate::error::RuntimeStopped;
+use crate::error::{RuntimeStopped, note_future};
 use crate::runtime::Runtime;
 use crate::sync::generation::generation;
 use crate::sync::primitive::lock;
@@ -27,6 +28,7 @@ use crate::user_value::drop_in;
 pub(crate) fn generator<'py, R, S, T>(
     py: Python<'py>,
     (name, class): (&str, Option<&str>),
+    made_at: &'static Location<'static>,
     arguments: Vec<Py<PyAny>>,
     stream: S,
 ) -> PyResult<Bound<'py, PyAny>>
@@ -42,6 +44,7 @@ where
     };
     let stream = BlockingStream {
         items: Box::new(items),
+        made_at,
         arguments: Mutex::new(arguments),
     };
     let generator = asyncio::generator(Bound::new(py, stream)?.into_any())?;
@@ -54,6 +57,7 @@ where
 #[pyclass(frozen, module = "pyo3_asyncio")]
 struct BlockingStream {
     items: Box<dyn Items>,
+    made_at: &'static Location<'static>,
     arguments: Mutex<Vec<Py<PyAny>>>,
 }
 
@@ -71,7 +75,8 @@ impl BlockingStream {
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let arguments = std::mem::take(&mut *lock(&self.arguments));
         drop(arguments);
-        self.items.next(py)
+        let item = self.items.next(py);
+        item.inspect_err(|error| note_future(error.value(py), self.made_at))
     }
 
     fn close(&self, py: Python<'_>) {

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::Location;
 
 use pyo3::IntoPyObjectExt;
 pub use pyo3::impl_::concat::{combine_to_array, combined_len};
@@ -13,6 +14,7 @@ use pyo3::types::PyNone;
 
 use super::export::{CoroutineOptions, Shown, Way};
 use super::streams::{Emitter, emitted};
+use crate::error::note_future;
 use crate::runtime::Runtime;
 
 /// The return value of a function that blocks: a `T`.
@@ -34,14 +36,19 @@ impl<'py, T: Shown> IntoPyObject<'py> for Blocked<'py, T> {
     }
 }
 
-pub fn blocked<R, W, F, T, O>(py: Python<'_>, future: F) -> PyResult<Blocked<'_, O>>
+pub fn blocked<'a, R, W, F, T, O>(
+    py: Python<'a>,
+    made_at: &'static Location<'static>,
+    future: F,
+) -> PyResult<Blocked<'a, O>>
 where
     R: Runtime,
     W: Way,
     F: Future<Output = PyResult<T>> + Send, // drop what is not Send before the next await, in a block of its own
     T: for<'py> IntoPyObject<'py> + Send, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
-    let output = W::block_on::<R, F, T>(py, future)?;
+    let output = W::block_on::<R, F, T>(py, future);
+    let output = output.inspect_err(|error| note_future(error.value(py), made_at))?;
     Ok(Blocked {
         object: output.into_bound_py_any(py)?,
         returns: PhantomData,
@@ -82,9 +89,9 @@ where
     F: Future<Output = PyResult<()>> + Send + 'static, // the stream has to be `Send`
     T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
-    let (names, arguments) = ((options.names)(), options.arguments);
+    let (names, made_at, arguments) = ((options.names)(), options.made_at, options.arguments);
     Ok(Generator {
-        object: crate::entry::generator::<R, _, T>(py, names, arguments, emitted(make))?,
+        object: crate::entry::generator::<R, _, T>(py, names, made_at, arguments, emitted(make))?,
         yields: PhantomData,
     })
 }
