@@ -3,7 +3,7 @@
 use std::{
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -13,13 +13,12 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::{
-    Method, Request, Response, StatusCode, body::Incoming, http::request::Parts,
+    Method, Request, Response, StatusCode, Version, body::Incoming, http::request::Parts,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use pyo3::prelude::*;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     sync::OwnedSemaphorePermit,
     time::{Instant, sleep_until, timeout},
 };
@@ -27,6 +26,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     http::{Cut, Exchange, HttpExchange, ResponseBody, plain},
+    listen::Stream,
+    lock,
     scope::{Endpoints, Protocol},
     websocket,
     worker::{Ending, Stage, Worker},
@@ -62,34 +63,23 @@ impl Connection {
         })
     }
 
-    fn deadline(&self) -> MutexGuard<'_, Instant> {
-        self.deadline
-            .lock()
-            .expect("nothing panics while it holds this lock")
-    }
-
-    pub(crate) async fn serve_tls<IO>(self: Arc<Self>, tls: TlsAcceptor, io: IO)
-    where
-        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    pub(crate) async fn serve(self: Arc<Self>, tls: Option<TlsAcceptor>, stream: Stream) {
         let patience = self.worker.options.patience(true);
-        // A client that does not speak TLS is not served.
-        if let Ok(Ok(stream)) = timeout(patience, tls.accept(io)).await {
-            self.serve(stream).await;
-        }
-    }
-
-    pub(crate) async fn serve<IO>(self: Arc<Self>, io: IO)
-    where
-        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+        let stream: Stream = match tls {
+            None => stream,
+            Some(tls) => match timeout(patience, tls.accept(stream)).await {
+                Ok(Ok(stream)) => Box::new(stream),
+                // A client that does not speak TLS is not served.
+                _ => return,
+            },
+        };
         let service = service_fn(|request| Arc::clone(&self).respond(request));
         let http = self.worker.http.clone();
-        let mut serving = pin!(http.serve_connection_with_upgrades(TokioIo::new(io), service));
+        let mut serving = pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), service));
         let mut stopping = pin!(self.worker.at_least(Stage::Stopping));
         let mut aborted = pin!(self.worker.at_least(Stage::Aborted));
         let idle = self.worker.options.patience(false);
-        let first_look = *self.deadline();
+        let first_look = *lock(&self.deadline);
         let mut timer = pin!(sleep_until(first_look.min(Instant::now() + idle)));
         let mut is_ending = false;
         loop {
@@ -104,7 +94,7 @@ impl Connection {
                 () = aborted.as_mut() => return,
                 () = timer.as_mut() => {
                     let now = Instant::now();
-                    let deadline = *self.deadline();
+                    let deadline = *lock(&self.deadline);
                     if self.requests.load(Ordering::Relaxed) > 0 {
                         timer.as_mut().reset(now + idle);
                     } else if deadline > now {
@@ -126,6 +116,7 @@ impl Connection {
         request: Request<Incoming>,
     ) -> Result<Response<CountedBody>, Cut> {
         let busy = Busy::new(&self);
+        let is_http2 = request.version() == Version::HTTP_2;
         let is_head = request.method() == Method::HEAD;
         let response = if self.worker.is_busy() {
             plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
@@ -134,12 +125,14 @@ impl Connection {
         } else {
             self.exchange(request).await?
         };
+        let is_bare = is_head
+            || matches!(
+                response.status(),
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+            );
         Ok(response.map(|body| CountedBody {
-            // In HTTP/2, hyper would send it.
-            body: match body {
-                ResponseBody::Whole(_) if is_head => ResponseBody::Whole(Bytes::new()),
-                body => body,
-            },
+            body,
+            is_unsent: is_http2 && is_bare,
             _busy: busy,
         }))
     }
@@ -197,7 +190,7 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        *self.0.deadline() = Instant::now() + self.0.worker.options.patience(false);
+        *lock(&self.0.deadline) = Instant::now() + self.0.worker.options.patience(false);
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -205,6 +198,8 @@ impl Drop for Busy {
 /// A body that belongs to a request of the connection.
 struct CountedBody {
     body: ResponseBody,
+    /// In HTTP/2, hyper sends every body that is there.
+    is_unsent: bool,
     _busy: Busy,
 }
 
@@ -220,7 +215,7 @@ impl Body for CountedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.is_unsent || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

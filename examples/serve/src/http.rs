@@ -23,12 +23,15 @@ use pyo3::{
     exceptions::{PyOSError, PyRuntimeError},
     intern,
     prelude::*,
-    types::{PyBytes, PyDict},
 };
 use pyo3_asyncio::{ready, tokio::into_coroutine};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
-use crate::{message::Fields, worker::Ending};
+use crate::{
+    lock,
+    message::{Event, Fields, Value, misplaced},
+    worker::Ending,
+};
 
 /// `send` waits while the client has not taken this many bytes.
 const HIGH_WATER: usize = 64 * 1024;
@@ -60,6 +63,8 @@ struct State {
     status: Option<StatusCode>,
     /// What `Content-Length` leaves for the body.
     expected: Option<u64>,
+    /// Hyper drops the body of the response, and the client is still there.
+    has_no_body: bool,
     is_over: bool,
     has_flushed: bool,
     /// Hyper's task, and the application's while it waits in `send`.
@@ -116,44 +121,8 @@ impl<'py> FromPyObject<'_, 'py> for Outgoing {
     }
 }
 
-/// A message for the application.
-#[derive(IntoPyObject)]
-pub(crate) enum Received {
-    Request(RequestChunk),
-    Disconnect(Disconnect),
-}
-
-pub(crate) struct RequestChunk {
-    body: Bytes,
-    more_body: bool,
-}
-
-impl<'py> IntoPyObject<'py> for RequestChunk {
-    type Target = PyDict;
-    type Output = Bound<'py, PyDict>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        let message = PyDict::new(py);
-        message.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
-        message.set_item(intern!(py, "body"), PyBytes::new(py, &self.body))?;
-        message.set_item(intern!(py, "more_body"), self.more_body)?;
-        Ok(message)
-    }
-}
-
-pub(crate) struct Disconnect;
-
-impl<'py> IntoPyObject<'py> for Disconnect {
-    type Target = PyDict;
-    type Output = Bound<'py, PyDict>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        let message = PyDict::new(py);
-        message.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?;
-        Ok(message)
-    }
+fn disconnect() -> Event {
+    Event("http.disconnect", Vec::new())
 }
 
 impl Exchange {
@@ -167,9 +136,7 @@ impl Exchange {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .expect("nothing panics while it holds this lock")
+        lock(&self.state)
     }
 
     /// The response, once the application has sent a start and a body message.
@@ -200,9 +167,11 @@ impl Exchange {
             state.phase = Phase::Left;
         }
         state.is_over = true;
+        state.buffered = 0;
+        let chunks = mem::take(&mut state.chunks);
         let (sender, taker) = (state.sender.take(), state.taker.take());
         drop(state);
-        drop(response);
+        drop((response, chunks));
         wake(sender);
         // Hyper has told of the client's end only where the body of the request was read.
         wake(taker);
@@ -246,41 +215,32 @@ impl Exchange {
         }
     }
 
-    async fn next_chunk(&self) -> Received {
+    async fn next_chunk(&self) -> Event {
         let mut body = self.request_body.lock().await;
         while let Some(incoming) = &mut *body {
-            match incoming.frame().await {
-                Some(Ok(frame)) => {
-                    let Ok(chunk) = frame.into_data() else {
-                        continue;
-                    };
-                    let more_body = !incoming.is_end_stream();
-                    if !more_body {
-                        *body = None;
-                    }
-                    return Received::Request(RequestChunk {
-                        body: chunk,
-                        more_body,
-                    });
-                }
-                None => {
-                    *body = None;
-                    return Received::Request(RequestChunk {
-                        body: Bytes::new(),
-                        more_body: false,
-                    });
-                }
+            let chunk = match incoming.frame().await {
+                Some(Ok(frame)) => frame.into_data().ok(),
+                None => Some(Bytes::new()),
                 Some(Err(_)) => {
-                    *body = None;
-                    drop(body);
                     self.refuse();
-                    return Received::Disconnect(Disconnect);
+                    break;
                 }
+            };
+            // Trailers are no part of ASGI's messages.
+            let Some(chunk) = chunk else { continue };
+            let more_body = !chunk.is_empty() && !incoming.is_end_stream();
+            if !more_body {
+                *body = None;
             }
+            let fields = vec![
+                ("body", Value::Bytes(chunk)),
+                ("more_body", Value::Flag(more_body)),
+            ];
+            return Event("http.request", fields);
         }
         drop(body);
         self.over().await;
-        Received::Disconnect(Disconnect)
+        disconnect()
     }
 
     /// Returns whether there is room for more.
@@ -289,26 +249,29 @@ impl Exchange {
         match (&mut state.phase, message) {
             (Phase::Left, _) => return Err(gone()),
             (Phase::Unstarted, Outgoing::Start(status, headers)) => {
-                state.expected = self.expected(status, &headers)?;
+                state.has_no_body = self.is_head
+                    || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+                state.expected = match state.has_no_body {
+                    true => None,
+                    false => content_length(&headers)?,
+                };
                 state.status = Some(status);
                 state.phase = Phase::Started(headers);
                 return Ok(true);
             }
             (Phase::Started(headers), Outgoing::Body { body, more_body }) => {
                 let headers = mem::take(headers);
-                state.count(&body, more_body)?;
+                if let Err(error) = state.add(body, more_body) {
+                    state.phase = Phase::Started(headers);
+                    return Err(error);
+                }
                 let body = if more_body {
                     state.phase = Phase::Streaming;
-                    if self.is_head {
-                        ResponseBody::Whole(Bytes::new())
-                    } else {
-                        state.add(body);
-                        ResponseBody::Chunks(Arc::clone(self))
-                    }
+                    ResponseBody::Chunks(Arc::clone(self))
                 } else {
-                    state.phase = Phase::Complete;
-                    state.is_over = true;
-                    ResponseBody::Whole(body)
+                    state.complete();
+                    state.buffered = 0;
+                    ResponseBody::Whole(state.chunks.pop_front().unwrap_or_default())
                 };
                 let mut response = Response::new(body);
                 *response.status_mut() = state.status.unwrap_or_default();
@@ -316,13 +279,9 @@ impl Exchange {
                 state.response = Some(response);
             }
             (Phase::Streaming, Outgoing::Body { body, more_body }) => {
-                state.count(&body, more_body)?;
-                if !self.is_head {
-                    state.add(body);
-                }
+                state.add(body, more_body)?;
                 if !more_body {
-                    state.phase = Phase::Complete;
-                    state.is_over = true;
+                    state.complete();
                 }
             }
             (phase, message) => return Err(unexpected(phase, &message)),
@@ -335,22 +294,6 @@ impl Exchange {
             self.over.notify_waiters();
         }
         Ok(has_room)
-    }
-
-    /// What the headers say of the length of the body.
-    fn expected(&self, status: StatusCode, headers: &HeaderMap) -> PyResult<Option<u64>> {
-        let Some(length) = headers.get(header::CONTENT_LENGTH) else {
-            return Ok(None);
-        };
-        let length = length.to_str().ok().and_then(|text| text.parse().ok());
-        let length = length.ok_or_else(|| {
-            PyRuntimeError::new_err(format!(
-                "the header content-length is a number of bytes, not {:?}",
-                headers[header::CONTENT_LENGTH]
-            ))
-        })?;
-        let has_body = !self.is_head && status != StatusCode::NOT_MODIFIED;
-        Ok(has_body.then_some(length))
     }
 
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<PyResult<()>> {
@@ -397,45 +340,55 @@ impl Exchange {
 }
 
 impl State {
-    fn add(&mut self, chunk: Bytes) {
-        if !chunk.is_empty() {
+    fn complete(&mut self) {
+        self.phase = Phase::Complete;
+        self.is_over = true;
+    }
+
+    /// Adds to the body, unless that is not what `Content-Length` has announced.
+    fn add(&mut self, chunk: Bytes, more_body: bool) -> PyResult<()> {
+        if let Some(expected) = &mut self.expected {
+            let left = expected.checked_sub(chunk.len() as u64);
+            let wrong = match left {
+                None => "longer",
+                Some(1..) if !more_body => "shorter",
+                _ => "",
+            };
+            if !wrong.is_empty() {
+                let error = format!("Response content {wrong} than Content-Length");
+                return Err(PyRuntimeError::new_err(error));
+            }
+            *expected = left.unwrap_or_default();
+        }
+        // Hyper uses no more than the length of one that is whole.
+        if !(chunk.is_empty() || self.has_no_body && more_body) {
             self.buffered += chunk.len();
             self.chunks.push_back(chunk);
         }
+        Ok(())
     }
+}
 
-    /// Counts what `Content-Length` has announced.
-    fn count(&mut self, chunk: &Bytes, more_body: bool) -> PyResult<()> {
-        let Some(expected) = &mut self.expected else {
-            return Ok(());
-        };
-        match expected.checked_sub(chunk.len() as u64) {
-            None => Err(PyRuntimeError::new_err(
-                "Response content longer than Content-Length",
-            )),
-            Some(1..) if !more_body => Err(PyRuntimeError::new_err(
-                "Response content shorter than Content-Length",
-            )),
-            Some(left) => {
-                *expected = left;
-                Ok(())
-            }
-        }
-    }
+fn content_length(headers: &HeaderMap) -> PyResult<Option<u64>> {
+    let Some(value) = headers.get(header::CONTENT_LENGTH) else {
+        return Ok(None);
+    };
+    let length = value.to_str().ok().and_then(|text| text.parse().ok());
+    length.map(Some).ok_or_else(|| {
+        PyRuntimeError::new_err(format!(
+            "content-length is a number of bytes, not {value:?}"
+        ))
+    })
 }
 
 /// A response of the server's own.
 pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::Whole(Bytes::from_static(text.as_bytes())));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    let content_type = header::HeaderValue::from_static("text/plain; charset=utf-8");
-    headers.insert(header::CONTENT_TYPE, content_type);
-    headers.insert(
-        header::CONNECTION,
-        header::HeaderValue::from_static("close"),
-    );
-    response
+    let response = Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
+        .header(header::CONNECTION, "close")
+        .body(ResponseBody::Whole(Bytes::from_static(text.as_bytes())));
+    response.expect("the headers are valid")
 }
 
 fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
@@ -461,16 +414,14 @@ fn unexpected(phase: &Phase, message: &Outgoing) -> PyErr {
         Outgoing::Body { .. } => "http.response.body",
         Outgoing::Other(kind) => kind,
     };
-    let expected = match phase {
-        Phase::Unstarted => "Expected ASGI message 'http.response.start'",
-        Phase::Started(_) | Phase::Streaming => "Expected ASGI message 'http.response.body'",
-        Phase::Complete | Phase::Cut | Phase::Left => {
-            return PyRuntimeError::new_err(format!(
-                "Unexpected ASGI message '{kind}' sent, after response already completed."
-            ));
-        }
-    };
-    PyRuntimeError::new_err(format!("{expected}, but got '{kind}'."))
+    misplaced(
+        kind,
+        match phase {
+            Phase::Unstarted => "'http.response.start'",
+            Phase::Started(_) | Phase::Streaming => "'http.response.body'",
+            Phase::Complete | Phase::Cut | Phase::Left => "none after the response",
+        },
+    )
 }
 
 /// The response to a request. Dropped before, the client is gone.
@@ -514,14 +465,14 @@ impl HttpExchange {
 #[pyo3_asyncio::tokio::pymethods]
 impl HttpExchange {
     #[pyo3(eager_start)]
-    async fn receive(&self) -> Received {
+    async fn receive(&self) -> Event {
         if self.exchange.state().is_over {
-            return Received::Disconnect(Disconnect);
+            return disconnect();
         }
         tokio::select! {
             biased;
             message = self.exchange.next_chunk() => message,
-            () = self.exchange.over() => Received::Disconnect(Disconnect),
+            () = self.exchange.over() => disconnect(),
         }
     }
 
@@ -536,8 +487,7 @@ impl HttpExchange {
 
     /// Ends the exchange. Returns what the response lacks, if the application has not raised.
     fn end(&self, has_failed: bool) -> Option<&'static str> {
-        let ending = self.ending.lock().expect("nothing panics with this lock");
-        drop({ ending }.take());
+        drop(lock(&self.ending).take());
         self.exchange.end(has_failed)
     }
 
@@ -631,7 +581,9 @@ impl Body for ResponseBody {
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         if let Self::Chunks(exchange) = self {
-            exchange.leave();
+            if !exchange.state().has_no_body {
+                exchange.leave();
+            }
         }
     }
 }

@@ -24,7 +24,15 @@ mod websocket;
 
 mod worker;
 
+use std::sync::{Mutex, MutexGuard};
+
 use pyo3::prelude::*;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .expect("nothing panics while it holds this lock")
+}
 
 /// The native half of the Python package `serve`.
 #[pymodule(gil_used = false)]

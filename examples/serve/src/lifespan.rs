@@ -12,7 +12,11 @@ use pyo3::{
 use pyo3_asyncio::{PyTask, tokio::run_coroutine};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 
-use crate::{message::Fields, scope::asgi};
+use crate::{
+    lock,
+    message::{Event, Fields},
+    scope::asgi,
+};
 
 create_exception!(
     serve,
@@ -31,12 +35,6 @@ pub(crate) struct Lifespan {
     task: Mutex<Option<PyTask>>,
 }
 
-#[derive(Clone, Copy)]
-enum Event {
-    Startup,
-    Shutdown,
-}
-
 /// How far the application is.
 #[derive(Clone, PartialEq, Eq)]
 enum Progress {
@@ -44,22 +42,6 @@ enum Progress {
     Started,
     ShutDown,
     Failed(String),
-}
-
-impl<'py> IntoPyObject<'py> for Event {
-    type Target = PyDict;
-    type Output = Bound<'py, PyDict>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        let message = PyDict::new(py);
-        let kind = match self {
-            Self::Startup => intern!(py, "lifespan.startup"),
-            Self::Shutdown => intern!(py, "lifespan.shutdown"),
-        };
-        message.set_item(intern!(py, "type"), kind)?;
-        Ok(message)
-    }
 }
 
 impl Lifespan {
@@ -85,12 +67,6 @@ impl Lifespan {
         *lock(&self.task) = Some(task);
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .expect("nothing panics while it holds this lock")
 }
 
 #[pyo3_asyncio::tokio::pymethods]
@@ -122,7 +98,7 @@ impl Lifespan {
         });
         let lifespan = lifespan.get();
         // The receiver is in the same object.
-        let _ = lifespan.events.send(Event::Startup);
+        let _ = lifespan.events.send(Event("lifespan.startup", Vec::new()));
         lifespan.wait_for(task, Progress::Started).await
     }
 
@@ -132,7 +108,7 @@ impl Lifespan {
         let Some(task) = task else {
             return Ok(());
         };
-        let _ = self.events.send(Event::Shutdown);
+        let _ = self.events.send(Event("lifespan.shutdown", Vec::new()));
         self.wait_for(task, Progress::ShutDown).await
     }
 

@@ -19,7 +19,10 @@ use pyo3::{
     prelude::*,
 };
 use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -28,7 +31,10 @@ use tokio_rustls::{
     },
 };
 
-use crate::scope::ServerAddress;
+use crate::{
+    lock,
+    scope::{Endpoints, ServerAddress},
+};
 
 /// Connections that the system keeps for the server to accept.
 const BACKLOG: i32 = 2048;
@@ -90,11 +96,7 @@ impl Listener {
 
 impl Listener {
     fn take(&self) -> Option<Listening> {
-        let mut listening = self
-            .listening
-            .lock()
-            .expect("nothing panics with this lock");
-        listening.take()
+        lock(&self.listening).take()
     }
 }
 
@@ -127,11 +129,12 @@ pub(crate) enum Accepting {
     Unix(UnixListener, PathBuf),
 }
 
-/// A connection that was accepted.
-pub(crate) enum Accepted {
-    Tcp(TcpStream, SocketAddr),
-    Unix(UnixStream),
-}
+/// A connection of any kind. Hyper is compiled for this one.
+pub(crate) type Stream = Box<dyn ReadWrite>;
+
+pub(crate) trait ReadWrite: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ReadWrite for T {}
 
 impl Accepting {
     /// Called inside of the runtime.
@@ -145,24 +148,24 @@ impl Accepting {
         }
     }
 
-    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+    pub(crate) async fn accept(&self, is_tls: bool) -> io::Result<(Stream, Endpoints)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, client) = listener.accept().await?;
                 // A response goes out at once. Where the system refuses that, it goes out a little later.
                 let _ = stream.set_nodelay(true);
-                Ok(Accepted::Tcp(stream, client))
+                let server = ServerAddress::Tcp(stream.local_addr()?);
+                Ok((
+                    Box::new(stream),
+                    Endpoints::new(Some(client), server, is_tls),
+                ))
             }
-            Self::Unix(listener, _) => Ok(Accepted::Unix(listener.accept().await?.0)),
+            Self::Unix(listener, path) => {
+                let (stream, _) = listener.accept().await?;
+                let server = ServerAddress::Unix(path.clone());
+                Ok((Box::new(stream), Endpoints::new(None, server, is_tls)))
+            }
         }
-    }
-
-    pub(crate) fn server(&self, accepted: &Accepted) -> io::Result<ServerAddress> {
-        Ok(match (self, accepted) {
-            (Self::Unix(_, path), _) => ServerAddress::Unix(path.clone()),
-            (Self::Tcp(_), Accepted::Tcp(stream, _)) => ServerAddress::Tcp(stream.local_addr()?),
-            (Self::Tcp(listener), Accepted::Unix(_)) => ServerAddress::Tcp(listener.local_addr()?),
-        })
     }
 }
 

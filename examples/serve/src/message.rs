@@ -6,7 +6,7 @@ use hyper::{
     header::{HeaderName, HeaderValue},
 };
 use pyo3::{
-    exceptions::{PyTypeError, PyValueError},
+    exceptions::{PyRuntimeError, PyTypeError, PyValueError},
     intern,
     prelude::*,
     pybacked::PyBackedBytes,
@@ -67,16 +67,16 @@ impl<'a, 'py> Fields<'a, 'py> {
         let Some(value) = self.get(name)? else {
             return Ok(None);
         };
-        if let Ok(bytes) = value.cast::<PyBytes>() {
-            let slice = bytes.as_bytes();
-            return Ok(Some(match slice.len() {
-                0..=COPIED => Bytes::copy_from_slice(slice),
-                _ => Bytes::from_owner(PyBackedBytes::from(bytes.clone())),
-            }));
-        }
-        match value.extract::<Vec<u8>>() {
-            Ok(bytes) if !value.is_instance_of::<pyo3::types::PyList>() => Ok(Some(bytes.into())),
-            _ => Err(self.wrong(name.to_str()?, "bytes", &value)),
+        match value.cast::<PyBytes>() {
+            Ok(bytes) if bytes.as_bytes().len() > COPIED => {
+                Ok(Some(Bytes::from_owner(PyBackedBytes::from(bytes.clone()))))
+            }
+            Ok(bytes) => Ok(Some(Bytes::copy_from_slice(bytes.as_bytes()))),
+            Err(_) => match value.extract::<PyBackedBytes>() {
+                // A bytearray.
+                Ok(bytes) => Ok(Some(Bytes::from_owner(bytes))),
+                Err(_) => Err(self.wrong(name.to_str()?, "bytes", &value)),
+            },
         }
     }
 
@@ -110,28 +110,64 @@ impl<'a, 'py> Fields<'a, 'py> {
         let mut headers = HeaderMap::with_capacity(pairs.len().unwrap_or(0) + 2);
         for pair in pairs.try_iter().map_err(|_| wrong(&pairs))? {
             let pair = pair?;
+            // A list is as good as a tuple.
             let parts = pair.extract::<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>();
-            let (name, value) = match parts {
-                Ok(parts) => parts,
-                // A list is as good as a tuple.
-                Err(_) => match pair.extract::<[Bound<'_, PyAny>; 2]>() {
-                    Ok([name, value]) => match (name.cast_into(), value.cast_into()) {
-                        (Ok(name), Ok(value)) => (name, value),
-                        _ => return Err(wrong(&pair)),
-                    },
-                    Err(_) => return Err(wrong(&pair)),
-                },
+            let parts =
+                parts.or_else(|_| pair.extract().map(|[name, value]: [_; 2]| (name, value)));
+            let Ok((name, value)) = parts else {
+                return Err(wrong(&pair));
             };
-            let invalid = |what: &str| {
-                PyValueError::new_err(format!("{what} in the headers of {}: {pair:?}", self.kind))
+            let name = HeaderName::from_bytes(name.as_bytes()).ok();
+            let value = HeaderValue::from_bytes(value.as_bytes()).ok();
+            let (Some(name), Some(value)) = (name, value) else {
+                let kind = &self.kind;
+                let text = format!("no header of HTTP in the headers of {kind}: {pair:?}");
+                return Err(PyValueError::new_err(text));
             };
-            let name =
-                HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid("an invalid name"))?;
-            let value = HeaderValue::from_bytes(value.as_bytes())
-                .map_err(|_| invalid("an invalid value"))?;
             headers.append(name, value);
         }
         Ok(headers)
+    }
+}
+
+/// The error of a message that comes when another is expected.
+pub(crate) fn misplaced(kind: &str, expected: &str) -> PyErr {
+    PyRuntimeError::new_err(format!(
+        "Expected ASGI message {expected}, but got '{kind}'."
+    ))
+}
+
+/// A message for the application: its kind, and its other fields.
+pub(crate) struct Event(
+    pub(crate) &'static str,
+    pub(crate) Vec<(&'static str, Value)>,
+);
+
+#[derive(IntoPyObject)]
+pub(crate) enum Value {
+    #[pyo3(transparent)]
+    Bytes(Bytes),
+    #[pyo3(transparent)]
+    Text(String),
+    #[pyo3(transparent)]
+    Flag(bool),
+    #[pyo3(transparent)]
+    Number(u16),
+}
+
+impl<'py> IntoPyObject<'py> for Event {
+    type Target = PyDict;
+    type Output = Bound<'py, PyDict>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let Self(kind, fields) = self;
+        let message = PyDict::new(py);
+        message.set_item(intern!(py, "type"), PyString::intern(py, kind))?;
+        for (name, value) in fields {
+            message.set_item(PyString::intern(py, name), value)?;
+        }
+        Ok(message)
     }
 }
 

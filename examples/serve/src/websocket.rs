@@ -5,7 +5,6 @@
 //! denies it by a response.
 
 use std::{
-    borrow::Cow,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -24,12 +23,7 @@ use hyper::{
     upgrade::{OnUpgrade, Upgraded},
 };
 use hyper_util::rt::TokioIo;
-use pyo3::{
-    exceptions::{PyRuntimeError, PyValueError},
-    intern,
-    prelude::*,
-    types::{PyBytes, PyDict},
-};
+use pyo3::{exceptions::PyValueError, intern, prelude::*};
 use pyo3_asyncio::{custom::Runtime, tokio::Tokio};
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc},
@@ -48,7 +42,8 @@ use tokio_tungstenite::{
 use crate::{
     connection::Connection,
     http::{Answer, Cut, Exchange, Outgoing, ResponseBody, gone, plain},
-    message::Fields,
+    lock,
+    message::{Event, Fields, Value, misplaced},
     scope::Protocol,
     worker::{Ending, Stage},
 };
@@ -164,9 +159,7 @@ enum Phase {
 
 impl Socket {
     fn state(&self) -> MutexGuard<'_, SocketState> {
-        self.state
-            .lock()
-            .expect("nothing panics while it holds this lock")
+        lock(&self.state)
     }
 
     /// Puts a message of the application to work. Returns what has to be sent to the client, and by which channel.
@@ -289,64 +282,25 @@ fn close_frame(code: u16, reason: impl Into<Utf8Bytes>) -> CloseFrame {
 }
 
 fn unexpected(phase: &Phase, message: &Sent) -> PyErr {
-    let kind: Cow<'_, str> = match message {
-        Sent::Accept(..) => "websocket.accept".into(),
-        Sent::Message(_) => "websocket.send".into(),
-        Sent::Close(_) => "websocket.close".into(),
-        Sent::Denial(Outgoing::Start(..)) => "websocket.http.response.start".into(),
-        Sent::Denial(_) => "websocket.http.response.body".into(),
-        Sent::Other(kind) => kind.into(),
+    let kind = match message {
+        Sent::Accept(..) => "websocket.accept",
+        Sent::Message(_) => "websocket.send",
+        Sent::Close(_) => "websocket.close",
+        Sent::Denial(Outgoing::Start(..)) => "websocket.http.response.start",
+        Sent::Denial(_) => "websocket.http.response.body",
+        Sent::Other(kind) => kind,
     };
-    let expected = match phase {
-        Phase::Connecting(_) => {
-            "'websocket.accept', 'websocket.close' or 'websocket.http.response.start'"
-        }
-        Phase::Denying => "'websocket.http.response.body'",
-        Phase::Open(_) => "'websocket.send' or 'websocket.close'",
-        Phase::Closed => {
-            return PyRuntimeError::new_err(format!(
-                "Unexpected ASGI message '{kind}', after sending 'websocket.close' or response already completed."
-            ));
-        }
-    };
-    PyRuntimeError::new_err(format!(
-        "Expected ASGI message {expected}, but got '{kind}'."
-    ))
-}
-
-/// A message for the application.
-enum Received {
-    Connect,
-    Message(Message),
-    Disconnect(u16, String),
-}
-
-impl<'py> IntoPyObject<'py> for Received {
-    type Target = PyDict;
-    type Output = Bound<'py, PyDict>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        let message = PyDict::new(py);
-        let kind = match self {
-            Self::Connect => intern!(py, "websocket.connect"),
-            Self::Message(Message::Text(text)) => {
-                message.set_item(intern!(py, "text"), text.as_str())?;
-                intern!(py, "websocket.receive")
+    misplaced(
+        kind,
+        match phase {
+            Phase::Connecting(_) => {
+                "'websocket.accept', 'websocket.close' or 'websocket.http.response.start'"
             }
-            Self::Message(other) => {
-                message.set_item(intern!(py, "bytes"), PyBytes::new(py, &other.into_data()))?;
-                intern!(py, "websocket.receive")
-            }
-            Self::Disconnect(code, reason) => {
-                message.set_item(intern!(py, "code"), code)?;
-                message.set_item(intern!(py, "reason"), reason)?;
-                intern!(py, "websocket.disconnect")
-            }
-        };
-        message.set_item(intern!(py, "type"), kind)?;
-        Ok(message)
-    }
+            Phase::Denying => "'websocket.http.response.body'",
+            Phase::Open(_) => "'websocket.send' or 'websocket.close'",
+            Phase::Closed => "none after the close or the response",
+        },
+    )
 }
 
 /// What the application has of a WebSocket.
@@ -359,16 +313,29 @@ pub(crate) struct WebSocketExchange {
 #[pyo3_asyncio::tokio::pymethods]
 impl WebSocketExchange {
     #[pyo3(eager_start)]
-    async fn receive(&self) -> Received {
+    async fn receive(&self) -> Event {
         let socket = &self.socket;
         if !socket.has_told_of_connect.swap(true, Ordering::Relaxed) {
-            return Received::Connect;
+            return Event("websocket.connect", Vec::new());
         }
-        if let Some(message) = socket.events.lock().await.recv().await {
-            return Received::Message(message);
+        match socket.events.lock().await.recv().await {
+            Some(Message::Text(text)) => {
+                let text = Value::Text(text.as_str().to_owned());
+                Event("websocket.receive", vec![("text", text)])
+            }
+            Some(message) => {
+                let bytes = Value::Bytes(message.into_data());
+                Event("websocket.receive", vec![("bytes", bytes)])
+            }
+            None => {
+                let (code, reason) = socket.state().closed.clone();
+                let fields = [
+                    ("code", Value::Number(code)),
+                    ("reason", Value::Text(reason)),
+                ];
+                Event("websocket.disconnect", fields.into())
+            }
         }
-        let (code, reason) = socket.state().closed.clone();
-        Received::Disconnect(code, reason)
     }
 
     #[pyo3(eager_start)]
@@ -381,12 +348,7 @@ impl WebSocketExchange {
 
     /// Ends the exchange. Returns what the handshake lacks, if the application has not raised.
     fn end(&self, has_failed: bool) -> Option<&'static str> {
-        let ending = self
-            .ending
-            .lock()
-            .expect("nothing panics with this lock")
-            .take();
-        drop(ending);
+        drop(lock(&self.ending).take());
         let mut state = self.socket.state();
         match std::mem::replace(&mut state.phase, Phase::Closed) {
             Phase::Connecting(_) => self

@@ -25,9 +25,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    connection,
-    listen::{Accepted, Accepting, Listener, tls},
-    scope::Endpoints,
+    connection::Connection,
+    listen::{Accepting, Listener, tls},
 };
 
 /// How long a cancelled task may take to clean up.
@@ -149,35 +148,14 @@ impl Worker {
             let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else {
                 return;
             };
-            let accepted = accepting.accept().await;
-            let accepted =
-                accepted.and_then(|accepted| Ok((accepting.server(&accepted)?, accepted)));
-            let (server, accepted) = match accepted {
-                Ok(accepted) => accepted,
-                Err(_) => {
-                    // The client is gone already, or the process has no descriptor left: then it waits for one.
-                    drop(permit);
-                    sleep(Duration::from_millis(10)).await;
-                    continue;
-                }
+            let Ok((stream, endpoints)) = accepting.accept(self.tls.is_some()).await else {
+                // The client is gone already, or the process has no descriptor left: then it waits for one.
+                drop(permit);
+                sleep(Duration::from_millis(10)).await;
+                continue;
             };
-            let worker = Arc::clone(self);
-            let client = match &accepted {
-                Accepted::Tcp(_, client) => Some(*client),
-                Accepted::Unix(_) => None,
-            };
-            let endpoints = Endpoints::new(client, server, self.tls.is_some());
-            let connection = connection::Connection::new(worker, endpoints, permit);
-            match (accepted, self.tls.clone()) {
-                (Accepted::Tcp(stream, _), None) => Tokio::spawn(connection.serve(stream)),
-                (Accepted::Tcp(stream, _), Some(tls)) => {
-                    Tokio::spawn(connection.serve_tls(tls, stream));
-                }
-                (Accepted::Unix(stream), None) => Tokio::spawn(connection.serve(stream)),
-                (Accepted::Unix(stream), Some(tls)) => {
-                    Tokio::spawn(connection.serve_tls(tls, stream));
-                }
-            }
+            let connection = Connection::new(Arc::clone(self), endpoints, permit);
+            Tokio::spawn(connection.serve(self.tls.clone(), stream));
         }
     }
 

@@ -150,8 +150,21 @@ def test_a_head_has_the_length_and_no_body(server):
     assert length > 100 and response.endswith(b"\r\n\r\n")
 
 
+def test_an_application_may_stream_a_body_that_a_head_does_not_get(server):
+    name = new_gate()
+    response = exchange(server, f"HEAD /stream/{name} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert response.startswith(b"HTTP/1.1 200 OK") and response.endswith(b"\r\n\r\n") and b"more" not in response
+    assert server.get(f"/learnt/{name}") == (200, b"[\"'all sent'\"]")
+
+
+def test_a_large_body_in_one_message_comes_whole(server):
+    body = bytes(range(256)) * 40_000
+    head = f"POST /messages/{new_gate()} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    assert exchange(server, head.encode() + body).endswith(b"\r\n\r\n" + body)
+
+
 START, BODY = "'http.response.start'", "'http.response.body'"
-OVER = "Unexpected ASGI message {} sent, after response already completed."
+OVER = "Expected ASGI message none after the response, but got {}."
 
 
 @pytest.mark.parametrize(
@@ -188,7 +201,7 @@ def test_a_message_in_the_wrong_place_raises_in_the_application(server, kinds, e
         ),
         (
             "{'type': 'http.response.start', 'status': 200, 'headers': [(b'a', b'b\\nc: d')]}",
-            "ValueError: an invalid value in the headers of http.response.start: (b'a', b'b\\nc: d')",
+            "ValueError: no header of HTTP in the headers of http.response.start: (b'a', b'b\\nc: d')",
         ),
         (
             "{'type': 'http.response.body', 'body': 'text'}",

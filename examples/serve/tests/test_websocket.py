@@ -59,7 +59,7 @@ def test_an_application_closes_with_a_code_and_a_reason(server):
     with dial(server, f"/close/{name}") as socket:
         assert ends(socket) == (4001, "enough")
     error, last = learnt(server, name)
-    assert "after sending 'websocket.close'" in error
+    assert "Expected ASGI message none after the close or the response, but got 'websocket.send'." in error
     assert ast.literal_eval(last) == {"type": "websocket.disconnect", "code": 4001, "reason": "enough"}
 
 

@@ -50,6 +50,8 @@ def parse(words=None):
     arguments = parser.parse_args(words)
     if ":" not in arguments.app:
         parser.error(f"{arguments.app!r} names no application: write module:app")
+    if arguments.max_header_size < 8192:
+        parser.error(f"--max-header-size {arguments.max_header_size} is less than 8192, which the server reads at once")
     if (arguments.tls_cert is None) != (arguments.tls_key is None):
         parser.error("--tls-cert and --tls-key belong together")
     return arguments

@@ -76,6 +76,12 @@ async def do_send(scope, receive, send, *kinds):
             await send({"type": "http.response.body", "body": b""})
 
 
+async def do_stream(scope, receive, send, name):
+    for kind in ("start", "more", "more", "body"):
+        await send(MESSAGES[kind])
+    learn(name, "all sent")
+
+
 async def do_length(scope, receive, send, length):
     """Announces a body of four bytes, and sends another."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
