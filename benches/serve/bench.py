@@ -21,7 +21,7 @@ IDLE = 1000
 
 OURS = "-m serve {application} --port {port} --loop {loop} --log-level error"
 GRANIAN = "-m granian {application} --interface asgi --port {port} --loop {loop} --workers 1 --log-level error"
-UVICORN = "-m uvicorn {application} --port {port} --loop {loop} --http httptools --ws websockets --log-level error --no-access-log"
+UVICORN = "-m uvicorn {application} --port {port} --loop {loop} --http httptools --ws websockets-sansio --log-level error --no-access-log"
 SERVERS = {
     "serve, one thread": OURS.replace("{loop}", "tokio"),
     "serve": OURS.replace("{loop}", "asyncio"),
@@ -54,7 +54,7 @@ CASES = [
     Case("one parameter, FastAPI", "application:fastapi", "/items/7"),
     Case("POST of 64 KiB, echoed", "application:bare", "/echo", "POST", 64 * 1024),
     Case("100 chunks of 1 KiB", "application:bare", "/chunks"),
-    Case("WebSocket, 32 bytes echoed", "application:bare", "/ws", "WEBSOCKET"),
+    Case("WebSocket, echoed", "application:bare", "/ws", "WEBSOCKET"),
 ]
 
 
