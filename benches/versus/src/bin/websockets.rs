@@ -44,7 +44,11 @@ async fn measure() -> io::Result<()> {
     }
     let seconds = begin.elapsed().as_secs_f64();
     times.sort_unstable();
-    let percentile = |part: usize| times.get(times.len() * part / 100).map_or(0.0, |time| time.as_secs_f64() * 1e6);
+    let percentile = |part: usize| {
+        times
+            .get(times.len() * part / 100)
+            .map_or(0.0, |time| time.as_secs_f64() * 1e6)
+    };
     println!(
         r#"{{"count": {}, "seconds": {seconds}, "p50": {}, "p99": {}, "failed": {failed}}}"#,
         times.len(),
