@@ -49,8 +49,8 @@ mod pyo3_asyncio_pytests {
     #[pymodule_export]
     use crate::drops::{
         Drops, Held, Holder, block_on_probe, detached_holding, detached_nap, exported_holding,
-        exported_stream_holding, exported_stream_holding_now, holding, post, run_probe,
-        stream_of_probes, stream_that_does_not_convert,
+        exported_stream_holding, holding, post, run_probe, stream_of_probes,
+        stream_that_does_not_convert,
     };
     #[pymodule_export]
     use crate::gate::{Gate, Hold, eager_nap, local_nap, nap, never, turns};
