@@ -174,6 +174,12 @@ macro_rules! exported {
                 bridge::run_coroutine(move |py| function.into_bound(py).call0()).await
             }
 
+            /// The items of the async generator that a function returns.
+            #[pyo3_asyncio::$runtime::pyfunction(blocking = "relayed_now")]
+            pub(crate) fn relayed(function: Py<PyAny>) -> impl Stream<Item = PyResult<Py<PyAny>>> {
+                bridge::run_async_generator(move |py| function.into_bound(py).call0())
+            }
+
             #[pyo3_asyncio::$runtime::pyfunction]
             pub(crate) async fn pass_through(gate: Py<Gate>) -> PyResult<Answer> {
                 gate.get().future()?.await
@@ -560,7 +566,7 @@ macro_rules! exported {
                     Counter, Empty, Shared, UpTo, add, add_to, add_twice, call_back, count_given, countdown, eager_panic,
                     eager_pass_or_clean_up, eager_pass_through, eager_polling_thread, everything,
                     hinted, inline, length_of, nothing, nothing_or_error, only, outdated, pass_or_clean_up,
-                    pass_through, polling_thread, private_name, reject, rejecting, reply, search, surroundings,
+                    pass_through, polling_thread, private_name, reject, rejecting, relayed, reply, search, surroundings,
                     this_thread, ticks,
                 };
             }

@@ -194,3 +194,20 @@ def test_a_generator_belongs_to_one_thread_at_a_time(exported, rust):
     gate.open(2)
     thread.join()
     assert list(generator) == ["a"]
+
+
+def test_a_stream_may_await_an_async_generator(exported, call):
+    async def numbers():
+        try:
+            for number in range(4):
+                await asyncio.sleep(0)
+                yield number
+        finally:
+            await asyncio.sleep(0)
+            ended.set()
+
+    for end in [list, lambda generator: [next(generator), generator.close(), 0][:1]]:
+        ended = threading.Event()
+        assert call(end, exported.relayed_now(numbers)) == [0, 1, 2, 3][: 4 if end is list else 1]
+        # The clean-up runs on the background loop.
+        assert ended.wait(60)
