@@ -272,10 +272,4 @@ impl Server {
     fn tasks(&self) -> usize {
         self.0.tasks.load(Ordering::Relaxed)
     }
-
-    /// How many connections are open.
-    #[getter]
-    fn connections(&self) -> usize {
-        self.0.permits as usize - self.0.connections.available_permits()
-    }
 }

@@ -48,6 +48,9 @@ class Supervisor:
         return self.exit_code
 
     def start(self):
+        # The signal may have come since the last worker began, or ended.
+        if self.is_stopping:
+            return
         serves = fork.Value("b", False, lock=False)
         process = fork.Process(target=self.child, args=(serves,))
         process.start()
