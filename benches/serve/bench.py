@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,13 +131,15 @@ def start(line, application):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, *line.format(application=application, port=port).split()]
-    with subprocess.Popen(command, cwd=HERE, stdout=subprocess.DEVNULL) as process:
+    # Some complain when the client ends a measurement in the middle of a response: what they say is shown if they do not start.
+    with tempfile.TemporaryFile("w+") as said, subprocess.Popen(command, cwd=HERE, stdout=said, stderr=said) as process:
         try:
             for _ in range(1000):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                     break
                 if process.poll() is not None:
-                    raise SystemExit(f"ended with {process.returncode}: {' '.join(command)}")
+                    said.seek(0)
+                    raise SystemExit(f"{said.read()}ended with {process.returncode}: {' '.join(command)}")
                 time.sleep(0.02)
             yield process, port
         finally:
