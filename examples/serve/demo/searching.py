@@ -44,14 +44,16 @@ class Searches:
             yield event("invalid", str(error))
             return
         self.running.add(scanning.progress)
-        found = asyncio.Queue(SHOWN)
+        found = []
         async with scanning:
             collecting = asyncio.create_task(self.collect(scanning, found))
             try:
                 while not collecting.done():
                     await asyncio.wait([collecting], timeout=PACE)
-                    matches = [found.get_nowait() for _ in range(found.qsize())]
-                    yield event("news", {**self.progress(scanning), "matches": matches})
+                    news = event("news", {**self.progress(scanning), "matches": found})
+                    # More may be found before the client takes this.
+                    found.clear()
+                    yield news
                 # An exception of the search is one of the response.
                 await collecting
                 yield event("end", self.progress(scanning))
@@ -64,7 +66,7 @@ class Searches:
             if shown < SHOWN:
                 shown += 1
                 file = str(match.path.relative_to(self.root))
-                await found.put({"file": file, "line": match.line, "text": match.text[:400]})
+                found.append({"file": file, "line": match.line, "text": match.text[:400]})
 
     def progress(self, scanning):
         progress = scanning.progress

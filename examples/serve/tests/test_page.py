@@ -4,9 +4,13 @@ import pytest
 from browser import chromium
 from support import leaves_nothing, until
 
-# Two files that are searched at once, and one that takes longer than any test waits: for each of its letters, the search
-# reads the rest of the file.
-FILES = {"one.py": b"first\n  needle here\n", "two.py": b"needle", "slow.py": b"a" * 1_000_000}
+# Among them one that takes longer than any test waits: for each of its letters, the search for `SLOW` reads the rest of the file.
+FILES = {
+    "one.py": b"first\n  needle here\n",
+    "two.py": b"needle",
+    "many.py": b"one more line\n" * 2500,
+    "slow.py": b"a" * 1_000_000,
+}
 SLOW = "a[^b]*b|a|needle"
 
 
@@ -52,10 +56,18 @@ def status(page):
 def test_matches_appear_and_the_search_ends(page, way):
     search(page, r"(?i)NEEDLE \w+", way)
     page.until("document.querySelector('#status').textContent.endsWith('finished')")
-    assert status(page).startswith("1 match in 3 of 3 files, ")
+    assert status(page).startswith("1 match in 4 of 4 files, ")
     assert page.evaluate("document.querySelector('#results').innerText").split() == ["one.py", "2", "needle", "here"]
     assert page.evaluate("document.querySelector('mark').textContent") == "needle here"
     assert page.evaluate("document.querySelector('#stop').disabled")
+
+
+@pytest.mark.parametrize(["pattern", "found", "shown"], [("more", 2500, 2000), ("needle|first", 3, 3)])
+def test_two_thousand_matches_are_shown_and_all_are_counted(page, pattern, found, shown):
+    search(page, pattern, "key")
+    page.until("document.querySelector('#status').textContent.endsWith('finished')")
+    assert status(page).startswith(f"{found:,} matches in ") and ("the first 2,000 shown" in status(page)) == (found > shown)
+    assert page.evaluate("document.querySelectorAll('li').length") == shown
 
 
 @pytest.mark.parametrize("way", ["button", "key", "another search", "leaving", "closing"])
