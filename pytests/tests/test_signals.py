@@ -259,7 +259,11 @@ def test_a_sigterm_handler_of_the_loop_works(kind, start):
 class Terminal:
     """A Python process with its own terminal, which turns Ctrl-C into a signal."""
 
-    LAUNCH = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+    # A shell lets what it runs in the background ignore Ctrl-C.
+    LAUNCH = (
+        "import fcntl, os, signal, sys, termios; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+    )
     PROMPT = ">>> "
 
     def __init__(self, *arguments):
