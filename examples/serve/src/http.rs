@@ -208,6 +208,13 @@ impl Exchange {
         Ok(())
     }
 
+    /// Tells who waits that nothing comes any more, and lets hyper have the connection if nobody has read the body.
+    fn tell_of_end(&self) {
+        let body = self.request_body.try_lock().ok();
+        drop(body.and_then(|mut body| body.take()));
+        self.over.notify_waiters();
+    }
+
     async fn over(&self) {
         let over = self.over.notified();
         if !self.state().is_over {
@@ -218,17 +225,18 @@ impl Exchange {
     async fn next_chunk(&self) -> Event {
         let mut body = self.request_body.lock().await;
         while let Some(incoming) = &mut *body {
-            let chunk = match incoming.frame().await {
-                Some(Ok(frame)) => frame.into_data().ok(),
-                None => Some(Bytes::new()),
+            let (chunk, more_body) = match incoming.frame().await {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) => (chunk, !incoming.is_end_stream()),
+                    // Trailers are no part of ASGI's messages.
+                    Err(_) => continue,
+                },
+                None => (Bytes::new(), false),
                 Some(Err(_)) => {
                     self.refuse();
                     break;
                 }
             };
-            // Trailers are no part of ASGI's messages.
-            let Some(chunk) = chunk else { continue };
-            let more_body = !chunk.is_empty() && !incoming.is_end_stream();
             if !more_body {
                 *body = None;
             }
@@ -291,7 +299,7 @@ impl Exchange {
         drop(state);
         wake(taker);
         if is_over {
-            self.over.notify_waiters();
+            self.tell_of_end();
         }
         Ok(has_room)
     }
@@ -334,7 +342,7 @@ impl Exchange {
         let taker = state.taker.take();
         drop(state);
         wake(taker);
-        self.over.notify_waiters();
+        self.tell_of_end();
         (!has_failed).then_some(missing)
     }
 }

@@ -157,6 +157,15 @@ def test_an_application_may_stream_a_body_that_a_head_does_not_get(server):
     assert server.get(f"/learnt/{name}") == (200, b"[\"'all sent'\"]")
 
 
+def test_a_body_that_nobody_reads_does_not_keep_the_connection(server):
+    name = new_gate()
+    with server.connect() as connection:
+        connection.sendall(f"POST /unread/{name} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc".encode())
+        assert connection.recv(65536).endswith(b"unread")
+        connection.sendall(f"GET /control/open/go-on-{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
 def test_a_large_body_in_one_message_comes_whole(server):
     body = bytes(range(256)) * 40_000
     head = f"POST /messages/{new_gate()} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"

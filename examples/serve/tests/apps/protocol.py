@@ -82,6 +82,12 @@ async def do_stream(scope, receive, send, name):
     learn(name, "all sent")
 
 
+async def do_unread(scope, receive, send, name):
+    """Responds without a look at the body, and goes on."""
+    await respond(send, b"unread")
+    await gate(f"go-on-{name}").wait()
+
+
 async def do_length(scope, receive, send, length):
     """Announces a body of four bytes, and sends another."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
