@@ -121,10 +121,6 @@ mod off {
             Self
         }
 
-        #[expect(
-            clippy::extra_unused_type_parameters,
-            reason = "the type names a span with the feature"
-        )]
         pub(crate) fn rust_to_python<F>(&mut self, _event_loop: usize) {}
 
         pub(crate) fn python_to_rust(_event_loop: usize, _name: impl FnOnce() -> String) -> Self {
