@@ -27,7 +27,11 @@ def servers(tmp_path_factory, loop):
         return running[key]
 
     yield start
-    codes = {key: server.stop() for key, server in running.items()}
+    try:
+        codes = {key: server.stop() for key, server in running.items()}
+    finally:
+        for server in running.values():
+            server.kill()
     assert set(codes.values()) <= {0}, codes
 
 
