@@ -82,11 +82,7 @@ pub(crate) async fn exported_call_hooks(hooks: Vec<Hook>) -> PyResult<Vec<Py<PyA
 
 /// Calls two hooks at the same time, in a shared context.
 #[pyfunction]
-pub(crate) fn call_both<'py>(
-    py: Python<'py>,
-    one: Hook,
-    other: Hook,
-) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn call_both(py: Python<'_>, one: Hook, other: Hook) -> PyResult<Bound<'_, PyAny>> {
     let locals = bridge::get_current_locals(py)?.share_context(py)?;
     bridge::future_into_py(py, async move {
         tokio::try_join!(call(&locals, one), call(&locals, other))
