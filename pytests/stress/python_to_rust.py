@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import gc
+import threading
 from functools import partial
 
 from desk import Parcel, Provoked
@@ -99,6 +100,10 @@ async def block(desk, choose):
     desk.workshop.do(wait)
 
 
+# Each callback that blocks needs one more background loop, which lives as long as the process. So one at a time blocks.
+NESTING = threading.Lock()
+
+
 @operation(3)
 async def block_on_callback(desk, choose):
     """The thread of this loop, or one without a loop, blocks on a callback, which may block again."""
@@ -110,10 +115,14 @@ async def block_on_callback(desk, choose):
         return desk.rust.tokio.call_back_now(lambda: callback(depth - 1)) if depth else await coroutine()
 
     def wait():
+        nests = depth > 0 and NESTING.acquire(blocking=False)
         try:
-            came = "value" if desk.rust.tokio.call_back_now(lambda: callback(depth)) is parcel else "the wrong value"
+            came = "value" if desk.rust.tokio.call_back_now(lambda: callback(depth if nests else 0)) is parcel else "the wrong value"
         except BaseException as error:
             came = desk.named(error)
+        finally:
+            if nests:
+                NESTING.release()
         desk.close(ticket, came, {outcome})
 
     wait() if choose.random() < 0.5 else desk.workshop.do(wait)
