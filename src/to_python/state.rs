@@ -3,19 +3,20 @@
 //! # Protocol
 //!
 //! 1. The outcome is set once. [`settle`](FutureState::settle) sets it on the loop's thread, in a job of the Rust task. After
-//!    an eager start that was ready, it does so at once, before anybody has the object. [`decide`](FutureState::decide) sets it
-//!    for Python (`cancel`, `set_result`, `set_exception`). [`forsake`](FutureState::forsake) cancels on any thread. Later
-//!    outcomes are dropped.
-//! 2. Before each poll of the user's future, the Rust task calls [`poll_settled`](FutureState::poll_settled), which stores its
-//!    waker. So the task sees that there is an outcome, or is woken when it comes. It then drops the user's future, and never
-//!    polls it again.
+//!    an eager start that was ready, it does so at once, before anybody has the object.
+//!    [`set_from_python`](FutureState::set_from_python) sets it for Python (`cancel`, `set_result`, `set_exception`).
+//!    [`cancel_by_post`](FutureState::cancel_by_post) cancels on any thread. Later outcomes are dropped.
+//! 2. Before each poll of the user's future, the Rust task calls [`poll_given_up`](FutureState::poll_given_up), which stores
+//!    its waker. So the task sees that Python has set the outcome, or is woken when Python sets it. It then drops the user's
+//!    future, and never polls it again. With `detach_on_cancel` it goes on to the end instead. Its job then drops the output,
+//!    or passes an error to the loop's exception handler.
 //! 3. Python's object and the Rust task both hold the state, and neither holds the other. Once a callback is registered, the
 //!    state also holds the object, and watches the loop until the outcome is set. It stores the object first. So if the loop
 //!    closes in between, the object is found and dropped.
 //! 4. If Python drops the object, the Rust future goes on. If that fails, the loop's exception handler is told.
 //! 5. `settle` runs inside the drain, an ordinary callback of the loop, so no task is running. It calls the callbacks itself,
 //!    each in its context, and reports their errors as asyncio does. Two kinds go through `call_soon` instead: those in debug
-//!    mode, where the loop times every callback, and those of `decide`, because a task may be running.
+//!    mode, where the loop times every callback, and those of `set_from_python`, because a task may be running.
 //! 6. A task that awaits the future clears `blocking`, and then registers its wake-up. This is asyncio's own protocol between
 //!    `Future.__await__` and `Task`. It shows that the next callback is a task's. A task receives `SystemExit` and
 //!    `KeyboardInterrupt` itself. If no task waits, `settle` raises them to the loop.
