@@ -8,8 +8,8 @@
 //! 1. The first crossing registers a callback with `atexit`. Python calls all callbacks, then drops them, and then finalizes.
 //!    The *drop* of our callback does what follows. So every other callback can still use Rust.
 //! 2. The drop waits for futures with `detach_on_cancel` that were cancelled, for [`DETACHED_PATIENCE`] at most.
-//! 3. It ends our [background loops](crate::event_loop::background), in [`EXIT_PATIENCE`] at most. Threads that have
-//!    waited for them rest for ever, since they would print the error.
+//! 3. It ends our [background loops](crate::event_loop::background), in [`EXIT_PATIENCE`] at most. From then on, a
+//!    thread that ends a `block_on` rests for ever. It may have waited for such a loop, and would print the error.
 //! 4. It closes the [guard](crate::sync::guard). No future that crosses is polled any more. An attached thread that makes
 //!    an [`Entry`] detaches and rests for ever.
 //! 5. It shuts down our tokio: the tasks are dropped and the threads end. Other runtimes cannot be shut down.
@@ -20,8 +20,8 @@
 //!
 //! Only the thread that forks exists in the child. What other threads had in hand stays as it was, locks included.
 //!
-//! 1. Before a fork, the guard is held, and activities that are under way may finish. The forking thread waits
-//!    for [`FORK_PATIENCE`] and looks [`LOOKS_BEFORE_FORK`] times, and then forks all the same. After the fork, the parent releases the guard.
+//! 1. Before a fork, the forking thread holds the guard and waits for activities that are under way. If they do not end within
+//!    [`FORK_PATIENCE`] and [`LOOKS_BEFORE_FORK`] looks, it forks all the same. After the fork, the parent releases the guard.
 //! 2. The child belongs to a new [generation](crate::sync::generation). It forgets the runtime, the mailboxes and the helper
 //!    thread of its parent. It does not shut them down, because their threads do not exist in the child.
 //! 3. What the child inherits, such as a Python future, never wakes a task of the parent: see
@@ -38,8 +38,8 @@ use crate::{asyncio, event_loop, metrics, panic};
 
 /// The longest time by which a step delays the end of a process.
 const EXIT_PATIENCE: Duration = Duration::from_millis(100);
-/// The longest time by which futures with `detach_on_cancel` delay it in addition. A commit over a slow network takes less, and who
-/// stops a service gives it ten seconds or more.
+/// The longest time by which futures with `detach_on_cancel` delay it in addition. A commit over a slow network takes less. A
+/// service manager waits ten seconds or more before it kills a process.
 const DETACHED_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a forking thread waits at least for the activities of other threads, and how often it looks meanwhile.
 ///

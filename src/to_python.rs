@@ -7,9 +7,10 @@
 //! | [`future`] | the loop's | the `asyncio.Future` that Python sees |
 //! | [`coroutine`] | the loop's | the coroutine that Python sees |
 //! | [`async_generator`] | the loop's | the stream of an async generator, between two crossings |
-//! | [`function`] | the caller's | the function that Python sees, and that returns one of them |
-//! | [`plan`] | the caller's | how one of the three is made |
-//! | [`begin`] | the caller's | where the Rust future is polled, and when it starts |
+//! | [`local`] | the loop's | a user's future that is not `Send`, polled by the event loop |
+//! | [`function`] | the caller's | the exported function that Python sees |
+//! | [`plan`] | the caller's | the options of a future, a coroutine or an async generator, and the methods that make one |
+//! | [`begin`] | the caller's | the start of a Rust future: where it is polled, and whether eagerly |
 
 mod async_generator;
 mod awaiting;

@@ -1,12 +1,12 @@
-//! The `tracing` spans of a crossing. Without the feature `tracing`, they are an empty type.
+//! The `tracing` spans of a crossing. Without the feature `tracing`, [`Spans`] is an empty type.
 //!
-//! A crossing is polled inside of two spans: the span that was current where it was called, and in that one a span of ours. A
-//! filter may disable ours, which has the level debug. Then the caller's is the current one.
+//! A crossing is polled inside of two spans: the span that was current at the call, and a span of ours within it. Ours has the
+//! level debug. If a filter disables it, the caller's span is the current one.
 //!
 //! | field | value |
 //! | --- | --- |
 //! | `direction` | `rust_to_python` or `python_to_rust` |
-//! | `name` | the type of the Rust future, which contains the function's path, or the name of the Python awaitable |
+//! | `name` | the type of the Rust future, or of the function that calls Python, with its path; of `into_future`, the awaitable's name |
 //! | `event_loop` | the loop's `id()`, in hexadecimal |
 //! | `mailbox_wait_us` | how long the job that settles the future or starts the awaitable was queued, in microseconds |
 //!

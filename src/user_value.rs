@@ -1,6 +1,6 @@
-//! Where values of the user are dropped: futures, streams, closures, and outputs that nobody takes.
+//! How values of the user are dropped: futures, streams, closures, and outputs that nobody takes.
 //!
-//! Each is dropped by [`drop_in`], at the latest by the drop of its [`UserValue`]:
+//! A [`UserValue`] holds one such value. [`drop_in`] drops it, at the latest when the [`UserValue`] is dropped:
 //!
 //! - in the context of its runtime, because a connection may start a task when it goes back to its pool;
 //! - as an [`Activity`], for which exit and fork wait;

@@ -8,7 +8,7 @@
 //! 1. A step takes the state and leaves `Running` in its place, so that neither another thread nor Python code inside the step
 //!    can begin a second one. A panic in a step finishes the coroutine.
 //! 2. `throw`, `close` and dropping the object finish a coroutine that waits. They cancel its [`RustFuture`]. The runtime then
-//!    drops the Rust future without polling it again.
+//!    drops the Rust future without polling it again, unless it has `detach_on_cancel`.
 //! 3. If the Rust future has a [`CancelHandle`](crate::CancelHandle), a thrown `CancelledError` goes to the handle instead, and
 //!    the coroutine waits on. Other exceptions finish the coroutine.
 //! 4. The lock is never held while Python is called or an object is dropped.

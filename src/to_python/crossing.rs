@@ -1,8 +1,11 @@
 //! The Rust half of a crossing: a task that polls the user's future and posts its outcome.
 //!
-//! 1. The task polls the user's future until it is ready, and drops it.
+//! 1. The task polls the user's future until it is ready, and drops it. If Python settles the Python future first, the task drops
+//!    the user's future and ends. With `detach_on_cancel` it polls on.
 //! 2. The task posts a job to the mailbox. A worker never attaches to the interpreter here.
-//! 3. The loop's thread converts the outcome and settles the Python future.
+//! 3. The job runs on the loop's thread. It converts the outcome and settles the Python future. If Python has settled that already,
+//!    the job drops the output.
+//! 4. If the runtime drops the task before its end, the task posts [`RuntimeStopped`] as the outcome.
 
 use std::future::Future;
 use std::marker::PhantomData;

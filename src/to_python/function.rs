@@ -1,8 +1,8 @@
-//! The function that Python sees of an exported `async fn`: a built-in function that is declared as an `async def`.
+//! The Python object of an exported `async fn`: a built-in function that is declared as an `async def`.
 //!
-//! `inspect` tells a coroutine function by its code object, which a built-in function does not have. So each function has a
-//! *declaration*, an `async def` of the same name and signature, without a body. A call calls the built-in function, and
-//! everything else is asked of the declaration.
+//! `inspect` recognizes a coroutine function by its code object, which a built-in function does not have. So each exported function
+//! has a *declaration*, an `async def` of the same name and signature, without a body. An [`AsyncFunction`] holds both. It passes
+//! a call to the built-in function, and every other attribute access to the declaration.
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;

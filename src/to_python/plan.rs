@@ -1,6 +1,8 @@
-//! How Python awaits a Rust future: the options, and the methods that make a future or a coroutine with them.
+//! A [`Plan`] holds the options with which Python gets a Rust future or stream. Its methods make the Python object: a future, a
+//! coroutine or an async generator.
 //!
-//! The Rust future is polled by the runtime, or stays on this thread. [`begin`](super::begin) starts it.
+//! The runtime polls a future that is `Send`. The methods with `local_` in their names keep the future on this thread.
+//! [`begin`](super::begin) starts it.
 
 use std::future::Future;
 use std::marker::PhantomData;

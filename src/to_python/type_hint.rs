@@ -1,4 +1,4 @@
-//! The type hints of exported functions, for the Rust types that have one.
+//! The Python type hints of Rust types, for the annotations of exported functions. A type without a [`TypeHint`] has no annotation.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -3,8 +3,8 @@
 //! # Protocol
 //!
 //! 1. [`PyCall::post`] posts the job [`StartCall`], on any thread, attached or not.
-//! 2. The loop's thread calls the function in a copy of the locals' context, or in a shared one, and hands the result over through a
-//!    [`handoff`](crate::sync::handoff). There is no Python task, so `Running` is skipped.
+//! 2. The loop's thread calls the function in a copy of the locals' context, or in the context itself if the locals share it. A
+//!    [`handoff`](crate::sync::handoff) carries the result to the [`PyCall`]. There is no Python task, so `Running` is skipped.
 //! 3. If the [`PyCall`] is dropped before the call, the job drops the function uncalled.
 //! 4. If the loop closes before the call, dropping the job settles the [`PyCall`] with `LoopClosed`.
 //! 5. `SystemExit` and `KeyboardInterrupt` go to the [`PyCall`] and also to the loop. Any other error that nobody takes goes to

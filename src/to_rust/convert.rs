@@ -2,8 +2,8 @@
 //!
 //! 1. [`PyTask::and_then`] leaves the conversion with the task, and then tells the task's [`handoff`](crate::sync::handoff)
 //!    that the outcome is to be converted.
-//! 2. If the outcome comes later, the loop's thread converts it when it comes. If the outcome is there already, a job converts
-//!    it.
+//! 2. If the task is still running, the loop's thread converts the value when the task ends. If the value is there already, a job
+//!    converts it. An error needs no conversion, and is passed on at once.
 //! 3. A second handoff carries the converted value to the [`ConvertedPyTask`].
 //! 4. If the loop closes before the conversion, dropping the conversion settles the [`ConvertedPyTask`] with `LoopClosed`.
 //! 5. An error that the [`ConvertedPyTask`] does not take goes to the loop's exception handler.

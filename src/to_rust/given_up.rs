@@ -1,7 +1,9 @@
 //! The Python tasks that the main future of a program gives up.
 //!
-//! When the main future ends, its loop ends too, and the loop cancels all tasks. A task that was given up just before is cancelled
-//! already and cleans up. The end of the loop takes its tasks from here, so as not to cancel them twice.
+//! When the main future ends, it drops its [`PyTask`](super::PyTask)s, and each posts a job that cancels its Python task. Then the
+//! loop ends and cancels all tasks. A second cancellation would interrupt the clean-up of those that were cancelled just before. So
+//! the main future collects the tasks that its last poll or its drop gives up, and the end of the loop cancels each of them only
+//! once.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};

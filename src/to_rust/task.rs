@@ -2,12 +2,13 @@
 //!
 //! # Protocol
 //!
-//! 1. `into_future` posts the job [`StartTask`], which wraps the awaitable in a task on its loop. If the loop closes before
-//!    that, dropping the job settles the Rust side with `LoopClosed`.
+//! 1. `into_future` posts the job [`StartTask`], which wraps the awaitable in a task on its loop. For `run_coroutine`, the job
+//!    first calls the function, and then wraps the awaitable that it returns. If the loop closes before that, dropping the job
+//!    settles the Rust side with `LoopClosed`.
 //! 2. The done callback of the task, `Completion`, delivers the outcome. Until then the [`Execution`] watches the loop, and
 //!    settles the Rust side with `LoopClosed` if the loop closes first.
 //! 3. Dropping the [`PyTask`] gives up the task. An awaitable that has not started never starts. A running task is cancelled on
-//!    its loop.
+//!    its loop, unless it is the task of a [stream](super::stream) that cleans up.
 //! 4. A detached task is not cancelled.
 //! 5. The outcome of a task that was given up or detached is not retrieved, so asyncio itself reports an error. The error has a
 //!    note of where in Rust the task was started. If it was retrieved already, this module reports the error.
