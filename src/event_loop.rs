@@ -18,10 +18,14 @@
 //! 6. The loop drops the drain in `close()`, or when the loop is collected. That closes the mailbox. A weak reference to the
 //!    loop is a second signal, for a loop that leaks its handles. Closing drops the queued jobs, tells the watchers and closes
 //!    the descriptor.
-//! 7. Locks are released before a job runs, before anything of the user is dropped and before Python is called.
+//! 7. A thread that blocks in `block_on` [marks](BlockedLoop) the loop that it runs. A future that this thread polls and that
+//!    waits for the loop then fails instead of waiting for ever. A [`background`] loop gets no new calls while it is marked.
+//! 8. In a loop of `tokio::new_event_loop`, the selector owns the drain, waits for the bell and runs the drain. Closing the
+//!    selector closes the mailbox.
+//! 9. Locks are released before a job runs, before anything of the user is dropped and before Python is called.
 
-// Everything that only unix has is in this module.
 pub(crate) mod background;
+// Everything that only unix has is in this module.
 #[cfg_attr(
     any(not(unix), pyo3_asyncio_no_unix),
     path = "event_loop/no_descriptor.rs"

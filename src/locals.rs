@@ -1,6 +1,18 @@
 //! The event loop and the context of a Rust task.
 //!
 //! While a task is polled or dropped, a guard keeps its locals in a thread-local. This works in the same way for every runtime.
+//!
+//! A call that is given no locals looks for them in this order:
+//!
+//! 1. the locals of the task that this thread polls;
+//! 2. the loop that runs in this thread, unless [`block_on`](crate::tokio::block_on) blocks it. Only functions that take `py`
+//!    look here, because the others need not be attached;
+//! 3. the locals of the thread, which a test has;
+//! 4. in a thread that blocks: a [background loop](crate::event_loop::background), the same one for each call inside of one
+//!    `block_on`.
+//!
+//! Inside of `block_on`, the locals of a task of the blocked loop do not count. `future_into_py` takes a blocked loop too, and no
+//! background loop: without a loop it returns a coroutine.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -9,8 +9,8 @@
 //! 3. A signal does not end a `park`. Python can write to a descriptor for each signal, but a loop that runs in this thread may
 //!    use that already. So the main thread, which alone handles signals, checks for them every [`SIGNAL_PATIENCE`].
 //! 4. A loop that runs in this thread makes no progress meanwhile. It is [marked as blocked](Blocking). If this thread polls a
-//!    future that waits for the loop, the future fails instead of waiting for ever. What begins to await Python here runs on a
-//!    [background loop](crate::event_loop::background), unless another loop is known.
+//!    future that waits for the loop, the future fails instead of waiting for ever. A call of Python that begins here runs on a
+//!    [background loop](crate::event_loop::background), unless its [locals](crate::locals) name a loop.
 //! 5. The thread is [active](crate::sync::guard) while it polls. While it waits, its activity is paused. So a fork waits for
 //!    polls only.
 //! 6. In every case the future is dropped before the call returns: detached, and inside the runtime's context.

@@ -1,7 +1,8 @@
-//! Streams that Python iterates over in a synchronous function.
+//! Generators of Rust streams, for Python functions that block.
 //!
-//! The generator is Python's own: see [`asyncio::generator`]. It iterates over a [`BlockingStream`], which blocks on one item after
-//! another. Each [`block_on`] takes the stream, and drops it if there is no next item: it ends, fails, or is interrupted.
+//! The generator is Python's own: see [`asyncio::generator`]. It iterates over a [`BlockingStream`], which calls [`block_on`] for
+//! each item. That call owns the stream, and gives it back together with an item. At the end of the stream, at an error and at an
+//! interrupt, it drops the stream.
 
 use std::future::poll_fn;
 use std::marker::PhantomData;

@@ -1,12 +1,14 @@
-//! Event loops on threads of their own, for threads that block while they wait for Python.
+//! Event loops on threads of their own. A thread that blocks on a Rust future runs on them what the future awaits in Python.
 //!
 //! # Protocol
 //!
-//! 1. The first request makes a loop and its thread. Python makes the thread, so `threading` knows it. It is a daemon thread,
-//!    because Python waits for all others before it calls the callbacks of `atexit`.
-//! 2. Requests share that loop, so that callbacks can share clients and locks of asyncio. A request gets another loop if that one
-//!    [is blocked](super::BlockedLoop), or if it runs in the thread that asks. Hence a callback may block again, at any depth.
-//! 3. At the end of the process, each loop is stopped. Its thread ends the loop as `asyncio.run` does.
+//! 1. The first call of [`background_loop`] makes a loop and its thread. Python makes the thread, so `threading` knows it. It is a
+//!    daemon thread, because Python waits for all others before it calls the callbacks of `atexit`.
+//! 2. Later calls return the oldest loop that can run, so that callbacks share clients and locks of asyncio. A loop cannot run
+//!    while it [is blocked](super::BlockedLoop), and it does not serve a call from its own thread. If no loop is left, the call
+//!    makes another. Hence a callback may block again, at any depth.
+//! 3. At the end of the process, each loop is stopped. Its thread then cancels the tasks, waits for them and ends the async
+//!    generators. It does not wait for the threads of the loop's executor.
 //! 4. The child of a fork has none of these threads. It makes loops of its own.
 //! 5. The lock is not held while Python is called.
 

@@ -1,7 +1,9 @@
-//! How a loop is woken: by a descriptor that it watches, or by one helper thread that calls `call_soon_threadsafe`.
+//! The three ways to wake a loop:
 //!
-//! Ringing the descriptor needs no interpreter. The helper attaches, so that no worker of a runtime has to. It serves loops
-//! that do not watch the descriptor, and every loop on Windows. `PYO3_ASYNCIO_DOORBELL=call_soon_threadsafe` asks for it.
+//! - A descriptor that the loop watches with `add_reader`. Ringing it needs no interpreter.
+//! - One helper thread, which calls `call_soon_threadsafe`. It attaches, so that no worker of a runtime has to. It serves loops
+//!   that do not watch the descriptor, and every loop on Windows. `PYO3_ASYNCIO_DOORBELL=call_soon_threadsafe` asks for it.
+//! - The bell of a [turn](crate::sync::turn_bell), for a loop whose selector waits in tokio.
 
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread;

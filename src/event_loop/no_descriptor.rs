@@ -1,4 +1,4 @@
-//! In place of `descriptor`, where no loop watches more than sockets, as on Windows: every loop gets the helper.
+//! Takes the place of `descriptor` where loops watch only sockets, as on Windows. Every loop gets the helper thread.
 
 use std::io;
 

@@ -3,13 +3,13 @@
 //! # Protocol
 //!
 //! 1. The selector calls [`turn`](LoopRuntime::turn) in place of a blocking wait. A turn polls the tasks that are ready, and
-//!    ends when the selector's descriptor is readable, when the bell rings, or at its time-out. A turn without time ends after
-//!    one look at the driver.
-//! 2. The descriptor is watched for edges. So the runtime remembers that it was readable until the selector has looked and found
-//!    nothing, which it tells by [`found_nothing`](LoopRuntime::found_nothing). An event after that look is a new edge.
-//! 3. While the loop runs, its thread [knows](enter_here) the runtime. What this thread spawns between two turns waits for the
-//!    next turn in a list, because tokio would write to a descriptor for each.
-//!    What it [wakes](super::wakes) waits there too.
+//!    ends when the selector's descriptor is readable, when the bell rings, or at its time-out. With a time-out of zero, it ends
+//!    after one look at the driver. On the main thread it ends early, so that the interpreter can handle signals.
+//! 2. Tokio reports only new events of the descriptor. So the runtime takes the descriptor for readable until the selector has
+//!    looked and found nothing, and has said so by [`found_nothing`](LoopRuntime::found_nothing). An event after that look is new.
+//! 3. While the loop runs, a thread-local of its thread [holds](enter_here) the runtime. Futures that this thread spawns between
+//!    two turns wait in a list for the next turn, and so do tasks that it [wakes](super::wakes). Tokio would write to a descriptor
+//!    for each.
 //! 4. In the child of a fork nothing touches the runtime, whose descriptors belong to the parent. It is not dropped either.
 
 use std::cell::RefCell;

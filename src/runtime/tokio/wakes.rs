@@ -1,12 +1,12 @@
-//! Wakes from the loop's thread, between two turns of the runtime that it drives.
+//! Wakes by the loop's thread, between two turns of the runtime that it drives.
 //!
-//! Tokio takes them for wakes from outside, and writes to a descriptor for each. Here they wait for the next turn, which comes before
-//! the loop's thread waits.
+//! Between two turns, the thread is outside of the runtime. Tokio writes to a descriptor for each wake from outside. Here such
+//! wakes wait in a list for the next turn, and cost no system call.
 //!
-//! 1. A task of the runtime polls its future with a waker of ours, which keeps the task's own waker from the last poll.
-//! 2. A wake on the loop's thread between two turns puts the task's waker in a list. The next turn wakes the wakers of the list,
-//!    inside the runtime. Any other wake is passed on at once.
-//! 3. A loop that does not run has no turns. Its tasks would not be polled before the next turn either.
+//! 1. [`WokenInTurns`] polls its future with a waker of ours, which keeps the task's own waker from the last poll.
+//! 2. A wake on the loop's thread between two turns puts the task's waker in the list. The next turn wakes the wakers of the list,
+//!    inside the runtime. Any other wake goes to the task's waker at once.
+//! 3. The list delays no task: the runtime polls its tasks only in a turn, and each turn starts with the list.
 
 use std::future::Future;
 use std::pin::Pin;
