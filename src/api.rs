@@ -1,5 +1,5 @@
-//! The public modules, one for each runtime. One macro stamps them, so every runtime has the same functions and the same
-//! documentation.
+//! The public modules, one for each runtime. One macro generates their contents, so every runtime has the same functions and the
+//! same documentation.
 
 mod builder;
 #[cfg(any(
@@ -36,7 +36,7 @@ mod unstable_streams;
 
 pub use builder::AwaitableBuilder;
 
-/// Stamps the functions of a runtime's module. `$generic` is the type parameter for the runtime, in the module where the
+/// Generates the functions of a runtime's module. `$generic` is the type parameter for the runtime, in the module where the
 /// caller chooses it. The literals are for the documentation: the module's path, the type arguments of a call, a function
 /// that sleeps on this runtime, and where it polls a future that is not `Send`.
 macro_rules! facade {

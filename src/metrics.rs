@@ -1,8 +1,8 @@
 //! Counters of the crossings.
 //!
 //! Each counter is written by one kind of thread, with relaxed ordering, and has its own cache line. Starts and ends have separate
-//! counters, so that a loop and a worker do not contend for one line: their difference is what is in flight. Jobs are counted once
-//! a turn. The clock is read twice a burst: when the doorbell rings and when the drain answers.
+//! counters, so that a loop and a worker do not contend for one line. The difference of the two is the number in flight. Jobs are
+//! counted once a turn. The clock is read twice a burst: when the doorbell rings and when the drain answers.
 
 #![expect(
     clippy::disallowed_macros,

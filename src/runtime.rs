@@ -1,4 +1,4 @@
-//! Rust runtimes, as the bridge sees them. Nothing here knows Python.
+//! Rust runtimes, as the bridge sees them: the [`Runtime`] trait, and a module for each runtime. Nothing here knows Python.
 
 #[cfg(feature = "async-std-runtime")]
 pub(crate) mod async_std;

@@ -1,12 +1,14 @@
-//! Exports an `async fn`, or a function that returns a stream, for `#[pyfunction]` and `#[pymethods]`: PyO3 exports a wrapper, a
-//! plain function.
+//! Exports an `async fn`, or a function that returns a stream, for `#[pyfunction]` and `#[pymethods]`.
 //!
-//! The function stays as it is, and Rust can call it. The wrapper has the same parameters, so PyO3 extracts the arguments at
-//! the call. The wrapper makes a coroutine of the future that an `async fn` returns. If the function returns a stream, the
-//! wrapper makes an async generator, and the first item that is awaited calls the function.
+//! The attribute generates a wrapper, a plain function, and PyO3 exports the wrapper. The user's function stays as it is, and Rust
+//! can call it.
 //!
-//! With `blocking = "name"` there is a second wrapper of the same function. It blocks until the future is done, or makes a generator
-//! of the stream.
+//! The wrapper has the same parameters, so PyO3 extracts the arguments at the call. For an `async fn`, it makes a coroutine of the
+//! future. For a function that returns a stream, it makes an async generator, which calls the function when Python awaits the first
+//! item.
+//!
+//! With `blocking = "name"` there is a second wrapper of the same function. It blocks until the future is done, or makes a
+//! generator of the stream.
 
 mod declaration;
 mod options;

@@ -1,4 +1,4 @@
-//! What differs between the attributes of one runtime and those of another.
+//! The runtimes, and the differences between their attributes.
 
 use proc_macro2::{Ident, Span};
 

@@ -1,4 +1,4 @@
-//! The builder that covers every way in which Python awaits a Rust future, or iterates over a Rust stream.
+//! [`AwaitableBuilder`]: all options with which Python awaits a Rust future, or iterates over a Rust stream, in one builder.
 
 use std::fmt;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! What Python's own functions are made of, for those that are written in Rust.
+//! The Python objects behind an exported function: its declaration, bound methods and type hints.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};

@@ -1,4 +1,4 @@
-//! What an embedded interpreter needs to behave as `python3` does.
+//! What a Rust program sets up so that its interpreter behaves as `python3` does.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! Streams: the generators of a Rust stream, and the coroutine that iterates for a Rust stream. All are written in Python.
+//! Streams, by functions that are written in Python: the generators of a Rust stream, and the coroutine that iterates for a Rust
+//! consumer.
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;

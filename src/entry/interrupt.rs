@@ -1,6 +1,7 @@
 //! Ctrl-C while a loop that Rust started runs.
 //!
-//! The first one cancels the main future, or stops the loop. The second one raises `KeyboardInterrupt`.
+//! The first Ctrl-C cancels the main future, or stops the loop. The second one raises `KeyboardInterrupt`, and so does the first
+//! one if the main future is done.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

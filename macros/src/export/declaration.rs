@@ -1,4 +1,5 @@
-//! What Python's declaration of an exported function has besides its name and its parameters: its type hints.
+//! Generates the `Declaration` of an exported function: its type hints, whether it returns a stream, and the signature of
+//! `__call__`.
 
 use proc_macro2::TokenStream;
 use quote::quote;

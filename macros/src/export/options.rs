@@ -1,4 +1,4 @@
-//! The options of an exported function: ours, and PyO3's, which are passed on to it.
+//! The options of an exported function: ours, and those of PyO3, which the wrapper passes on.
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};

@@ -1,4 +1,4 @@
-//! The parameters and the return type of an exported `async fn`, and what of them cannot be exported.
+//! Parses the parameters and the return type of an exported function, and refuses those that cannot be exported.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};

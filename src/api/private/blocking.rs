@@ -1,5 +1,7 @@
-//! The second, synchronous function of an export with `blocking = "name"`. The wrapper that the attribute generates makes the same
-//! future as for the coroutine, and passes it here.
+//! Exports that block: the second function of an export with `blocking = "name"`.
+//!
+//! The wrapper that the attribute generates makes the same future as the wrapper for the coroutine, and passes it here. [`blocked`]
+//! calls `block_on`, and [`generator`] makes a generator of a stream.
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,7 +1,8 @@
-//! Distinguishes the types of an exported `async fn` where the attributes only see tokens: its arguments and its output.
+//! Chooses what to do with an argument or an output of an exported `async fn` by its type. The attributes see only tokens, so the
+//! compiler chooses here.
 //!
-//! A method of one type hides the method of the same name of the types that it dereferences to. So the compiler picks the most
-//! specific `show` or `into_result`.
+//! [`AnyOutput`] dereferences to [`Fallible`], and that to [`Value`]. Method lookup follows this chain. So the compiler takes the
+//! most specific type that has `into_result` for the output. [`Argument`] and [`Opaque`] choose a `show` in the same way.
 //!
 //! The compiler shows the source line of a bound that is not met. So a comment at the end of the line says what to do.
 

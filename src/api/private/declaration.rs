@@ -1,5 +1,7 @@
-//! How the attributes put a function into its module or class. PyO3 makes a built-in function of it, and an [`AsyncFunction`]
-//! declares that one as an `async def`.
+//! Puts an exported function into its module or class.
+//!
+//! PyO3 makes a built-in function. A [`FunctionDef`] or [`declare_method`] wraps it in an [`AsyncFunction`], which Python takes for
+//! an `async def`. [`Hinted`] finds the type hints of the parameters and the result.
 
 use std::marker::PhantomData;
 use std::ops::Deref;

@@ -8,7 +8,8 @@
 //! 2. The Python call polls the block once, which takes the borrow. So the call itself raises an error about the borrow, and
 //!    not the `await`.
 //! 3. The event loop polls the rest on its own thread. When the coroutine ends, the future and its borrow are dropped before
-//!    Python code continues.
+//!    Python code continues. With `detach_on_cancel`, a cancelled future keeps its borrow until it is done.
+//! 4. In a function that blocks, step 2 is the same, and `block_on` polls the rest.
 //!
 //! An object of a `frozen` class is not borrowed, and needs none of this.
 //!

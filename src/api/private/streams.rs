@@ -1,6 +1,8 @@
-//! Async generators of exported functions that return a stream. The wrapper that an attribute generates makes a future from the
-//! arguments, and passes it here. The future calls the user's function, and emits the items of the stream that it returns. So the
-//! stream may borrow from what the future owns: the object of the method.
+//! Async generators of exported functions that return a stream.
+//!
+//! The wrapper that an attribute generates makes a future from the arguments, and passes it here. The future owns the arguments and
+//! the object of the method. It calls the user's function, and emits the items of the stream that the function returns. So the
+//! stream may borrow from the object. [`Emitted`] is a stream again, of the items that the future emits.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
