@@ -5,7 +5,8 @@
 //! 1. One mutex guards the state and one waker for each waiter.
 //! 2. [`poll`](WakerCell::poll) looks at the state. If it does not find what it waits for, it releases the lock and clones the
 //!    waker. Then it locks again and looks again. If it still finds nothing, it leaves the clone before it releases the lock.
-//!    So it misses no change in between, and leaves no waker once it has found something.
+//!    So it misses no change in between, and leaves no waker once it has found something. If the waker that it left before wakes
+//!    the same task, it clones nothing.
 //! 3. [`change`](WakerCell::change) changes the state and takes out the wakers that the change concerns, in one step. It wakes
 //!    or drops them after it has released the lock.
 //! 4. Cloning, waking and dropping a waker runs foreign code, which may take locks of its own or panic. None of it runs under

@@ -49,7 +49,7 @@ use start::{Source, StartTask, check_awaitable};
 /// A Python awaitable as a Rust future, made by [`tokio::into_future`](crate::tokio::into_future) and similar functions.
 ///
 /// Its output is the result of `await` in Python: the value, or the same exception with its traceback. If the task is cancelled,
-/// the output is `asyncio.CancelledError`. If the loop closes first, it is [`LoopClosed`](crate::err::LoopClosed).
+/// the output is `asyncio.CancelledError`. If the loop closes first, it is [`LoopClosed`].
 ///
 /// The awaitable starts at once, as a task of its event loop, and not at the first poll. *Dropping this cancels the task*, as
 /// dropping any Rust future ends its work, so that `timeout` and `select!` work as expected. To let the task run on,
@@ -81,7 +81,7 @@ pub(super) type CleansUp = Arc<AtomicBool>;
 ///
 /// # Errors
 ///
-/// `TypeError` if the object cannot be awaited, [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
+/// `TypeError` if the object cannot be awaited, [`LoopClosed`] if the loop is closed.
 #[track_caller]
 pub fn into_future_with_locals(
     locals: &TaskLocals,

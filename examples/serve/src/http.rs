@@ -1,8 +1,8 @@
 //! One HTTP request and its response.
 //!
-//! An [`Exchange`] is what hyper's side and the application's share. The application fills it by `send`, hyper empties it: the service
-//! future takes the response as soon as the first body message has come, and a [`ResponseBody`] takes the chunks that follow. Wakers
-//! are called after the lock is released.
+//! Hyper and the application share an [`Exchange`]. The application fills it by `send`, and hyper empties it. The service future takes
+//! the response as soon as the first body message has come. A [`ResponseBody`] takes the chunks that follow. Wakers are called after
+//! the lock is released.
 
 use std::{
     collections::VecDeque,

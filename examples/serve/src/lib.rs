@@ -1,7 +1,7 @@
 //! An ASGI server: hyper speaks HTTP, tungstenite WebSockets, and an application in Python answers.
 //!
 //! On a loop of `tokio::new_event_loop`, all of it runs in one thread. On any other loop, hyper runs on tokio's threads. The code is
-//! the same: a request is one call on the loop, and what the application awaits is two `async fn`s, `receive` and `send`.
+//! the same: a request is one call on the loop, and the application awaits two methods of a Rust object, `receive` and `send`.
 //!
 //! | module | owns |
 //! | --- | --- |
