@@ -6,14 +6,14 @@
 //! | [`handoff`] | the outcome of a Python task, and the Rust future that awaits it |
 //! | [`bounded`] | the items of a stream, and the room that is left for more |
 //! | [`cancel_slot`] | a cancellation by Python, and the Rust future that it is handed to |
-//! | [`queue`] | the jobs of an event loop, and the bell that calls for them |
+//! | [`queue`] | the jobs of an event loop, and the bell that wakes the loop for them |
 //! | [`registry`] | the mailboxes of all event loops, by the addresses of the loops |
-//! | [`watchers`] | the objects that hear when an event loop closes |
-//! | [`turn_bell`] | a wake-up call, and the thread that drives a runtime until then |
+//! | [`watchers`] | the objects that are told when an event loop closes |
+//! | [`turn_bell`] | a bell, and the thread that drives a runtime until the bell rings |
 //! | [`wake_flag`] | whether a future was woken since it was last polled |
 //! | [`guard`] | the threads that run user code, and how exit and fork keep them out |
 //! | [`activity`] | the guard of this process |
-//! | [`generation`] | how many forks lie behind this process |
+//! | [`generation`] | the number of forks between this process and the one that loaded the library |
 //!
 //! The package `tests/models` compiles the first ten with loom's locks and atomics in the place of [`primitive`], and
 //! checks every order in which their threads can run.

@@ -111,12 +111,13 @@ pub(crate) fn start_task_in_shared<'py>(
     } else {
         coroutine = run_in_function(py)?.call1((context, coroutine))?;
     }
-    // Fails where the context is entered all the time, because the loop itself runs in it: the task would never make a step.
+    // Made inside of the context, so that Python refuses a context that is entered all the time because the loop runs in it. A task
+    // with such a context would never make a step.
     let create_task = event_loop.getattr(intern!(py, "create_task"))?;
     let run = (create_task, &coroutine);
     let started = context.call_method(intern!(py, "run"), run, Some(&kwargs));
     if started.is_err() {
-        // Python would warn of what nobody awaits.
+        // Python would otherwise warn that the coroutine was never awaited.
         close_unstarted(&coroutine)?;
         close_unstarted(awaitable)?;
     }

@@ -52,7 +52,7 @@ where
         )),
     });
     let (future, entry) = UserValue::new::<R>(future).keep_if_ok(py, entry)?;
-    // Nobody drives the runtime of this thread's loop meanwhile.
+    // Hides the runtime of this thread's loop, because nobody drives it meanwhile.
     #[cfg(feature = "tokio-runtime")]
     let _apart = crate::runtime::tokio::one_thread::run_here(None);
     let _blocking = Blocking::begin(py)?;

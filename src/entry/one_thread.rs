@@ -109,7 +109,8 @@ impl Turns {
         let patience = (is_long && asyncio::is_main_thread(py)?).then_some(SIGNAL_PATIENCE);
         let may_have_events = py.detach(|| {
             let may_have_events = runtime.turn(timeout, patience);
-            // The end of the process does not wait for a thread that waits in a turn.
+            // Each poll in a turn is an activity of its own, and the turn is none, so that the end of the process does not wait for
+            // a thread that waits here. The `Entry` below ends the activity that this begins.
             activity::count_in();
             may_have_events
         });

@@ -77,7 +77,7 @@ pub(crate) fn background_loop<'py>(entry: &Entry<'py>) -> PyResult<Bound<'py, Py
         return Ok(faster);
     }
     if let Err(error) = asyncio::start_thread(&thread) {
-        // An error if the thread runs after all: then the loop is in use.
+        // `close` fails if the thread runs after all. The loop is in use then.
         let _ = asyncio::close(&event_loop);
         return Err(error);
     }
@@ -99,7 +99,7 @@ pub(crate) fn end_all(py: Python<'_>, patience: Duration) {
     }
     for BackgroundLoop { thread, .. } in &loops {
         let left = deadline.saturating_duration_since(Instant::now());
-        // An error in the thread itself, which cannot wait for itself.
+        // An error if this is the loop's own thread, which cannot wait for itself.
         let _ = asyncio::join_thread(thread.bind(py), left);
     }
 }

@@ -65,7 +65,7 @@ impl super::Runtime for Tokio {
     }
 
     fn may_block() -> bool {
-        // Only a panic tells. `spawn_blocking` and `block_in_place` are inside the runtime, and yet may block.
+        // Tokio says so only by a panic. `spawn_blocking` and `block_in_place` are inside the runtime too, and may block.
         Handle::try_current().map_or(true, |handle| {
             silently(|| handle.block_on(async {})).is_some()
         })

@@ -9,9 +9,10 @@
 //!    granted what is free. Otherwise the producer waits.
 //! 4. A consumer that takes an item, and thereby frees half of the capacity for a producer that waits, has to call it
 //!    ([`Taken::calls`]). The producer then requests again. So there is one call for each half of the capacity at most.
-//! 5. `stop` ends the consumer, which gets the items that are left. From then on `push` returns the items, and every request is
-//!    granted.
-//! 6. Items are dropped without the lock.
+//! 5. The consumer ends with `stop`, which returns the items that are left. From then on `push` returns the items, and every
+//!    request is granted.
+//! 6. A producer that makes no more items ends with `end`. The consumer still takes the items that are left.
+//! 7. Items are dropped without the lock.
 
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};

@@ -1,9 +1,9 @@
-//! The objects that hear when an event loop closes.
+//! The objects that are told when an event loop closes.
 //!
 //! # Protocol
 //!
 //! 1. One mutex guards the watchers. `close` takes them all out, and none can be added after that.
-//! 2. An object hears exactly once. It may hear as soon as it is added, so it must be ready before. If `add` returns `None`,
+//! 2. Each object is told exactly once. That may be as soon as it is added, so it must be ready before. If `add` returns `None`,
 //!    the loop is closed already, and the caller tells the object itself.
 //! 3. The lock is released before a watcher is told or dropped.
 

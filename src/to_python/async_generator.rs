@@ -8,7 +8,8 @@
 //! 1. The stream is in its [`StreamSlot`] while nobody awaits an item. A fetch takes it out, and puts it back when it has a
 //!    batch. So the stream is polled only while an item is awaited.
 //! 2. A fetch is ready as soon as the stream has an item. It takes more items while they are ready at once, up to the capacity,
-//!    and for [`PATIENCE`].
+//!    and for [`PATIENCE`]. If a batch was full within that time, the stream probably has more items, and the next fetch starts
+//!    eagerly.
 //! 3. The end of the stream, its error or its panic goes to the slot, and the fetch brings the items before it. The next fetch
 //!    finds it there.
 //! 4. Closing the generator, or the loop, ends the slot and drops the stream in it. A fetch that is under way finds the slot

@@ -145,7 +145,7 @@ where
         let this = self.project();
         let mut future = this.future;
         let entered = this.spans.enter();
-        // It outlives the unwinding, as the drop of a value may panic too.
+        // Outside of `catch`, because the drop of a value may panic too, and a second panic while unwinding aborts.
         let mut output = None;
         let ended = catch(|| {
             output = Some(ready!(future.as_mut().poll(cx)));

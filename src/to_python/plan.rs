@@ -235,11 +235,11 @@ impl Plan {
     {
         self.names.get_or_insert(names_of::<F>);
         match self.take_cancellation() {
-            None => self.wait::<OnRuntime<R>, F, T, F>(py, future),
+            None => self.make_coroutine::<OnRuntime<R>, F, T, F>(py, future),
             Some(cancellation) => {
                 let future = cancellation.around(future);
                 self.on_cancel = OnCancel::Tell(cancellation);
-                self.wait::<OnRuntime<R>, _, T, _>(py, future)
+                self.make_coroutine::<OnRuntime<R>, _, T, _>(py, future)
             }
         }
     }
@@ -259,11 +259,11 @@ impl Plan {
         self.names.get_or_insert(names_of::<F>);
         self.eager_start = true;
         match self.take_cancellation() {
-            None => self.wait::<OnThisThread<R>, F, T, F>(py, future),
+            None => self.make_coroutine::<OnThisThread<R>, F, T, F>(py, future),
             Some(cancellation) => {
                 let future = cancellation.around(future);
                 self.on_cancel = OnCancel::Tell(cancellation);
-                self.wait::<OnThisThread<R>, _, T, _>(py, future)
+                self.make_coroutine::<OnThisThread<R>, _, T, _>(py, future)
             }
         }
     }
@@ -282,11 +282,11 @@ impl Plan {
         self.names.get_or_insert(names_of::<F>);
         self.eager_start = true;
         match self.take_cancellation() {
-            None => self.wait::<OnThisThread<R>, F, T, _>(py, ThreadBound::new(future)),
+            None => self.make_coroutine::<OnThisThread<R>, F, T, _>(py, ThreadBound::new(future)),
             Some(cancellation) => {
                 let future = ThreadBound::new(cancellation.around(future));
                 self.on_cancel = OnCancel::Tell(cancellation);
-                self.wait::<OnThisThread<R>, Cancellable<F>, T, _>(py, future)
+                self.make_coroutine::<OnThisThread<R>, Cancellable<F>, T, _>(py, future)
             }
         }
     }
@@ -364,7 +364,7 @@ impl Plan {
         Ok(generator)
     }
 
-    fn wait<P, F, T, K>(mut self, py: Python<'_>, future: K) -> PyResult<Bound<'_, PyAny>>
+    fn make_coroutine<P, F, T, K>(mut self, py: Python<'_>, future: K) -> PyResult<Bound<'_, PyAny>>
     where
         P: Place<F, T>,
         F: Future<Output = PyResult<T>> + 'static,

@@ -271,7 +271,7 @@ impl FutureState {
             self.call(py, &future, &callbacks)?;
         }
         if let Some(exit) = exit {
-            // As of a task: asyncio's own `run_until_complete` counts on it.
+            // asyncio raises the exit of a task to the loop too, and `run_until_complete` relies on that.
             self.state().unretrieved = false;
             return Err(exit);
         }
@@ -371,7 +371,7 @@ impl FutureState {
                 return;
             }
         }
-        // The object is gone, but the handler is told of one.
+        // The handler's context has the future. A new object takes the place of the one that is gone.
         match Bound::new(py, RustFuture::new(Arc::clone(self), made_at)) {
             Ok(future) => self.report_unretrieved(&future),
             Err(error) => error.write_unraisable(py, Some(self.event_loop.bind(py))),

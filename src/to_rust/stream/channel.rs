@@ -176,7 +176,7 @@ impl<T> Drop for Consumer<T> {
         if self.channel.mailbox.is_inherited() {
             return;
         }
-        // The task is cancelled, so a coroutine that waits for room need not be called.
+        // The task is cancelled, so a coroutine that waits for room needs no answer.
         let (left, _) = self.channel.items.stop(Wanted::Nothing);
         self.channel.report(left);
         self.channel.report(self.error.take().map(Err));
