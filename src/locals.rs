@@ -401,7 +401,7 @@ pub fn background_loop(py: Python<'_>) -> PyResult<TaskLocals> {
     in_current_context(event_loop_in_background(&entry)?)
 }
 
-/// Notes that this thread blocks on a future, until it is dropped: what needs a loop that can run gets a background loop.
+/// Marks this thread as blocked on a future, until this is dropped. Calls that need a loop then get a background loop.
 #[must_use = "it is noted until this is dropped"]
 pub(crate) struct Blocking {
     _blocked: BlockedLoop,
@@ -412,7 +412,7 @@ pub(crate) struct Blocking {
 impl Blocking {
     pub(crate) fn begin(py: Python<'_>) -> PyResult<Self> {
         let event_loop = asyncio::running_loop(py)?;
-        // The loop of the task that is being polled here, if it is blocked with it.
+        // Whether this thread polls a task of the loop that it blocks.
         let blocks_task = match (&event_loop, current()) {
             (Some(event_loop), Some(locals)) => event_loop.is(&locals.0.event_loop),
             _ => false,

@@ -14,8 +14,8 @@ use crate::{CancelHandle, TaskLocals};
 
 /// Builds a Python awaitable of a Rust future, or an async generator of a Rust stream.
 ///
-/// It comes from `awaitable` of a runtime's module, such as [`tokio::awaitable`](crate::tokio::awaitable). Each choice is
-/// independent of the others:
+/// It comes from `awaitable` of a runtime's module, such as [`tokio::awaitable`](crate::tokio::awaitable). The choices are
+/// independent of each other, but an [`async_generator`](Self::async_generator) refuses some:
 ///
 /// | choice | default | otherwise |
 /// | --- | --- | --- |
@@ -88,14 +88,14 @@ impl<R: Runtime> AwaitableBuilder<R> {
         self.with(|plan| plan.share_context(share_context))
     }
 
-    /// Has a future that has started go on to its end in the background when Python cancels it, as `asyncio.shield` has its task.
+    /// Lets a future that has started go on to its end in the background when Python cancels it, as `asyncio.shield` does with a task.
     ///
     /// Use it for what must not stop halfway, such as a commit on a connection that others use next: a future that is dropped
     /// between a write and a read leaves the answer on the wire. A future that can tidy up instead, and do so soon, is better told
     /// of the cancellation: see [`cancel_handle`](Self::cancel_handle). `docs/cancellation.md` compares the two.
     ///
     /// The Python side sees `CancelledError` at once, as always. The output is dropped in the runtime's context. An error that
-    /// comes later goes to the loop's exception handler. If the loop is closed by then, nobody is left to hear of it.
+    /// comes later goes to the loop's exception handler. If the loop is closed by then, the error is dropped.
     ///
     /// A coroutine that was closed or dropped counts as cancelled too. A coroutine whose first step has not run is dropped.
     ///

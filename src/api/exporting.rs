@@ -34,7 +34,7 @@ macro_rules! exporting {
         ///
         /// `inspect.iscoroutinefunction` is true for the function, and `inspect.isasyncgenfunction` if it returns a stream. So frameworks
         /// such as FastAPI call it on their event loop, and not in a thread. It has the signature, the annotations, the docstring and the
-        /// names of an `async def`. It takes attributes, and is pickled by its name. Only a call is another: it extracts the arguments.
+        /// names of an `async def`. It takes attributes, and is pickled by its name. Only a call differs: it extracts the arguments.
         ///
         /// The annotations come from the Rust types. Numbers, `bool`, `char`, strings, `Vec`, `Option`, tuples of up to four, the maps and
         /// sets of std, and `Py<…>` have one, `Vec<u8>` that of `bytes`. Other types have none. `signature = (name: "text") -> "text"`
@@ -107,14 +107,14 @@ macro_rules! exporting {
         ///
         /// # Functions that block
         ///
-        /// `blocking = "name"` exports the function a second time, as one that returns what awaiting the first would give. It calls
+        /// `blocking = "name"` exports the function a second time, as one that blocks and returns the value itself. It calls
         /// [`block_on`], so it works inside of a running loop and without one, and answers Ctrl-C. What it awaits in Python runs on
-        /// a [`background_loop`]. Of a stream it makes a generator, which blocks for each item. Its `close()`, and dropping it, drop
-        /// the stream in the runtime's context.
+        /// a [`background_loop`]. If the function returns a stream, the blocking one returns a generator, which blocks for each
+        /// item. Its `close()`, and dropping it, drop the stream in the runtime's context.
         ///
-        /// The second function has the signature, the documentation and the stub of the first. A module that is declared with
-        /// `#[pymodule]` and has the first function has the second too. Elsewhere, `wrap_pyfunction!` takes either name. The page
-        /// `docs/blocking.md` says more.
+        /// The blocking function has the signature, the documentation and the stub of the asynchronous one. A module that is
+        /// declared with `#[pymodule]` and has the asynchronous function has the blocking one too. Elsewhere, `wrap_pyfunction!`
+        /// takes either name. The page `docs/blocking.md` says more.
         ///
         /// ```
         /// use pyo3::prelude::*;

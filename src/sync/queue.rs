@@ -8,8 +8,9 @@
 //!    nobody rings a bell that `close` has taken out, whose descriptor may belong to somebody else by then.
 //! 3. `pop` takes the first job. If there is none, it unsets `rung` and silences the bell in the same step. So the bell has
 //!    rung for every job in the queue, and jobs that come during a drain cost no ring.
-//! 4. A drain ends with `pause`. If `rung` is still set, jobs may be left, and `pause` reminds the bell. A bell that stays
-//!    audible until it is silenced ignores this. A bell that is heard only once rings again.
+//! 4. A drain ends with `pause`. If `rung` is still set, jobs may be left, and `pause` reminds the bell. A bell whose signal
+//!    stays until it is silenced, such as a descriptor, ignores this. A bell that brings about one drain, such as a call of the
+//!    helper, rings again.
 //! 5. `close` takes the jobs and the bell out. From then on `push` returns the job and `pop` returns `None`.
 //! 6. Jobs run, and are dropped, after the lock is released.
 

@@ -5,7 +5,8 @@
 //! 1. One mutex guards the table. An entry counts only while its mailbox is open: a closed one may still be in the table.
 //! 2. `add` puts a mailbox into the table, in the place of a closed one. If there is an open one, because another thread was
 //!    first, `add` gives that instead. Both happen in one step.
-//! 3. Close a mailbox before removing it. `remove` leaves another mailbox alone: a new loop may have the same address by then.
+//! 3. A mailbox is closed before it is removed. `remove` leaves another mailbox at the same address alone, because a new loop may
+//!    have that address by then.
 
 use std::collections::HashMap;
 
