@@ -91,7 +91,7 @@ impl<R: Runtime> AwaitableBuilder<R> {
     /// Lets a future that has started go on to its end in the background when Python cancels it, as `asyncio.shield` does with a task.
     ///
     /// Use it for what must not stop halfway, such as a commit on a connection that others use next: a future that is dropped
-    /// between a write and a read leaves the answer on the wire. A future that can tidy up instead, and do so soon, is better told
+    /// between a write and a read leaves the answer on the wire. A future that can clean up instead, and do so soon, is better told
     /// of the cancellation: see [`cancel_handle`](Self::cancel_handle). `docs/cancellation.md` compares the two.
     ///
     /// The Python side sees `CancelledError` at once, as always. The output is dropped in the runtime's context. An error that

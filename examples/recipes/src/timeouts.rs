@@ -1,4 +1,4 @@
-//! Time-outs, on either side.
+//! Timeouts, on either side.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -26,14 +26,14 @@ impl Drop for Running {
     }
 }
 
-/// Python's time-out: `asyncio.timeout` and `asyncio.wait_for` cancel the coroutine, which drops this future.
+/// Python's timeout: `asyncio.timeout` and `asyncio.wait_for` cancel the coroutine, which drops this future.
 #[pyo3_asyncio::tokio::pyfunction]
 pub(crate) async fn sleep(seconds: f64) {
     let _running = Running::start();
     time::sleep(Duration::from_secs_f64(seconds)).await;
 }
 
-/// Rust's time-out around Rust: it drops the future inside, and is Python's `TimeoutError`.
+/// Rust's timeout around Rust: it drops the future inside, and is Python's `TimeoutError`.
 #[pyo3_asyncio::tokio::pyfunction]
 pub(crate) async fn fetch_within(seconds: f64, takes: f64) -> PyResult<usize> {
     let fetch = async {
@@ -45,7 +45,7 @@ pub(crate) async fn fetch_within(seconds: f64, takes: f64) -> PyResult<usize> {
     fetched.unwrap_or_else(|_| Err(late(limit)))
 }
 
-/// Rust's time-out around Python: dropping the task cancels it on its loop.
+/// Rust's timeout around Python: dropping the task cancels it on its loop.
 #[pyo3_asyncio::tokio::pyfunction]
 pub(crate) async fn call_within(seconds: f64, function: Py<PyAny>) -> PyResult<Py<PyAny>> {
     let task = run_coroutine(move |py| function.bind(py).call0());

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `listen` | the listening socket, and TLS |
 //! | `worker` | the life of a server: it accepts, stops, and cancels what does not end |
-//! | `connection` | one connection: limits, time-outs, and which requests become WebSockets |
+//! | `connection` | one connection: limits, timeouts, and which requests become WebSockets |
 //! | `scope` | what the application is told about a request |
 //! | `http` | one request and its response |
 //! | `websocket` | one WebSocket |

@@ -2,7 +2,7 @@
 //!
 //! 1. It accepts connections while it runs, and each connection is a task of tokio's.
 //! 2. `stop` ends that: connections end with their request, and the server waits for them and for the application's tasks.
-//! 3. After the time-out, or with a second `stop`, it drops the connections, and Python cancels the tasks.
+//! 3. After the timeout, or with a second `stop`, it drops the connections, and Python cancels the tasks.
 
 use std::{
     future::pending,

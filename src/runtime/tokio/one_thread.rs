@@ -3,7 +3,7 @@
 //! # Protocol
 //!
 //! 1. The selector calls [`turn`](LoopRuntime::turn) in place of a blocking wait. A turn polls the tasks that are ready, and
-//!    ends when the selector's descriptor is readable, when the bell rings, or at its time-out. With a time-out of zero, it ends
+//!    ends when the selector's descriptor is readable, when the bell rings, or at its timeout. With a timeout of zero, it ends
 //!    after one look at the driver. On the main thread it ends early, so that the interpreter can handle signals.
 //! 2. Tokio reports only new events of the descriptor. So the runtime takes the descriptor for readable until the selector has
 //!    looked and found nothing, and has said so by [`found_nothing`](LoopRuntime::found_nothing). An event after that look is new.
@@ -89,7 +89,7 @@ impl LoopRuntime {
         self.driven.as_ref().expect("only the drop takes them")
     }
 
-    /// Drives the runtime, for ever without a time-out. It may end early once `patience` is over. Called detached, on the thread
+    /// Drives the runtime, for ever without a timeout. It may end early once `patience` is over. Called detached, on the thread
     /// that runs the loop. Returns whether the selector may have events.
     pub(crate) fn turn(&self, timeout: Option<Duration>, patience: Option<Duration>) -> bool {
         let Driven {
