@@ -8,15 +8,15 @@
 //! | to export an asynchronous Rust function | [`tokio::future_into_py`] |
 //! | to export an `async fn`, which is an `async def` in Python | [`#[tokio::pyfunction]`](macro@tokio::pyfunction), [`#[tokio::pymethods]`](macro@tokio::pymethods) |
 //! | to give Python a Rust stream, for `async for` | [`tokio::into_async_generator`] |
-//! | to call Python from a Rust future, and await what it returns | [`tokio::run_coroutine`] |
-//! | to call Python from a Rust future | [`tokio::call_soon`] |
+//! | to call Python from a Rust future, and await what the call returns | [`tokio::run_coroutine`] |
+//! | to call a plain Python function from a Rust future | [`tokio::call_soon`] |
 //! | to await a Python awaitable that you have | [`tokio::into_future`] |
 //! | to iterate over a Python async generator in Rust | [`tokio::into_stream`], [`tokio::run_async_generator`] |
-//! | to make such a coroutine from any Rust future | [`tokio::into_coroutine`] |
-//! | to make one of a value that is there | [`ready`] |
+//! | to make a coroutine of any Rust future | [`tokio::into_coroutine`] |
+//! | to make a coroutine of a value that is there | [`ready`] |
 //! | to run a Rust program with an event loop | [`#[tokio::main]`](macro@tokio::main), [`tokio::run`], [`run_forever`] |
 //! | to run tokio in the thread of the event loop | [`tokio::new_event_loop`] |
-//! | to test either | [`#[tokio::test]`](macro@tokio::test), [`testing`] |
+//! | to test asynchronous code | [`#[tokio::test]`](macro@tokio::test), [`testing`] |
 //! | to block on a Rust future, which may await Python | [`tokio::block_on`], [`tokio::background_loop`] |
 //! | to export a function that blocks beside one that does not | `blocking = "name"` in [`#[tokio::pyfunction]`](macro@tokio::pyfunction) |
 //! | to cross from a thread of your own | [`TaskLocals::run_coroutine`], [`TaskLocals::call_soon`], the functions that end in `_with_locals` or `_with_loop` |
