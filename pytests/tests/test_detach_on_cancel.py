@@ -145,6 +145,7 @@ def test_a_method_that_goes_on_keeps_its_borrow(run, rust):
     run(main())
 
 
+@pytest.mark.two_threads
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ON_THE_LOOP])
 def test_a_loop_that_closes_leaves_it_running(loop, run, rust, kind):
     drops, gate = rust.Drops(), rust.Gate()

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from conftest import tokio_loop
+from test_detach_on_cancel import KINDS, check, start_and_cancel
 from test_processes import environment
 
 
@@ -155,6 +156,15 @@ def test_closing_the_loop_drops_its_rust_futures(loop, rust, turns_before):
     gate.wait_until_dropped()
     with pytest.raises(RuntimeError, match="closed"):
         loop.run_forever()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_closing_the_loop_drops_what_goes_on_though_it_was_cancelled(loop, rust, kind):
+    drops, gate = rust.Drops(), rust.Gate()
+    loop.run_until_complete(start_and_cancel(rust, kind, drops, gate))
+    loop.close()
+    check(drops, may_be_attached=True)
+    assert not gate.open(None)
 
 
 def test_block_on_works_on_the_loops_thread(loop, rust):
