@@ -174,20 +174,29 @@ fn declaration(export: &Export<'_>) -> Option<TokenStream> {
     Some(quote!(#(#conditions)* #private::declare_method::<Self>(py, #name, &#declaration)?;))
 }
 
-/// A class attribute, because PyO3 calls the function of one when it has made the class. Its name is that of a slot which Python code
-/// does not see: the stub has no such attribute.
+/// A class attribute, because PyO3 calls the function of one when it has made the class. PyO3 leaves its name out of the stub. The
+/// class does not keep it either: a second one of the same name replaces the value, which then removes the name.
 fn declare(private: &TokenStream, declarations: &[(Ident, TokenStream)]) -> TokenStream {
     // A class may have several blocks.
     let name = format_ident!("__pyo3_asyncio_declare_{}", declarations[0].0);
+    let replace = format_ident!("__pyo3_asyncio_replace_{}", declarations[0].0);
     let statements = declarations.iter().map(|(_, statement)| statement);
     quote! {
         #[classattr]
         #[pyo3(name = "__releasebuffer__")]
         #[doc(hidden)]
         #[allow(non_snake_case, reason = "it is named after a method, which may be a special one")]
-        fn #name(py: #private::pyo3::Python<'_>) -> #private::pyo3::PyResult<#private::Nothing> {
+        fn #name(py: #private::pyo3::Python<'_>) -> #private::pyo3::PyResult<#private::RemovesName> {
             #(#statements)*
-            ::core::result::Result::Ok(#private::Nothing)
+            ::core::result::Result::Ok(#private::RemovesName::from::<Self>(py))
+        }
+
+        #[classattr]
+        #[pyo3(name = "__releasebuffer__")]
+        #[doc(hidden)]
+        #[allow(non_snake_case, reason = "it is named after a method, which may be a special one")]
+        fn #replace() -> #private::Nothing {
+            #private::Nothing
         }
     }
 }

@@ -139,12 +139,15 @@ def test_a_handler_is_told_that_its_client_is_gone(server, run):
     run(main)
 
 
-def test_a_stream_ends_when_its_client_is_gone(server, run):
+def test_a_stream_ends_when_its_client_is_gone(framework, server, run):
+    # Django's handler leaves the stream in a reference cycle, with the error of the task that heard of the client.
+    action = "collect" if framework == "django" else "wait"
+
     async def main(client):
         async with client.stream("GET", f"/leave-stream?name={name}") as response:
             async for _ in response.aiter_raw():
                 break
-        await client.get(f"/control/wait/left-{name}")
+        await client.get(f"/control/{action}/left-{name}")
 
     name = new_gate()
     run(main)

@@ -10,9 +10,10 @@ use pyo3::PyTypeInfo;
 use pyo3::impl_::pyfunction::{PyFunctionDef, WrapPyFunctionArg};
 pub use pyo3::impl_::pymodule::PyAddToModule;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyType};
 
 use super::export::{Annotated, Annotation};
+use crate::asyncio;
 use crate::to_python::AsyncFunction;
 pub use crate::to_python::{Declaration, Streamed, TypeHint};
 
@@ -54,6 +55,25 @@ pub fn declare_method<T: PyTypeInfo>(
     declaration: &Declaration,
 ) -> PyResult<()> {
     AsyncFunction::replace_method(&py.get_type::<T>(), name, declaration)
+}
+
+/// The value of the class attribute by which [`declare_method`] is called. Once replaced, it removes the attribute.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+pub struct RemovesName(Py<PyType>);
+
+impl RemovesName {
+    pub fn from<T: PyTypeInfo>(py: Python<'_>) -> Self {
+        Self(py.get_type::<T>().unbind())
+    }
+}
+
+impl Drop for RemovesName {
+    fn drop(&mut self) {
+        asyncio::in_deallocation(|py| {
+            // An error: two threads initialized the class at once, and the other one has removed it.
+            let _ = self.0.bind(py).delattr("__releasebuffer__");
+        });
+    }
 }
 
 /// Sets the hint of a parameter, or of the result, as `return`.

@@ -4,6 +4,7 @@ A gate is an `asyncio.Event` with a name. The application and the test agree on 
 """
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -24,7 +25,10 @@ def counts():
 
 
 def around(application):
-    """The application, and `/control/open/NAME`, `/control/wait/NAME` and `/control/counts`."""
+    """The application, and `/control/open/NAME`, `/control/wait/NAME` and `/control/counts`.
+
+    `/control/collect/NAME` collects garbage until the gate is open.
+    """
 
     async def controlled(scope, receive, send):
         if scope["type"] != "http" or not scope["path"].startswith("/control/"):
@@ -35,6 +39,10 @@ def around(application):
             gate(names[0]).set()
         elif action == "wait":
             await gate(names[0]).wait()
+        elif action == "collect":
+            while not gate(names[0]).is_set():
+                gc.collect()
+                await asyncio.sleep(0.01)
         await respond(send, json.dumps(counts()).encode())
 
     return controlled
