@@ -61,6 +61,11 @@ def test_a_file_that_cannot_be_read_is_one_sentence(refuse, certificate, tmp_pat
     assert code == 1 and output.splitlines()[-1].startswith(f"ERROR:    cannot read the {what} {files[file]}: ")
 
 
+def is_cut_off(running):
+    """Whether the server ends a request. Where tokio has a thread, it may still say that the request has failed."""
+    return running.recv(65536).partition(b"\r\n")[0] in (b"", b"HTTP/1.1 500 Internal Server Error")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_requests_end_and_accepts_no_more(start, number):
     server, name = start(APPLICATION), new_gate()
@@ -74,7 +79,7 @@ def test_a_signal_lets_requests_end_and_accepts_no_more(start, number):
             assert idle.recv(1) == b""
         assert server.process.poll() is None
         server.process.send_signal(number)
-        assert running.recv(65536) == b""
+        assert is_cut_off(running)
     assert server.process.wait(PATIENCE) == 128 + number
     assert f"ended {name}\n" in server.log.read_text()
 
@@ -96,7 +101,7 @@ def test_requests_that_take_longer_than_the_time_out_are_cancelled(start):
     with request(server, f"/hang/{name}") as running:
         server.wait(f"entered-{name}")
         assert server.stop() == 0
-        assert running.recv(65536) == b""
+        assert is_cut_off(running)
     log = server.log.read_text()
     assert "Waiting for 1 requests to end. (CTRL+C to force quit)" in log and f"ended {name}\n" in log
 
@@ -221,7 +226,7 @@ def test_a_second_signal_reaches_the_workers(start):
         server.process.send_signal(signal.SIGINT)
         server.until_logged("Waiting for 1 requests to end.")
         server.process.send_signal(signal.SIGINT)
-        assert running.recv(65536) == b""
+        assert is_cut_off(running)
     assert server.process.wait(PATIENCE) == 128 + signal.SIGTERM
 
 
