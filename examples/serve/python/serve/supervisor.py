@@ -18,6 +18,8 @@ fork = multiprocessing.get_context("fork")
 # A worker that ends sooner than this, in seconds, is replaced only after that time.
 SHORTEST_LIFE = 1
 
+STOPS = signal.SIGINT, signal.SIGTERM
+
 
 def serve(options, listener):
     """Starts workers, replaces those that die, and stops them on a signal. Returns the exit code."""
@@ -37,7 +39,7 @@ class Supervisor:
     def run(self):
         log.info("Serving on %s (Press CTRL+C to quit)", worker.place(self.options, self.listener))
         log.info("Started parent process [%d]", os.getpid())
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPS:
             signal.signal(number, self.stop)
         for _ in range(self.options.workers):
             self.start()
@@ -53,14 +55,20 @@ class Supervisor:
             return
         serves = fork.Value("b", False, lock=False)
         process = fork.Process(target=self.child, args=(serves,))
-        process.start()
-        self.workers[process.sentinel] = process, serves, time.monotonic()
+        # A signal waits until the child has handlers of its own: that of the parent would stop the other workers again.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        try:
+            process.start()
+            self.workers[process.sentinel] = process, serves, time.monotonic()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def child(self, serves):
         os.close(self.parent)
         # Ctrl-C reaches all processes of a terminal, and the parent passes it on.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         try:
             code = worker.serve(self.options, self.listener, serves, self.parent_lives)
         except worker.Failure as error:
