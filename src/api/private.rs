@@ -6,6 +6,7 @@ mod blocking;
 mod by_type;
 mod declaration;
 mod export;
+mod returned;
 mod streams;
 
 use std::future::Future;
@@ -17,6 +18,7 @@ pub use self::blocking::*;
 pub use self::by_type::*;
 pub use self::declaration::*;
 pub use self::export::*;
+pub use self::returned::*;
 pub use self::streams::*;
 
 #[cfg(feature = "testing")]

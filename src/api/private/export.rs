@@ -29,6 +29,7 @@ use pyo3::pyclass::boolean_struct::{False, True};
 use pyo3::{PyClass, PyClassGuard, PyClassGuardMut};
 
 use super::by_type::Arguments;
+use super::returned::Coroutine;
 use crate::CancelHandle;
 use crate::entry::block_on;
 use crate::runtime::Runtime;
@@ -55,10 +56,6 @@ impl CoroutineOptions {
             .detach_on_cancel(self.detach_on_cancel)
             .share_context(self.share_context)
     }
-
-    fn planned(self) -> Planned {
-        Planned(self.plan())
-    }
 }
 
 /// The place in the source where this is called. In the generated code, the tokens of the call are where the user's function is.
@@ -69,12 +66,6 @@ pub fn here() -> &'static Location<'static> {
 
 /// The plan of a coroutine, without its future.
 pub struct Planned(Plan);
-
-/// The return value of an exported function: a coroutine that returns a `T`.
-pub struct Coroutine<'py, T> {
-    object: Bound<'py, PyAny>,
-    returns: PhantomData<fn() -> T>,
-}
 
 /// A type that a stub can show as the result of a coroutine.
 #[cfg(feature = "experimental-inspect")]
@@ -109,24 +100,6 @@ impl<'py, A: Annotation> IntoPyObject<'py> for Annotated<A> {
     }
 }
 
-impl<'py, T: Shown> IntoPyObject<'py> for Coroutine<'py, T> {
-    type Target = PyAny;
-    type Output = Bound<'py, PyAny>;
-    type Error = Infallible;
-
-    #[cfg(feature = "experimental-inspect")]
-    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::type_hint_subscript!(
-        pyo3::type_hint_identifier!("collections.abc", "Coroutine"),
-        pyo3::type_hint_identifier!("typing", "Any"),
-        pyo3::type_hint_identifier!("typing", "Any"),
-        T::OUTPUT_TYPE
-    );
-
-    fn into_pyobject(self, _py: Python<'py>) -> Result<Self::Output, Infallible> {
-        Ok(self.object)
-    }
-}
-
 pub fn coroutine<R, W, F, T, O>(
     py: Python<'_>,
     options: CoroutineOptions,
@@ -138,10 +111,7 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
     T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
-    Ok(Coroutine {
-        object: W::coroutine::<R, F, T>(py, options.planned(), future)?,
-        returns: PhantomData,
-    })
+    W::coroutine::<R, F, T>(py, Planned(options.plan()), future).map(Coroutine::new)
 }
 
 pub fn cancellable_coroutine<R, W, F, T, O>(
@@ -155,12 +125,9 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
     T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
-    let mut planned = options.planned();
-    let future = make(planned.0.cancel_handle());
-    Ok(Coroutine {
-        object: W::coroutine::<R, F, T>(py, planned, future)?,
-        returns: PhantomData,
-    })
+    let mut plan = options.plan();
+    let future = make(plan.cancel_handle());
+    W::coroutine::<R, F, T>(py, Planned(plan), future).map(Coroutine::new)
 }
 
 /// How a coroutine runs, which depends on whether its future borrows the receiver.

@@ -4,9 +4,7 @@
 //! the object of the method. It calls the user's function, and emits the items of the stream that the function returns. So the
 //! stream may borrow from the object. [`Emitted`] is a stream again, of the items that the future emits.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -16,35 +14,11 @@ use pin_project_lite::pin_project;
 use pyo3::PyClass;
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
-#[cfg(feature = "experimental-inspect")]
-use pyo3::types::PyNone;
 
-use super::export::{CoroutineOptions, Shown, wait_once};
+use super::export::{CoroutineOptions, wait_once};
+use super::returned::AsyncGenerator;
 use crate::runtime::Runtime;
 use crate::sync::primitive::lock;
-
-/// The return value of an exported function: an async generator that yields `T`s.
-pub struct AsyncGenerator<'py, T> {
-    object: Bound<'py, PyAny>,
-    yields: PhantomData<fn() -> T>,
-}
-
-impl<'py, T: Shown> IntoPyObject<'py> for AsyncGenerator<'py, T> {
-    type Target = PyAny;
-    type Output = Bound<'py, PyAny>;
-    type Error = Infallible;
-
-    #[cfg(feature = "experimental-inspect")]
-    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::type_hint_subscript!(
-        pyo3::type_hint_identifier!("collections.abc", "AsyncGenerator"),
-        T::OUTPUT_TYPE,
-        <Py<PyNone> as Shown>::OUTPUT_TYPE
-    );
-
-    fn into_pyobject(self, _py: Python<'py>) -> Result<Self::Output, Infallible> {
-        Ok(self.object)
-    }
-}
 
 pub fn async_generator<R, F, T, O>(
     py: Python<'_>,
@@ -56,11 +30,8 @@ where
     F: Future<Output = PyResult<()>> + Send + 'static, // the stream has to be `Send`
     T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
-    let stream = emitted(make);
-    Ok(AsyncGenerator {
-        object: options.plan().async_generator::<R, _, T>(py, stream)?,
-        yields: PhantomData,
-    })
+    let generator = options.plan().async_generator::<R, _, T>(py, emitted(make));
+    generator.map(AsyncGenerator::new)
 }
 
 /// How a method that returns a stream gets `&self`.
