@@ -20,7 +20,7 @@ use super::async_generator::{Batch, Fetch, Fetching, generate};
 use super::begin::{
     Begun, FirstStep, Kept, OnRuntime, OnThisThread, Place, WHERE_LOCAL, begin, settled,
 };
-use super::cancel::{CancelHandle, Cancellable, Cancellation, OnCancel};
+use super::cancel::{CancelHandle, Cancellable, OnCancel};
 use super::coroutine::{Names, RustCoroutine, names_of, qualname};
 use super::crossing::UserFuture;
 use super::local::ThreadBound;
@@ -223,31 +223,19 @@ impl Plan {
     }
 
     /// Makes a coroutine.
-    pub(crate) fn coroutine<R, F, T>(
-        mut self,
-        py: Python<'_>,
-        future: F,
-    ) -> PyResult<Bound<'_, PyAny>>
+    pub(crate) fn coroutine<R, F, T>(self, py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
     where
         R: Runtime,
         F: Future<Output = PyResult<T>> + Send + 'static,
         T: Crossed,
     {
-        self.names.get_or_insert(names_of::<F>);
-        match self.take_cancellation() {
-            None => self.make_coroutine::<OnRuntime<R>, F, T, F>(py, future),
-            Some(cancellation) => {
-                let future = cancellation.around(future);
-                self.on_cancel = OnCancel::Tell(cancellation);
-                self.make_coroutine::<OnRuntime<R>, _, T, _>(py, future)
-            }
-        }
+        self.make_coroutine::<OnRuntime<R>, F, T, F, Cancellable<F>>(py, future)
     }
 
     /// Makes a coroutine whose Rust future the event loop polls, on its own thread, though it is `Send`.
     #[cfg(feature = "attributes")]
     pub(crate) fn loop_coroutine<R, F, T>(
-        mut self,
+        self,
         py: Python<'_>,
         future: F,
     ) -> PyResult<Bound<'_, PyAny>>
@@ -256,21 +244,13 @@ impl Plan {
         F: Future<Output = PyResult<T>> + Send + 'static,
         T: Crossed,
     {
-        self.names.get_or_insert(names_of::<F>);
-        self.eager_start = true;
-        match self.take_cancellation() {
-            None => self.make_coroutine::<OnThisThread<R>, F, T, F>(py, future),
-            Some(cancellation) => {
-                let future = cancellation.around(future);
-                self.on_cancel = OnCancel::Tell(cancellation);
-                self.make_coroutine::<OnThisThread<R>, _, T, _>(py, future)
-            }
-        }
+        let plan = self.eager_start(true);
+        plan.make_coroutine::<OnThisThread<R>, F, T, F, Cancellable<F>>(py, future)
     }
 
     /// Makes a coroutine whose Rust future stays on this thread. The first poll happens in the first step.
     pub(crate) fn local_coroutine<R, F, T>(
-        mut self,
+        self,
         py: Python<'_>,
         future: F,
     ) -> PyResult<Bound<'_, PyAny>>
@@ -279,16 +259,10 @@ impl Plan {
         F: Future<Output = PyResult<T>> + 'static,
         T: Crossed,
     {
-        self.names.get_or_insert(names_of::<F>);
-        self.eager_start = true;
-        match self.take_cancellation() {
-            None => self.make_coroutine::<OnThisThread<R>, F, T, _>(py, ThreadBound::new(future)),
-            Some(cancellation) => {
-                let future = ThreadBound::new(cancellation.around(future));
-                self.on_cancel = OnCancel::Tell(cancellation);
-                self.make_coroutine::<OnThisThread<R>, Cancellable<F>, T, _>(py, future)
-            }
-        }
+        let plan = self.eager_start(true);
+        plan.make_coroutine::<OnThisThread<R>, F, T, ThreadBound<F>, ThreadBound<Cancellable<F>>>(
+            py, future,
+        )
     }
 
     /// Makes an async generator.
@@ -364,18 +338,46 @@ impl Plan {
         Ok(generator)
     }
 
-    fn make_coroutine<P, F, T, K>(mut self, py: Python<'_>, future: K) -> PyResult<Bound<'_, PyAny>>
+    /// `K` keeps the future until the first step, or `C`, if the future has a `CancelHandle`.
+    fn make_coroutine<P, F, T, K, C>(
+        mut self,
+        py: Python<'_>,
+        future: F,
+    ) -> PyResult<Bound<'_, PyAny>>
+    where
+        P: Place<F, T> + Place<Cancellable<F>, T>,
+        F: Future<Output = PyResult<T>> + 'static,
+        T: Crossed,
+        K: Kept<F> + Send + 'static,
+        C: Kept<Cancellable<F>> + Send + 'static,
+    {
+        let names = self.names.unwrap_or(names_of::<F>);
+        match std::mem::replace(&mut self.on_cancel, OnCancel::Drop) {
+            OnCancel::Tell(cancellation) => {
+                let future = C::pack(cancellation.around(future));
+                let on_cancel = OnCancel::Tell(cancellation);
+                self.keep::<P, Cancellable<F>, T, C>(py, names, on_cancel, future)
+            }
+            on_cancel => self.keep::<P, F, T, K>(py, names, on_cancel, K::pack(future)),
+        }
+    }
+
+    fn keep<P, F, T, K>(
+        self,
+        py: Python<'_>,
+        names: Names,
+        on_cancel: OnCancel,
+        future: K,
+    ) -> PyResult<Bound<'_, PyAny>>
     where
         P: Place<F, T>,
         F: Future<Output = PyResult<T>> + 'static,
         T: Crossed,
         K: Kept<F> + Send + 'static,
     {
-        let (names, made_at) = (self.names.unwrap_or(names_of::<F>), self.made_at);
-        let name = self.name.take();
         let start = Box::new(FirstStep::<P, F, K, T> {
             future: UserValue::new::<P::Runtime>(future),
-            on_cancel: self.on_cancel,
+            on_cancel,
             locals: self.locals,
             eager_start: self.eager_start,
             spans: self.spans,
@@ -383,21 +385,11 @@ impl Plan {
             arguments: self.arguments,
             place: PhantomData,
         });
-        let coroutine = RustCoroutine::new(py, names, made_at, start)?;
-        if let Some(name) = name {
+        let coroutine = RustCoroutine::new(py, names, self.made_at, start)?;
+        if let Some(name) = self.name {
             coroutine.get().rename(PyString::new(py, &name));
         }
         Ok(coroutine.into_any())
-    }
-
-    fn take_cancellation(&mut self) -> Option<Cancellation> {
-        match std::mem::replace(&mut self.on_cancel, OnCancel::Drop) {
-            OnCancel::Tell(cancellation) => Some(cancellation),
-            other => {
-                self.on_cancel = other;
-                None
-            }
-        }
     }
 
     /// The locals of a future that starts now. Errors if their loop is closed. `None` if no loop is known here.
