@@ -70,6 +70,12 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("RuntimeStopped", py.get_type::<RuntimeStopped>())
 }
 
+pub(crate) fn stream_in_parent() -> PyErr {
+    RuntimeStopped::new_err(
+        "the Rust stream began in the parent of this process, which has forked since: it cannot go on here",
+    )
+}
+
 /// Notes where the Rust future of an error was made, if `RUST_LIB_BACKTRACE` or `RUST_BACKTRACE` asks for backtraces.
 pub(crate) fn note_future(error: &Bound<'_, PyBaseException>, made_at: &Location<'_>) {
     // The standard library reads the variables once.

@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 
 use super::block_on;
 use crate::asyncio;
-use crate::error::{RuntimeStopped, note_future};
+use crate::error::{note_future, stream_in_parent};
 use crate::runtime::Runtime;
 use crate::sync::generation::generation;
 use crate::sync::primitive::lock;
@@ -67,6 +67,13 @@ trait Items: Send + Sync {
     fn close(&self, py: Python<'_>);
 }
 
+impl BlockingStream {
+    fn release_arguments(&self) {
+        let arguments = std::mem::take(&mut *lock(&self.arguments));
+        drop(arguments);
+    }
+}
+
 #[pymethods]
 impl BlockingStream {
     fn __iter__(slf: Py<Self>) -> Py<Self> {
@@ -74,8 +81,7 @@ impl BlockingStream {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let arguments = std::mem::take(&mut *lock(&self.arguments));
-        drop(arguments);
+        self.release_arguments();
         let item = self.items.next(py);
         item.inspect_err(|error| note_future(error.value(py), self.made_at))
     }
@@ -89,8 +95,7 @@ impl BlockingStream {
     }
 
     fn __clear__(&self, py: Python<'_>) {
-        let arguments = std::mem::take(&mut *lock(&self.arguments));
-        drop(arguments);
+        self.release_arguments();
         self.items.close(py);
     }
 }
@@ -117,9 +122,7 @@ where
 {
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         if self.generation != generation() {
-            return Err(RuntimeStopped::new_err(
-                "the Rust stream began in the parent of this process, which has forked since: it cannot go on here",
-            ));
+            return Err(stream_in_parent());
         }
         let Some(mut stream) = lock(&self.stream).take() else {
             return Ok(None);

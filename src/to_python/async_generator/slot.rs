@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use crate::error::{LoopClosed, RuntimeStopped, note_future};
+use crate::error::{LoopClosed, note_future, stream_in_parent};
 use crate::event_loop::{Mailbox, Watcher, WatcherKey};
 use crate::runtime::Runtime;
 use crate::sync::primitive::lock;
@@ -82,9 +82,7 @@ impl<R: Runtime, K: Send + 'static> StreamSlot<R, K> {
         let address = mailbox.address();
         match &lock(&self.state).watching {
             Some((watched, _)) if watched.is_inherited() => {
-                return Err(RuntimeStopped::new_err(
-                    "the Rust stream began in the parent of this process, which has forked since: it cannot go on here",
-                ));
+                return Err(stream_in_parent());
             }
             Some((watched, _)) if watched.address() == address => return Ok(()),
             _ => {}
