@@ -68,9 +68,10 @@ pub(super) fn receive<T>(
         match receiver.try_recv() {
             Ok(value) => return Ok(Some(value)),
             Err(TryRecvError::Disconnected) => return Ok(None),
+            // Python has settled the main future. The next turns drop it.
             Err(TryRecvError::Empty) => {
-                let sleep = asyncio::sleep(event_loop.py(), 0.001)?;
-                asyncio::run_until_complete(event_loop, &sleep)?;
+                let turn = asyncio::sleep(event_loop.py(), 0.0)?;
+                asyncio::run_until_complete(event_loop, &turn)?;
             }
         }
     }
@@ -114,11 +115,10 @@ impl Turns {
             activity::count_in();
             may_have_events
         });
+        let _entry = Entry::new(py)?;
         if runtime.bell().is_rung() {
             let drain = lock(&self.drain).as_ref().map(|drain| drain.clone_ref(py));
             drain.map_or(Ok(()), |drain| Drain::run(drain.bind(py)))?;
-        } else {
-            drop(Entry::new(py)?);
         }
         Ok(may_have_events)
     }
