@@ -15,7 +15,7 @@ fn main() {
     }
 }
 
-/// What to say of the features that are on, for a target of these families, as in `unix,wasm`.
+/// The error messages for a target. `families` is a list such as `unix,wasm`.
 pub(crate) fn refusals(families: &str, is_on: impl Fn(&str) -> bool) -> Vec<String> {
     if families.split(',').all(|family| family != "wasm") {
         return Vec::new();

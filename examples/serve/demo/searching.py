@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.responses import FileResponse, StreamingResponse
 from starlette.routing import Route
 
-# What pip installs is below the standard library, but no part of it.
+# The directories of installed packages are inside that of the standard library.
 SKIP = frozenset({"site-packages", "dist-packages"})
 # The page shows so many matches, and counts the others.
 SHOWN = 2000

@@ -208,7 +208,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Tells who waits that nothing comes any more, and lets hyper have the connection if nobody has read the body.
+    /// Wakes a `receive` that waits. Drops the request's body, which nobody reads any more, so that hyper can go on.
     fn tell_of_end(&self) {
         let body = self.request_body.try_lock().ok();
         drop(body.and_then(|mut body| body.take()));
@@ -454,7 +454,7 @@ impl Drop for Answer {
     }
 }
 
-/// What the application has of an exchange.
+/// The `receive` and `send` of a request.
 #[pyclass(frozen, module = "serve")]
 pub(crate) struct HttpExchange {
     exchange: Arc<Exchange>,

@@ -1,4 +1,4 @@
-//! What the application is told about a request.
+//! The `scope` of a request or a WebSocket.
 
 use std::{net::SocketAddr, path::PathBuf};
 

@@ -144,9 +144,9 @@ struct Socket {
 
 struct SocketState {
     phase: Phase,
-    /// What goes to the client when the application has dropped its channel.
+    /// The frame that the client gets once the application has dropped its channel.
     close: Option<CloseFrame>,
-    /// What the application is told at the end.
+    /// The code and the reason of the last message, `websocket.disconnect`.
     closed: (u16, String),
 }
 
@@ -303,7 +303,7 @@ fn unexpected(phase: &Phase, message: &Sent) -> PyErr {
     )
 }
 
-/// What the application has of a WebSocket.
+/// The `receive` and `send` of a WebSocket.
 #[pyclass(frozen, module = "serve")]
 pub(crate) struct WebSocketExchange {
     socket: Arc<Socket>,

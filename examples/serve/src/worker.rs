@@ -139,7 +139,7 @@ impl Worker {
     /// Waits for a stage of the server's end.
     pub(crate) async fn at_least(&self, stage: Stage) {
         let mut now = self.stage.subscribe();
-        // An error: the server is gone, as is whoever waits.
+        // No error comes: the sender is in `self`.
         let _ = now.wait_for(|now| *now >= stage).await;
     }
 

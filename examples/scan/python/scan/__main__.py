@@ -21,7 +21,7 @@ from rich.text import Text
 import scan
 import scan.threads
 
-# What pip installs is below the standard library, but no part of it.
+# The directories of installed packages are inside that of the standard library.
 SKIP = frozenset({"site-packages", "dist-packages"})
 MODULES_SHOWN = 10
 SAMPLES_SHOWN = 2
