@@ -12,7 +12,6 @@ mod readable;
     path = "tokio/no_timer.rs"
 )]
 mod timer;
-mod wakes;
 
 use std::cell::Cell;
 use std::fmt;

@@ -24,7 +24,6 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use pyo3::{exceptions::PyValueError, intern, prelude::*};
-use pyo3_asyncio::{custom::Runtime, tokio::Tokio};
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc},
     time::{Instant, sleep_until, timeout},
@@ -128,7 +127,7 @@ pub(crate) async fn respond(
             to_app,
             from_app,
         };
-        Tokio::spawn(client.run(upgrade));
+        tokio::spawn(client.run(upgrade));
     }
     Ok(response)
 }

@@ -14,10 +14,9 @@ use std::{
     time::Duration,
 };
 
-use hyper::rt::Executor;
-use hyper_util::server::conn::auto;
+use hyper_util::{rt::TokioExecutor, server::conn::auto};
 use pyo3::{prelude::*, types::PyDict};
-use pyo3_asyncio::{TaskLocals, custom::Runtime, tokio::Tokio};
+use pyo3_asyncio::TaskLocals;
 use tokio::{
     sync::{Notify, Semaphore, watch},
     time::{sleep, timeout},
@@ -70,26 +69,13 @@ pub(crate) enum Stage {
     Aborted,
 }
 
-/// Spawns what hyper spawns. On a loop of tokio, the bridge's own spawn makes wakes from Python cheap.
-#[derive(Clone)]
-pub(crate) struct OnTokio;
-
-impl<F> Executor<F> for OnTokio
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, future: F) {
-        Tokio::spawn(future);
-    }
-}
-
 /// What all connections share.
 pub(crate) struct Worker {
     /// Starts a task of the application for a scope and an exchange.
     start: Py<PyAny>,
     pub(crate) state: Py<PyDict>,
     pub(crate) options: Options,
-    pub(crate) http: auto::Builder<OnTokio>,
+    pub(crate) http: auto::Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
     locals: TaskLocals,
     stage: watch::Sender<Stage>,
@@ -155,7 +141,7 @@ impl Worker {
                 continue;
             };
             let connection = Connection::new(Arc::clone(self), endpoints, permit);
-            Tokio::spawn(connection.serve(self.tls.clone(), stream));
+            tokio::spawn(connection.serve(self.tls.clone(), stream));
         }
     }
 
@@ -210,7 +196,7 @@ impl Server {
             (Some(certificates), Some(key)) => Some(tls(certificates, key, !options.http1_only)?),
             _ => None,
         };
-        let mut http = auto::Builder::new(OnTokio);
+        let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().max_buf_size(options.max_header_size);
         // Hyper's own limit is the same, and costs less.
         if options.max_header_count != 100 {

@@ -8,8 +8,7 @@
 //! 2. Tokio reports only new events of the descriptor. So the runtime takes the descriptor for readable until the selector has
 //!    looked and found nothing, and has said so by [`found_nothing`](LoopRuntime::found_nothing). An event after that look is new.
 //! 3. While the loop runs, a thread-local of its thread [holds](enter_here) the runtime. Futures that this thread spawns between
-//!    two turns wait in a list for the next turn, and so do tasks that it [wakes](super::wakes). Tokio would write to a descriptor
-//!    for each.
+//!    two turns wait in a list for the next turn. Tokio would write to a descriptor for each.
 //! 4. In the child of a fork nothing touches the runtime, whose descriptors belong to the parent. It is not dropped either.
 
 use std::cell::RefCell;
@@ -18,7 +17,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -26,7 +25,6 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::readable::Readable;
 use super::timer::Timer;
-use super::wakes::WokenInTurns;
 use crate::sync::generation::{generation, generation_of_process};
 use crate::sync::primitive::lock;
 use crate::sync::turn_bell::TurnBell;
@@ -46,8 +44,6 @@ pub(crate) struct LoopRuntime {
     bell: Arc<TurnBell>,
     /// The futures that the loop's thread spawned since the last turn.
     spawned: Mutex<Vec<Spawn>>,
-    /// The tasks that it woke.
-    woken: Mutex<Vec<Waker>>,
     is_turning: AtomicBool,
     generation: u32,
 }
@@ -69,7 +65,6 @@ impl LoopRuntime {
             }),
             bell: Arc::new(TurnBell::new()),
             spawned: Mutex::default(),
-            woken: Mutex::default(),
             is_turning: AtomicBool::new(false),
             generation: generation_of_process(),
         }))
@@ -102,9 +97,6 @@ impl LoopRuntime {
             for spawn in std::mem::take(&mut *lock(&self.spawned)) {
                 spawn();
             }
-            for task in std::mem::take(&mut *lock(&self.woken)) {
-                task.wake();
-            }
             // A wait for a bell that has rung would end before any task is polled.
             if timeout == Some(Duration::ZERO) || self.bell.is_rung() {
                 return tokio::task::yield_now().await;
@@ -131,15 +123,10 @@ impl LoopRuntime {
         selector.clear(&mut Context::from_waker(Waker::noop()));
     }
 
-    pub(super) fn wake_in_turn(&self, task: Waker) {
-        lock(&self.woken).push(task);
-    }
-
-    fn spawn<F>(self: &Arc<Self>, future: F)
+    fn spawn<F>(&self, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let future = WokenInTurns::new(self, future);
         if self.is_turning.load(Ordering::Relaxed) {
             self.handle.spawn(future);
         } else {
@@ -155,14 +142,12 @@ impl Drop for LoopRuntime {
         // Not locked: in a child, a thread of the parent may have locked it for ever.
         let spawned = self.spawned.get_mut();
         let spawned = std::mem::take(spawned.unwrap_or_else(PoisonError::into_inner));
-        let woken = self.woken.get_mut();
-        let woken = std::mem::take(woken.unwrap_or_else(PoisonError::into_inner));
         if self.generation != generation_of_process() {
-            std::mem::forget((driven, spawned, woken));
+            std::mem::forget((driven, spawned));
             return;
         }
         let outer = CLOSING.replace(Some(self.handle.clone()));
-        drop((spawned, woken));
+        drop(spawned);
         if let Some(driven) = driven {
             driven.runtime.shutdown_background();
         }
@@ -235,18 +220,6 @@ fn here() -> Option<Arc<LoopRuntime>> {
     here.ok()
         .flatten()
         .filter(|runtime| !runtime.is_inherited())
-}
-
-/// The runtime, if this thread drives it and is between two turns.
-pub(super) fn between_turns(runtime: &Weak<LoopRuntime>) -> Option<Arc<LoopRuntime>> {
-    // A thread that is ending has no thread-locals, and drives nothing.
-    let is_here = HERE.try_with(|here| {
-        let here = here.borrow();
-        let here = here.last()?.as_ref()?;
-        std::ptr::eq(Arc::as_ptr(here), runtime.as_ptr()).then(|| Arc::clone(here))
-    });
-    let here = is_here.ok().flatten()?;
-    (!here.is_turning.load(Ordering::Relaxed) && !here.is_inherited()).then_some(here)
 }
 
 /// Spawns on the runtime of the loop that this thread runs. Gives the future back if there is none.
