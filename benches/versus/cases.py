@@ -6,8 +6,10 @@ A case prepares itself, and gives a function that does the work `count` times.
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import dataclass
 from functools import partial
+from types import BuiltinFunctionType, MethodDescriptorType
 from typing import Any, Awaitable, Callable
 
 
@@ -279,9 +281,15 @@ STREAMS = [
 # ---- What it costs that Python sees a coroutine function. The coroutines are closed at once.
 
 
+def built_in(exported):
+    """The built-in function, or method descriptor, behind an exported function."""
+    [found] = (it for it in gc.get_referents(exported) if isinstance(it, (BuiltinFunctionType, MethodDescriptorType)))
+    return found
+
+
 def function_calls(find):
     async def prepare(rust, _):
-        function = find(rust)
+        function = find(rust.coroutine)
 
         async def run(count):
             for _ in range(count):
@@ -292,31 +300,31 @@ def function_calls(find):
     return prepare
 
 
-async def method_calls(rust, _):
-    exporting = rust.Exporting()
+def method_calls(find):
+    async def prepare(rust, _):
+        class Object(rust.Exporting):
+            method = find(vars(rust.Exporting)["method"])
 
-    async def run(count):
-        for _ in range(count):
-            exporting.method().close()
+        exporting = Object()
 
-    return run
+        async def run(count):
+            for _ in range(count):
+                exporting.method().close()
+
+        return run
+
+    return prepare
 
 
-async def built_in_method_calls(rust, _):
-    exporting = rust.Exporting()
-
-    async def run(count):
-        for _ in range(count):
-            exporting.built_in().close()
-
-    return run
+def as_exported(function):
+    return function
 
 
 CALLS = [
-    Case("a call of an exported function", function_calls(lambda rust: rust.coroutine), needs="coroutine"),
-    Case("a call of an exported function, as a built-in one", function_calls(lambda rust: rust.built_in()), needs="built_in"),
-    Case("a call of an exported method", method_calls, needs="Exporting"),
-    Case("a call of a built-in method that returns a coroutine", built_in_method_calls, needs="Exporting"),
+    Case("a call of an exported function", function_calls(as_exported), needs="coroutine"),
+    Case("a call of an exported function, as a built-in one", function_calls(built_in), needs="coroutine"),
+    Case("a call of an exported method", method_calls(as_exported), needs="Exporting"),
+    Case("a call of an exported method, as a built-in one", method_calls(built_in), needs="Exporting"),
 ]
 
 ALL = LIGHT + STREAMS + CALLS

@@ -18,7 +18,7 @@ mod to_rust;
 mod workload {
     #[cfg(feature = "coroutines")]
     #[pymodule_export]
-    use super::coroutines::{Exporting, built_in, coroutine};
+    use super::coroutines::{Exporting, coroutine};
     #[pymodule_export]
     use super::echo::Echo;
     #[pymodule_export]
