@@ -1,6 +1,33 @@
 from asyncio import _get_running_loop, get_running_loop
+from types import coroutine
+
 
 async def iterate(sink, iterator, room, items):
+    await deliver_each_step(iteration(sink, iterator, room, items), sink, items)
+
+
+@coroutine
+def deliver_each_step(iteration, sink, items):
+    """Awaits `iteration`, as `yield from` does, and delivers the items of each step."""
+    send, throw = iteration.send, iteration.throw
+    step, value = send, None
+    while True:
+        try:
+            awaited = step(value)
+        except StopIteration:
+            return
+        try:
+            if items:
+                sink.deliver()
+            step, value = send, (yield awaited)
+        except GeneratorExit:
+            iteration.close()
+            raise
+        except BaseException as error:
+            step, value = throw, error
+
+
+async def iteration(sink, iterator, room, items):
     loop = get_running_loop()
     close = getattr(iterator, 'aclose', None)
     is_destroyed = False
@@ -9,7 +36,6 @@ async def iterate(sink, iterator, room, items):
             if not items:
                 if not sink.is_wanted():
                     break
-                loop.call_soon(sink.deliver)
             items.append(item)
             room -= 1
             if not room:

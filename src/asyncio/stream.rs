@@ -41,8 +41,8 @@ pub(crate) fn rename(generator: &Bound<'_, PyAny>, name: &str, qualname: &str) -
 ///
 /// `sink` returns the iterator as its `__aiter__()`. It takes what is in `items` by `deliver()`, says by `is_wanted()` whether to go
 /// on, settles the future given to `ask` with the room for more items, and hears by `clean_up()` that the iteration is over. `room`
-/// counts the items that the coroutine may make before it asks for more room. The items of one turn of the loop are delivered
-/// together, in the next turn.
+/// counts the items that the coroutine may make before it asks for more room. The items of one step of the task are delivered
+/// together, when the step ends.
 pub(crate) fn iterate<'py>(
     sink: &Bound<'py, PyAny>,
     iterator: &Bound<'py, PyAny>,

@@ -4,12 +4,12 @@
 //!
 //! 1. The first poll starts one task on the loop, as [`run_coroutine`](super::task) does. Its coroutine iterates with
 //!    `async for`, written in Python. The [`PyTask`] gives the end of the iteration, and its error.
-//! 2. The coroutine collects items in a list. A callback of the loop delivers those of one turn together: it converts them and
-//!    pushes them to the [`bounded`](crate::sync::bounded) buffer, which wakes the consumer.
-//! 3. When the coroutine has no room left, it awaits a Python future. Either the next delivery finds room and settles the future,
-//!    or the consumer takes items and posts a job that does. So the coroutine yields to the loop at least once for each
-//!    `capacity` items.
-//! 4. The items of a turn are delivered before the task ends. So the stream looks for items again once the task has ended.
+//! 2. The coroutine collects items in a list. When a step of the task ends, it delivers those of the step together: it converts
+//!    them and pushes them to the [`bounded`](crate::sync::bounded) buffer, which wakes the consumer.
+//! 3. When the coroutine has no room left, it awaits a Python future. Either the delivery finds room and settles the future, or
+//!    the consumer takes items and posts a job that does. So the coroutine yields to the loop at least once for each `capacity`
+//!    items.
+//! 4. The items of a step are delivered before the task ends. So the stream looks for items again once the task has ended.
 //! 5. An error of a conversion is the last item. The coroutine then ends the iteration.
 //! 6. Dropping the stream cancels the task, and the coroutine awaits `aclose()`. A generator may swallow the cancellation, or
 //!    yield an item before it comes. The coroutine then ends the iteration by itself. Once it awaits `aclose()`, the stream
