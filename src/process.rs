@@ -9,11 +9,13 @@
 //!    The *drop* of our callback does what follows. So every other callback can still use Rust.
 //! 2. The drop waits for futures with `detach_on_cancel` that were cancelled, for [`DETACHED_PATIENCE`] at most.
 //! 3. It ends our [background loops](crate::event_loop::background), in [`EXIT_PATIENCE`] at most. From then on, a
-//!    thread that ends a `block_on` rests for ever. It may have waited for such a loop, and would print the error.
+//!    thread that ends a `block_on` rests for ever: it may have waited for such a loop, and would print the error. So does a
+//!    thread that needs another such loop.
 //! 4. It closes the [guard](crate::sync::guard). No future that crosses is polled any more. An attached thread that makes
 //!    an [`Entry`] detaches and rests for ever.
 //! 5. It shuts down our tokio: the tasks are dropped and the threads end. Other runtimes cannot be shut down.
-//! 6. It waits, detached, for activities that are under way. Steps 5 and 6 together take [`EXIT_PATIENCE`] at most.
+//! 6. It waits for activities that are under way. If they do not end within [`EXIT_PATIENCE`] after step 4, and within
+//!    [`LOOKS`](activity::LOOKS) looks, Python finalizes all the same.
 //! 7. A program may call the callbacks by hand and go on. The next [`Entry`] of the same thread then opens the guard.
 //!
 //! # Fork
@@ -21,18 +23,18 @@
 //! Only the thread that forks exists in the child. What other threads had in hand stays as it was, locks included.
 //!
 //! 1. Before a fork, the forking thread holds the guard and waits for activities that are under way. If they do not end within
-//!    [`FORK_PATIENCE`] and [`LOOKS_BEFORE_FORK`] looks, it forks all the same. After the fork, the parent releases the guard.
+//!    [`FORK_PATIENCE`] and as many looks, it forks all the same. After the fork, the parent releases the guard.
 //! 2. The child belongs to a new [generation](crate::sync::generation). It forgets the runtime, the mailboxes and the helper
 //!    thread of its parent. It does not shut them down, because their threads do not exist in the child.
 //! 3. What the child inherits, such as a Python future, never wakes a task of the parent: see
 //!    [`Mailbox::is_inherited`](crate::event_loop::Mailbox::is_inherited).
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use crate::sync::activity::{self, Activity};
+use crate::sync::activity::{self, Activity, Patience};
 use crate::sync::generation::{generation, generation_of_process};
 use crate::{asyncio, event_loop, metrics, panic};
 
@@ -41,12 +43,8 @@ const EXIT_PATIENCE: Duration = Duration::from_millis(100);
 /// The longest time by which futures with `detach_on_cancel` delay it in addition. A commit over a slow network takes less. A
 /// service manager waits ten seconds or more before it kills a process.
 const DETACHED_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a forking thread waits at least for the activities of other threads, and how often it looks meanwhile.
-///
-/// It looks so often because a wait of one look can be long: other threads compete for the processors and for the interpreter.
-/// It looks no more often because the Python code of another loop may be an activity, and each look then waits for that code.
+/// How long a forking thread waits at least for the activities of other threads.
 const FORK_PATIENCE: Duration = Duration::from_millis(250);
-const LOOKS_BEFORE_FORK: u32 = 50;
 
 /// The token of an attached thread that calls this crate. Whatever opens a mailbox or starts a Rust future requires one. So no
 /// entry point can forget what the constructor does:
@@ -141,7 +139,7 @@ impl Drop for AtExit {
                 py.detach(wait_for_detached);
                 activity::give_up_waits();
                 event_loop::background::end_all(py, EXIT_PATIENCE);
-                py.detach(end);
+                end(py);
             });
         }
     }
@@ -149,19 +147,26 @@ impl Drop for AtExit {
 
 /// Waits until the futures are done that go on though they were cancelled.
 fn wait_for_detached() {
-    let deadline = Instant::now() + DETACHED_PATIENCE;
-    while metrics::Detached::count() > 0 && Instant::now() < deadline {
-        activity::look_again();
-    }
+    let mut patience = Patience::new(DETACHED_PATIENCE);
+    while metrics::Detached::count() > 0 && patience.look_again() {}
 }
 
-/// Steps 4 to 6 of the exit. Called detached.
-fn end() {
-    let deadline = Instant::now() + EXIT_PATIENCE;
-    activity::close();
-    #[cfg(feature = "tokio-runtime")]
-    crate::runtime::tokio::shutdown(EXIT_PATIENCE);
-    activity::wait_until_alone(deadline);
+/// Steps 4 to 6 of the exit.
+fn end(py: Python<'_>) {
+    let patience = Patience::new(EXIT_PATIENCE);
+    py.detach(|| {
+        activity::close();
+        #[cfg(feature = "tokio-runtime")]
+        crate::runtime::tokio::shutdown(EXIT_PATIENCE);
+    });
+    wait_until_alone(py, patience);
+}
+
+/// Waits until no other thread is active, or until the patience is over.
+///
+/// Looks attached. So each look lets the thread that has the interpreter go on with its activity first.
+fn wait_until_alone(py: Python<'_>, mut patience: Patience) {
+    while !activity::is_alone() && py.detach(|| patience.look_again()) {}
 }
 
 /// Ends the bridge's tokio, on a thread that may be attached. False if it has not ended in time.
@@ -184,14 +189,8 @@ struct AroundFork;
 impl AroundFork {
     fn before_fork(&self, py: Python<'_>) {
         activity::hold();
-        let deadline = Instant::now() + FORK_PATIENCE;
-        let mut looks = 0;
-        // Attached: from a look to the fork, no other thread begins anything either.
-        while !activity::is_alone() && (looks < LOOKS_BEFORE_FORK || Instant::now() < deadline) {
-            // Detached, since an activity that needs the interpreter would not end otherwise.
-            py.detach(activity::look_again);
-            looks += 1;
-        }
+        // Attached: from the last look to the fork, no other thread begins anything either.
+        wait_until_alone(py, Patience::new(FORK_PATIENCE));
     }
 
     fn after_fork_in_parent(&self) {

@@ -290,6 +290,33 @@ def test_a_program_ends_silently_and_cleans_up_with_callbacks_in_flight(kind):
 
 
 @pytest.mark.parametrize("kind", START)
+def test_a_thread_that_needs_a_loop_while_the_process_ends_rests(kind):
+    body = """
+    async def delays_the_end():
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            while True:  # The end takes a tenth of a second.
+                await asyncio.sleep(0)
+
+    async def too_late():
+        os.write(1, b"called\\n")
+
+    def needs_a_loop():
+        ending.wait()
+        exported.call_back_now(too_late)
+
+    started, ending = threading.Event(), threading.Event()
+    threading.Thread(target=exported.call_back_now, args=(delays_the_end,), daemon=True).start()
+    started.wait()
+    threading.Thread(target=needs_a_loop, daemon=True).start()
+    """
+    assert output_of(body, kind) == []
+
+
+@pytest.mark.parametrize("kind", START)
 def test_a_callback_of_atexit_may_use_a_background_loop(kind):
     body = """
     import atexit

@@ -8,7 +8,7 @@
 //!    while it [is blocked](super::BlockedLoop), and it does not serve a call from its own thread. If no loop is left, the call
 //!    makes another. Hence a callback may block again, at any depth.
 //! 3. At the end of the process, each loop is stopped. Its thread then cancels the tasks, waits for them and ends the async
-//!    generators. It does not wait for the threads of the loop's executor.
+//!    generators. It does not wait for the threads of the loop's executor. A thread that then needs another loop rests for ever.
 //! 4. The child of a fork has none of these threads. It makes loops of its own.
 //! 5. The lock is not held while Python is called.
 
@@ -20,6 +20,7 @@ use pyo3::prelude::*;
 use super::Mailbox;
 use crate::asyncio;
 use crate::process::Entry;
+use crate::sync::activity;
 use crate::sync::generation::PerProcess;
 use crate::sync::primitive::lock;
 use crate::sync::registry::Registered as _;
@@ -49,6 +50,8 @@ pub(crate) fn background_loop<'py>(entry: &Entry<'py>) -> PyResult<Bound<'py, Py
     if let Some(found) = found {
         return Ok(found);
     }
+    // Nothing would end a loop that is made while the process ends.
+    py.detach(activity::rest_if_given_up);
     let event_loop = asyncio::new_event_loop(py, None)?;
     let thread = asyncio::loop_thread(&event_loop)?;
     let made = BackgroundLoop {

@@ -24,6 +24,9 @@ use super::guard::{Barred, Guard, Presence};
 
 /// The time between two looks of a thread that waits for the activities of others.
 const LOOK_AGAIN: Duration = Duration::from_micros(50);
+/// How often it looks at least. A look may take long, because other threads compete for the processors and for the interpreter.
+/// It looks no more often because the Python code of another loop may be an activity, and each look then waits for that code.
+pub(crate) const LOOKS: u32 = 50;
 /// The time between two looks of a thread that rests because the process ends.
 const REST: Duration = Duration::from_millis(1);
 
@@ -82,7 +85,7 @@ impl Activity {
             match Self::enter() {
                 Ok(activity) => return activity,
                 Err(Barred::Closed) => rest_while_closed(),
-                Err(Barred::Held) => look_again(),
+                Err(Barred::Held) => thread::sleep(LOOK_AGAIN),
             }
         }
     }
@@ -192,20 +195,30 @@ pub(crate) fn is_alone() -> bool {
     PRESENCE.with(|presence| guard().others(presence)) == 0
 }
 
-/// Lets other threads go on for a moment. Called detached.
-pub(crate) fn look_again() {
-    thread::sleep(LOOK_AGAIN);
+/// How long a thread waits for others. Measured by the clock alone, the others may get no processor in that time.
+pub(crate) struct Patience {
+    deadline: Instant,
+    looks_left: u32,
 }
 
-/// Waits, detached, until no other thread is active. False if that takes too long.
-pub(crate) fn wait_until_alone(deadline: Instant) -> bool {
-    while !is_alone() {
-        if Instant::now() >= deadline {
+impl Patience {
+    /// Lasts for this time, and for [`LOOKS`] looks.
+    pub(crate) fn new(at_least: Duration) -> Self {
+        Self {
+            deadline: Instant::now() + at_least,
+            looks_left: LOOKS,
+        }
+    }
+
+    /// Lets other threads go on for a moment. False if the patience is over. Called detached.
+    pub(crate) fn look_again(&mut self) -> bool {
+        if self.looks_left == 0 && Instant::now() >= self.deadline {
             return false;
         }
-        look_again();
+        self.looks_left = self.looks_left.saturating_sub(1);
+        thread::sleep(LOOK_AGAIN);
+        true
     }
-    true
 }
 
 /// Forgets the threads of the parent, in the child of a fork.
