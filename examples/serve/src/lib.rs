@@ -7,21 +7,20 @@
 //! | --- | --- |
 //! | `listen` | the listening socket, and TLS |
 //! | `worker` | the life of a server: it accepts, stops, and cancels what does not end |
-//! | `connection` | one connection: limits, timeouts, and which requests become WebSockets |
+//! | `connection` | one connection: timeouts, and which requests become WebSockets |
 //! | `scope` | what the application is told about a request |
 //! | `http` | one request and its response |
 //! | `websocket` | one WebSocket |
-//! | `lifespan` | the start and the end of the application |
-//! | `message` | the dicts of ASGI as Rust types |
+//! | `message` | the dicts that an application sends |
+//! | `outbox` | what waits for the client, and the application's wait for the client |
 
 mod connection;
 mod http;
-mod lifespan;
 mod listen;
 mod message;
+mod outbox;
 mod scope;
 mod websocket;
-
 mod worker;
 
 use std::sync::{Mutex, MutexGuard};
@@ -39,11 +38,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod _serve {
     #[pymodule_export]
     use crate::{
-        http::{ClientDisconnected, HttpExchange},
-        lifespan::{Lifespan, LifespanFailed},
-        listen::Listener,
-        websocket::WebSocketExchange,
-        worker::Server,
+        http::HttpExchange, listen::Listener, outbox::ClientDisconnected,
+        websocket::WebSocketExchange, worker::Server,
     };
 
     use pyo3::prelude::*;

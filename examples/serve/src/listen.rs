@@ -4,11 +4,12 @@
 //! serves.
 
 use std::{
+    fmt::Display,
     io,
-    net::{SocketAddr, TcpListener as StdTcpListener, ToSocketAddrs},
+    net::{SocketAddr, TcpListener},
     os::unix::{
         fs::FileTypeExt,
-        net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
+        net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -17,12 +18,10 @@ use std::{
 use pyo3::{
     exceptions::{PyOSError, PyValueError},
     prelude::*,
+    sync::PyOnceLock,
 };
-use socket2::{Domain, Socket, Type};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
-};
+use socket2::Socket;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -33,7 +32,7 @@ use tokio_rustls::{
 
 use crate::{
     lock,
-    scope::{Endpoints, ServerAddress},
+    scope::{Address, Endpoints},
 };
 
 /// Connections that the system keeps for the server to accept.
@@ -42,15 +41,10 @@ const BACKLOG: i32 = 2048;
 /// A socket that listens, until it is served or closed.
 #[pyclass(frozen, module = "serve")]
 pub(crate) struct Listener {
-    listening: Mutex<Option<Listening>>,
+    socket: Mutex<Option<Socket>>,
     /// The host and the port, or the path.
     #[pyo3(get)]
-    address: (String, Option<u16>),
-}
-
-enum Listening {
-    Tcp(StdTcpListener),
-    Unix(StdUnixListener, PathBuf),
+    address: Address,
 }
 
 #[pymethods]
@@ -58,65 +52,47 @@ impl Listener {
     /// Listens on the first address of the host on which that is possible.
     #[staticmethod]
     fn tcp(py: Python<'_>, host: &str, port: u16) -> PyResult<Self> {
-        let listener = py.detach(|| {
-            let mut failed = io::Error::other("the host has no address");
-            for address in (host, port).to_socket_addrs()? {
-                match listen_tcp(address) {
-                    Ok(listener) => return Ok(listener),
-                    Err(error) => failed = error,
-                }
-            }
-            Err(failed)
-        });
-        let listener =
-            listener.map_err(|error| cannot_listen(&format!("{host}:{port}"), &error))?;
-        let address = listener.local_addr()?;
-        Ok(Self {
-            listening: Mutex::new(Some(Listening::Tcp(listener))),
-            address: (address.ip().to_string(), Some(address.port())),
-        })
+        let listener = py
+            .detach(|| TcpListener::bind((host, port)))
+            .map_err(|error| cannot_listen(&format!("{host}:{port}"), &error))?;
+        let address = address(listener.local_addr()?);
+        Self::new(listener.into(), address)
     }
 
     /// Listens on a socket in the file system. Replaces one on which nobody listens any more.
     #[staticmethod]
     fn unix(path: PathBuf) -> PyResult<Self> {
         let address = path.display().to_string();
-        let listener = listen_unix(&path).map_err(|error| cannot_listen(&address, &error))?;
-        Ok(Self {
-            listening: Mutex::new(Some(Listening::Unix(listener, path))),
-            address: (address, None),
-        })
+        let is_socket = path
+            .symlink_metadata()
+            .is_ok_and(|it| it.file_type().is_socket());
+        if is_socket && UnixStream::connect(&path).is_err() {
+            std::fs::remove_file(&path)?;
+        }
+        let listener = UnixListener::bind(path).map_err(|error| cannot_listen(&address, &error))?;
+        Self::new(listener.into(), (address, None))
     }
 
     /// Stops listening in this process.
     fn close(&self) {
-        drop(self.take());
+        drop(lock(&self.socket).take());
     }
 }
 
 impl Listener {
-    fn take(&self) -> Option<Listening> {
-        lock(&self.listening).take()
+    fn new(socket: Socket, address: Address) -> PyResult<Self> {
+        // The system takes the new length of a queue that exists.
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket: Mutex::new(Some(socket)),
+            address,
+        })
     }
 }
 
-fn listen_tcp(address: SocketAddr) -> io::Result<StdTcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-fn listen_unix(path: &Path) -> io::Result<StdUnixListener> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
-    if is_socket && StdUnixStream::connect(path).is_err() {
-        std::fs::remove_file(path)?;
-    }
-    let listener = StdUnixListener::bind(path)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+fn address(address: SocketAddr) -> Address {
+    (address.ip().to_string(), Some(address.port()))
 }
 
 fn cannot_listen(place: &str, error: &io::Error) -> PyErr {
@@ -125,8 +101,8 @@ fn cannot_listen(place: &str, error: &io::Error) -> PyErr {
 
 /// A socket that listens in a runtime.
 pub(crate) enum Accepting {
-    Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener, Address),
 }
 
 /// A connection of any kind. Hyper is compiled for this one.
@@ -139,63 +115,57 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ReadWrite for T {}
 impl Accepting {
     /// Called inside of the runtime.
     pub(crate) fn new(listener: &Listener) -> io::Result<Self> {
-        match listener.take() {
-            Some(Listening::Tcp(listener)) => TcpListener::from_std(listener).map(Self::Tcp),
-            Some(Listening::Unix(listener, path)) => {
-                Ok(Self::Unix(UnixListener::from_std(listener)?, path))
+        let socket = lock(&listener.socket).take();
+        let socket = socket.ok_or_else(|| io::Error::other("the socket is closed"))?;
+        match &listener.address {
+            (_, Some(_)) => tokio::net::TcpListener::from_std(socket.into()).map(Self::Tcp),
+            (_, None) => {
+                let listening = tokio::net::UnixListener::from_std(socket.into())?;
+                Ok(Self::Unix(listening, listener.address.clone()))
             }
-            None => Err(io::Error::other("the socket is closed")),
         }
     }
 
-    pub(crate) async fn accept(&self, is_tls: bool) -> io::Result<(Stream, Endpoints)> {
-        match self {
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, Endpoints)> {
+        let (stream, client, server): (Stream, _, _) = match self {
             Self::Tcp(listener) => {
                 let (stream, client) = listener.accept().await?;
                 // A response goes out at once. Where the system refuses that, it goes out a little later.
                 let _ = stream.set_nodelay(true);
-                let server = ServerAddress::Tcp(stream.local_addr()?);
-                Ok((
-                    Box::new(stream),
-                    Endpoints::new(Some(client), server, is_tls),
-                ))
+                let server = address(stream.local_addr()?);
+                (Box::new(stream), Some(address(client)), server)
             }
             Self::Unix(listener, path) => {
-                let (stream, _) = listener.accept().await?;
-                let server = ServerAddress::Unix(path.clone());
-                Ok((Box::new(stream), Endpoints::new(None, server, is_tls)))
+                (Box::new(listener.accept().await?.0), None, path.clone())
             }
-        }
+        };
+        let endpoints = Endpoints {
+            client,
+            server,
+            objects: PyOnceLock::new(),
+        };
+        Ok((stream, endpoints))
     }
 }
 
 /// TLS with the certificates and the key of two PEM files.
-pub(crate) fn tls(certificates: &Path, key: &Path, http2: bool) -> PyResult<TlsAcceptor> {
-    let unreadable = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
-        PyValueError::new_err(format!(
-            "cannot read the {what} {}: {error}",
-            path.display()
-        ))
-    };
-    let chain = CertificateDer::pem_file_iter(certificates)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unreadable("certificate", certificates, &error))?;
-    if chain.is_empty() {
-        return Err(unreadable(
-            "certificate",
-            certificates,
-            &"no certificate is in it",
-        ));
-    }
-    let private = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| unreadable("private key", key, &error))?;
-    let config = ServerConfig::builder()
+pub(crate) fn tls(certificate: &Path, key: &Path, http2: bool) -> PyResult<TlsAcceptor> {
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
+    let chain = chain.map_err(|error| unreadable("certificate", certificate, &error))?;
+    let private = PrivateKeyDer::from_pem_file(key);
+    let private = private.map_err(|error| unreadable("private key", key, &error))?;
+    let mut config = ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(chain, private);
-    let mut config = config.map_err(|error| unreadable("private key", key, &error))?;
-    config.alpn_protocols = match http2 {
-        true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        false => vec![b"http/1.1".to_vec()],
-    };
+        .with_single_cert(chain, private)
+        .map_err(|error| unreadable("certificate and its key", certificate, &error))?;
+    if http2 {
+        config.alpn_protocols.push(b"h2".to_vec());
+    }
+    config.alpn_protocols.push(b"http/1.1".to_vec());
     Ok(Arc::new(config).into())
+}
+
+fn unreadable(what: &str, path: &Path, error: &dyn Display) -> PyErr {
+    let path = path.display();
+    PyValueError::new_err(format!("cannot read the {what} {path}: {error}"))
 }

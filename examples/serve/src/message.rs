@@ -1,4 +1,4 @@
-//! The dicts of ASGI as Rust types. A message in a wrong shape is an error that says what was expected.
+//! The dicts that an application sends. One in a wrong shape is an error that says what was expected.
 
 use bytes::Bytes;
 use hyper::{
@@ -9,169 +9,139 @@ use pyo3::{
     exceptions::{PyRuntimeError, PyTypeError, PyValueError},
     intern,
     prelude::*,
-    pybacked::PyBackedBytes,
     types::{PyBytes, PyDict, PyString},
 };
 
-/// A body of up to this many bytes is copied, which costs less than a reference to Python's.
-const COPIED: usize = 16 * 1024;
-
-/// A message that the application sends.
-pub(crate) struct Fields<'a, 'py> {
-    message: &'a Bound<'py, PyDict>,
+/// A message of the application.
+pub(crate) struct Message<'py> {
+    fields: Bound<'py, PyDict>,
     kind: Bound<'py, PyString>,
 }
 
-impl<'a, 'py> Fields<'a, 'py> {
-    pub(crate) fn new(message: &'a Bound<'py, PyAny>) -> PyResult<Self> {
-        let message = message.cast::<PyDict>().map_err(|_| {
+impl<'py> FromPyObject<'_, 'py> for Message<'py> {
+    type Error = PyErr;
+
+    fn extract(message: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let fields = message.cast::<PyDict>().map_err(|_| {
             PyTypeError::new_err(format!(
-                "an ASGI message is a dict, not {message:?} of type {}",
-                type_name(message)
+                "an ASGI message is a dict, not {}",
+                shown(&message)
             ))
         })?;
-        let kind = message.get_item(intern!(message.py(), "type"))?;
+        let kind = fields.get_item(intern!(message.py(), "type"))?;
         let kind = kind.and_then(|kind| kind.cast_into::<PyString>().ok());
         let kind = kind.ok_or_else(|| {
             PyValueError::new_err(format!(
                 "an ASGI message has its kind under 'type', as a str: {message:?}"
             ))
         })?;
-        Ok(Self { message, kind })
+        let fields = fields.to_owned();
+        Ok(Self { fields, kind })
+    }
+}
+
+impl<'py> Message<'py> {
+    pub(crate) fn py(&self) -> Python<'py> {
+        self.fields.py()
     }
 
     pub(crate) fn kind(&self) -> PyResult<&str> {
         self.kind.to_str()
     }
 
-    /// `None` if it is missing or None.
-    pub(crate) fn get(&self, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let value = self.message.get_item(name)?;
-        Ok(value.filter(|value| !value.is_none()))
+    /// A field, by a function that gives `None` for a wrong value. `None` if it is missing or None.
+    pub(crate) fn get<T>(
+        &self,
+        name: &Bound<'py, PyString>,
+        expected: &str,
+        convert: impl FnOnce(&Bound<'py, PyAny>) -> Option<T>,
+    ) -> PyResult<Option<T>> {
+        match self.fields.get_item(name)? {
+            Some(value) if !value.is_none() => match convert(&value) {
+                None => Err(self.wrong(name, expected, &value)),
+                converted => Ok(converted),
+            },
+            _ => Ok(None),
+        }
     }
 
-    /// The error of a field that has another type.
-    pub(crate) fn wrong(&self, name: &str, expected: &str, value: &Bound<'py, PyAny>) -> PyErr {
+    fn wrong(
+        &self,
+        name: &Bound<'py, PyString>,
+        expected: &str,
+        value: &Bound<'py, PyAny>,
+    ) -> PyErr {
+        let value = shown(value);
         PyTypeError::new_err(format!(
-            "'{name}' of {} is {expected}, not {value:?} of type {}",
-            self.kind,
-            type_name(value)
+            "'{name}' of {} is {expected}, not {value}",
+            self.kind
         ))
     }
 
     pub(crate) fn flag(&self, name: &Bound<'py, PyString>) -> PyResult<bool> {
-        self.get(name)?.map_or(Ok(false), |value| value.is_truthy())
+        let value = self.get(name, "true or false", |value| value.is_truthy().ok())?;
+        Ok(value.unwrap_or_default())
     }
 
     pub(crate) fn bytes(&self, name: &Bound<'py, PyString>) -> PyResult<Option<Bytes>> {
-        let Some(value) = self.get(name)? else {
-            return Ok(None);
-        };
-        match value.cast::<PyBytes>() {
-            Ok(bytes) if bytes.as_bytes().len() > COPIED => {
-                Ok(Some(Bytes::from_owner(PyBackedBytes::from(bytes.clone()))))
-            }
-            Ok(bytes) => Ok(Some(Bytes::copy_from_slice(bytes.as_bytes()))),
-            Err(_) => match value.extract::<PyBackedBytes>() {
-                // A bytearray.
-                Ok(bytes) => Ok(Some(Bytes::from_owner(bytes))),
-                Err(_) => Err(self.wrong(name.to_str()?, "bytes", &value)),
-            },
-        }
+        self.get(name, "bytes", |value| value.extract().ok())
     }
 
     pub(crate) fn text(&self, name: &Bound<'py, PyString>) -> PyResult<Option<String>> {
-        let Some(value) = self.get(name)? else {
-            return Ok(None);
-        };
-        match value.cast::<PyString>() {
-            Ok(text) => Ok(Some(text.to_str()?.to_owned())),
-            Err(_) => Err(self.wrong(name.to_str()?, "a str", &value)),
-        }
+        self.get(name, "a str", |value| value.extract().ok())
     }
 
     /// The status, which the message must have.
     pub(crate) fn status(&self) -> PyResult<StatusCode> {
-        let value = self.get(intern!(self.message.py(), "status"))?;
-        let value = value.ok_or_else(|| {
-            PyValueError::new_err(format!("'status' is missing in {}", self.kind))
-        })?;
-        let status = value.extract::<u16>().ok();
-        let status = status.filter(|status| (200..=999).contains(status));
-        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-        status.ok_or_else(|| self.wrong("status", "an int from 200 to 999", &value))
+        let name = intern!(self.py(), "status");
+        let status = self.get(name, "an int from 200 to 999", |value| {
+            let status = value.extract().ok().filter(|status| *status >= 200);
+            status.and_then(|status| StatusCode::from_u16(status).ok())
+        });
+        status?
+            .ok_or_else(|| PyValueError::new_err(format!("'status' is missing in {}", self.kind)))
     }
 
     pub(crate) fn headers(&self) -> PyResult<HeaderMap> {
-        let Some(pairs) = self.get(intern!(self.message.py(), "headers"))? else {
-            return Ok(HeaderMap::new());
+        let name = intern!(self.py(), "headers");
+        let expected = "an iterable of pairs of bytes";
+        let mut headers = HeaderMap::new();
+        let Some(pairs) = self.get(name, expected, |value| value.try_iter().ok())? else {
+            return Ok(headers);
         };
-        let wrong = |value| self.wrong("headers", "an iterable of pairs of bytes", value);
-        let mut headers = HeaderMap::with_capacity(pairs.len().unwrap_or(0) + 2);
-        for pair in pairs.try_iter().map_err(|_| wrong(&pairs))? {
+        for pair in pairs {
             let pair = pair?;
-            // A list is as good as a tuple.
             let parts = pair.extract::<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>();
+            // A list is as good as a tuple.
             let parts =
                 parts.or_else(|_| pair.extract().map(|[name, value]: [_; 2]| (name, value)));
             let Ok((name, value)) = parts else {
-                return Err(wrong(&pair));
+                return Err(self.wrong(intern!(self.py(), "headers"), expected, &pair));
             };
-            let name = HeaderName::from_bytes(name.as_bytes()).ok();
-            let value = HeaderValue::from_bytes(value.as_bytes()).ok();
-            let (Some(name), Some(value)) = (name, value) else {
+            let header = HeaderName::from_bytes(name.as_bytes()).ok();
+            let header = header.zip(HeaderValue::from_bytes(value.as_bytes()).ok());
+            let (name, value) = header.ok_or_else(|| {
                 let kind = &self.kind;
-                let text = format!("no header of HTTP in the headers of {kind}: {pair:?}");
-                return Err(PyValueError::new_err(text));
-            };
+                PyValueError::new_err(format!(
+                    "no header of HTTP in the headers of {kind}: {pair:?}"
+                ))
+            })?;
             headers.append(name, value);
         }
         Ok(headers)
     }
-}
 
-/// The error of a message that comes when another is expected.
-pub(crate) fn misplaced(kind: &str, expected: &str) -> PyErr {
-    PyRuntimeError::new_err(format!(
-        "Expected ASGI message {expected}, but got '{kind}'."
-    ))
-}
-
-/// A message for the application: its kind, and its other fields.
-pub(crate) struct Event(
-    pub(crate) &'static str,
-    pub(crate) Vec<(&'static str, Value)>,
-);
-
-#[derive(IntoPyObject)]
-pub(crate) enum Value {
-    #[pyo3(transparent)]
-    Bytes(Bytes),
-    #[pyo3(transparent)]
-    Text(String),
-    #[pyo3(transparent)]
-    Flag(bool),
-    #[pyo3(transparent)]
-    Number(u16),
-}
-
-impl<'py> IntoPyObject<'py> for Event {
-    type Target = PyDict;
-    type Output = Bound<'py, PyDict>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        let Self(kind, fields) = self;
-        let message = PyDict::new(py);
-        message.set_item(intern!(py, "type"), PyString::intern(py, kind))?;
-        for (name, value) in fields {
-            message.set_item(PyString::intern(py, name), value)?;
-        }
-        Ok(message)
+    /// The error of a message that comes when another one is expected.
+    pub(crate) fn misplaced(&self, expected: &str) -> PyErr {
+        let kind = &self.kind;
+        PyRuntimeError::new_err(format!(
+            "Expected ASGI message {expected}, but got '{kind}'."
+        ))
     }
 }
 
-fn type_name(value: &Bound<'_, PyAny>) -> String {
+fn shown(value: &Bound<'_, PyAny>) -> String {
     let name = value.get_type().name();
-    name.map_or_else(|_| "?".to_owned(), |name| name.to_string())
+    let name = name.map_or_else(|_| "?".to_owned(), |name| name.to_string());
+    format!("{value:?} of type {name}")
 }

@@ -1,201 +1,99 @@
 //! The `scope` of a request or a WebSocket.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::borrow::Cow;
 
 use hyper::{
-    Method, Version, header,
+    HeaderMap, Method, Version, header,
     http::{request::Parts, uri::PathAndQuery},
 };
-use percent_encoding::percent_decode;
+use percent_encoding::percent_decode_str;
 use pyo3::{
-    intern,
+    IntoPyObjectExt, intern,
     prelude::*,
     sync::PyOnceLock,
-    types::{PyBytes, PyDict, PyList, PyString, PyTuple},
+    types::{PyBytes, PyDict, PyList},
 };
 
-/// The version of the ASGI specification for HTTP and WebSockets.
-const SPEC_VERSION: &str = "2.5";
+use crate::worker::Worker;
 
-/// What all requests of a connection have in common.
+/// A host and a port, or a path.
+pub(crate) type Address = (String, Option<u16>);
+
+/// The two sides of a connection.
 pub(crate) struct Endpoints {
-    pub(crate) client: Option<SocketAddr>,
-    pub(crate) server: ServerAddress,
-    pub(crate) is_tls: bool,
-    /// The scope of an HTTP request without what is the request's own.
-    template: PyOnceLock<Py<PyDict>>,
-}
-
-#[derive(Clone)]
-pub(crate) enum ServerAddress {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Http,
-    WebSocket,
+    pub(crate) client: Option<Address>,
+    pub(crate) server: Address,
+    /// The same as objects of Python, from the first request on.
+    pub(crate) objects: PyOnceLock<(Py<PyAny>, Py<PyAny>)>,
 }
 
 impl Endpoints {
-    pub(crate) fn new(client: Option<SocketAddr>, server: ServerAddress, is_tls: bool) -> Self {
-        Self {
-            client,
-            server,
-            is_tls,
-            template: PyOnceLock::new(),
-        }
-    }
-
-    /// The scope of a request.
     pub(crate) fn scope<'py>(
         &self,
         py: Python<'py>,
-        protocol: Protocol,
-        root_path: &str,
-        state: &Bound<'py, PyDict>,
+        worker: &Worker,
         request: &Parts,
+        is_websocket: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let template = self
-            .template
-            .get_or_try_init(py, || self.template(py, root_path))?;
-        let scope = template.bind(py).copy()?;
-        let version = match request.version {
-            Version::HTTP_2 => intern!(py, "2"),
-            Version::HTTP_10 => intern!(py, "1.0"),
-            _ => intern!(py, "1.1"),
-        };
-        scope.set_item(intern!(py, "http_version"), version)?;
-        scope.set_item(intern!(py, "state"), state.copy()?)?;
+        let (client, server) = self.objects.get_or_try_init(py, || {
+            let client = (&self.client).into_py_any(py)?;
+            PyResult::Ok((client, (&self.server).into_py_any(py)?))
+        })?;
+        let scope = worker.scopes[usize::from(is_websocket)].bind(py).copy()?;
+        scope.set_item(intern!(py, "client"), client)?;
+        scope.set_item(intern!(py, "server"), server)?;
+        scope.set_item(intern!(py, "state"), worker.state.bind(py).copy()?)?;
+        // Python has set what is most common.
+        match request.version {
+            Version::HTTP_2 => scope.set_item("http_version", "2")?,
+            Version::HTTP_10 => scope.set_item("http_version", "1.0")?,
+            _ => {}
+        }
+        if is_websocket {
+            scope.set_item("subprotocols", subprotocols(&request.headers))?;
+        } else if request.method != Method::GET {
+            scope.set_item(intern!(py, "method"), request.method.as_str())?;
+        }
         let target = request.uri.path_and_query();
-        let path = target.map_or("/", PathAndQuery::path);
         let query = target.and_then(PathAndQuery::query).unwrap_or("");
-        scope.set_item(
-            intern!(py, "query_string"),
-            PyBytes::new(py, query.as_bytes()),
-        )?;
-        if root_path.is_empty() {
-            scope.set_item(intern!(py, "path"), decoded(py, path))?;
-            scope.set_item(intern!(py, "raw_path"), PyBytes::new(py, path.as_bytes()))?;
-        } else {
-            let path = format!("{root_path}{path}");
-            scope.set_item(intern!(py, "path"), decoded(py, &path))?;
-            scope.set_item(intern!(py, "raw_path"), PyBytes::new(py, path.as_bytes()))?;
+        let query = PyBytes::new(py, query.as_bytes());
+        scope.set_item(intern!(py, "query_string"), query)?;
+        let mut path = Cow::Borrowed(target.map_or("/", PathAndQuery::path));
+        if !worker.options.root_path.is_empty() {
+            path = format!("{}{path}", worker.options.root_path).into();
         }
+        let decoded = percent_decode_str(&path).decode_utf8_lossy();
+        scope.set_item(intern!(py, "path"), decoded)?;
+        scope.set_item(intern!(py, "raw_path"), PyBytes::new(py, path.as_bytes()))?;
         scope.set_item(intern!(py, "headers"), headers(py, request)?)?;
-        match protocol {
-            Protocol::Http => {
-                scope.set_item(intern!(py, "method"), method(py, &request.method))?;
-            }
-            Protocol::WebSocket => {
-                scope.del_item(intern!(py, "method"))?;
-                self.make_websocket(&scope, request)?;
-            }
-        }
         Ok(scope)
     }
-
-    fn make_websocket(&self, scope: &Bound<'_, PyDict>, request: &Parts) -> PyResult<()> {
-        let py = scope.py();
-        scope.set_item(intern!(py, "type"), intern!(py, "websocket"))?;
-        scope.set_item(
-            intern!(py, "scheme"),
-            if self.is_tls { "wss" } else { "ws" },
-        )?;
-        let subprotocols = request.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
-        let subprotocols = subprotocols
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(str::trim)
-            .filter(|name| !name.is_empty());
-        scope.set_item(
-            intern!(py, "subprotocols"),
-            PyList::new(py, subprotocols.collect::<Vec<_>>())?,
-        )?;
-        let extensions = PyDict::new(py);
-        extensions.set_item(intern!(py, "websocket.http.response"), PyDict::new(py))?;
-        scope.set_item(intern!(py, "extensions"), extensions)
-    }
-
-    fn template(&self, py: Python<'_>, root_path: &str) -> PyResult<Py<PyDict>> {
-        let template = PyDict::new(py);
-        template.set_item("type", intern!(py, "http"))?;
-        template.set_item("asgi", asgi(py)?)?;
-        template.set_item("scheme", if self.is_tls { "https" } else { "http" })?;
-        template.set_item("root_path", root_path)?;
-        let client = self.client.map(|it| (it.ip().to_string(), it.port()));
-        template.set_item("client", client)?;
-        let server = match &self.server {
-            ServerAddress::Tcp(address) => (address.ip().to_string(), Some(address.port())),
-            ServerAddress::Unix(path) => (path.display().to_string(), None),
-        };
-        template.set_item("server", server)?;
-        template.set_item("extensions", PyDict::new(py))?;
-        // A key that is there does not make the copy grow.
-        for own in [
-            "http_version",
-            "method",
-            "path",
-            "raw_path",
-            "query_string",
-            "headers",
-            "state",
-        ] {
-            template.set_item(PyString::intern(py, own), py.None())?;
-        }
-        Ok(template.unbind())
-    }
-}
-
-/// The versions of ASGI.
-pub(crate) fn asgi(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let asgi = PyDict::new(py);
-    asgi.set_item("version", "3.0")?;
-    asgi.set_item("spec_version", SPEC_VERSION)?;
-    Ok(asgi)
-}
-
-fn decoded<'py>(py: Python<'py>, path: &str) -> Bound<'py, PyString> {
-    if path.contains('%') {
-        let path = percent_decode(path.as_bytes());
-        PyString::new(py, &path.decode_utf8_lossy())
-    } else {
-        PyString::new(py, path)
-    }
-}
-
-fn method<'py>(py: Python<'py>, method: &Method) -> Bound<'py, PyString> {
-    let known = match *method {
-        Method::GET => intern!(py, "GET"),
-        Method::POST => intern!(py, "POST"),
-        Method::PUT => intern!(py, "PUT"),
-        Method::HEAD => intern!(py, "HEAD"),
-        Method::DELETE => intern!(py, "DELETE"),
-        Method::PATCH => intern!(py, "PATCH"),
-        Method::OPTIONS => intern!(py, "OPTIONS"),
-        _ => return PyString::new(py, method.as_str()),
-    };
-    known.clone()
 }
 
 fn headers<'py>(py: Python<'py>, request: &Parts) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
+    let pair = |name: &str, value: &[u8]| {
+        list.append((PyBytes::new(py, name.as_bytes()), PyBytes::new(py, value)))
+    };
     // HTTP/2 has the host in the URI.
     if let (Some(host), false) = (
         request.uri.authority(),
         request.headers.contains_key(header::HOST),
     ) {
-        list.append((
-            PyBytes::new(py, b"host"),
-            PyBytes::new(py, host.as_str().as_bytes()),
-        ))?;
+        pair("host", host.as_str().as_bytes())?;
     }
     for (name, value) in &request.headers {
-        let name = PyBytes::new(py, name.as_str().as_bytes());
-        let value = PyBytes::new(py, value.as_bytes());
-        list.append(PyTuple::new(py, [name, value])?)?;
+        pair(name.as_str(), value.as_bytes())?;
     }
     Ok(list)
+}
+
+fn subprotocols(headers: &HeaderMap) -> Vec<&str> {
+    let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect()
 }

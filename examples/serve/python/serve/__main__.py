@@ -4,8 +4,9 @@ import logging
 import os
 import sys
 
-from . import arguments, supervisor, worker
+from . import arguments, worker
 from ._serve import Listener
+from .supervisor import Supervisor
 
 log = logging.getLogger("serve.error")
 
@@ -18,15 +19,29 @@ def main():
     except OSError as error:
         log.error("%s", error)
         return 1
+
+    def serving(_worker=None):
+        log.info("Serving on %s (Press CTRL+C to quit)", place(listener, "https" if options.tls_cert else "http"))
+
     try:
-        serve = worker.serve if options.workers == 1 else supervisor.serve
-        return serve(options, listener)
+        if options.workers == 1:
+            return worker.serve(options, listener, serving)
+        serving()
+        return Supervisor(options, listener).run()
     except worker.Failure as error:
         log.error("%s", error)
         return error.code
     finally:
         if options.uds:
             os.unlink(options.uds)
+
+
+def place(listener, scheme):
+    """Where a client finds the server."""
+    host, port = listener.address
+    if port is None:
+        return f"unix socket {host}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class Formatter(logging.Formatter):

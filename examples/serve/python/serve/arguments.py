@@ -1,9 +1,10 @@
 """The command line."""
 
 import argparse
+from datetime import timedelta
 
 
-def parse(words=None):
+def parse():
     parser = argparse.ArgumentParser(prog="python -m serve", description="Serves an ASGI application.")
     parser.add_argument("app", metavar="module:app", help="the module and the name in it, such as shop.main:app")
     parser.add_argument("--app-dir", default=".", help="where the module is looked for first, default: %(default)s")
@@ -19,53 +20,51 @@ def parse(words=None):
     group.add_argument("--http1-only", action="store_true", help="do not speak HTTP/2")
 
     group = parser.add_argument_group("how")
-    group.add_argument("--workers", type=positive, default=1, help="processes, default: %(default)s")
-    group.add_argument(
-        "--loop",
-        choices=["tokio", "asyncio", "uvloop"],
-        default="tokio",
-        help="tokio and Python in one thread, or this event loop beside threads of tokio, default: %(default)s",
-    )
-    group.add_argument("--threads", type=positive, default=1, help="of tokio beside such a loop, default: %(default)s")
+    group.add_argument("--workers", type=at_least(1), default=1, help="processes, default: %(default)s")
+    loops = "tokio and Python in one thread, or this event loop beside threads of tokio, default: %(default)s"
+    group.add_argument("--loop", choices=["tokio", "asyncio", "uvloop"], default="tokio", help=loops)
+    group.add_argument("--threads", type=at_least(1), default=1, help="of tokio beside such a loop, default: %(default)s")
     group.add_argument("--lifespan", choices=["auto", "on", "off"], default="auto", help="default: %(default)s")
     group.add_argument("--graceful-timeout", type=seconds, help="for requests when the server ends, default: no limit")
 
     group = parser.add_argument_group("limits")
-    group.add_argument("--limit-concurrency", type=positive, help="requests at a time, after which the answer is 503")
-    group.add_argument("--limit-connections", type=positive, help="connections at a time, after which others wait")
-    group.add_argument("--max-header-size", type=positive, default=65536, help="bytes, default: %(default)s")
-    group.add_argument("--max-header-count", type=positive, default=100, help="default: %(default)s")
-    group.add_argument("--header-timeout", type=seconds, default=10, help="for the first request, default: %(default)s")
-    group.add_argument("--keep-alive-timeout", type=seconds, default=5, help="for each next one, default: %(default)s")
-    group.add_argument("--ws-max-size", type=positive, default=16 * 1024 * 1024, help="bytes, default: %(default)s")
-    group.add_argument("--ws-ping-interval", type=seconds, default=20, help="0 sends none, default: %(default)s")
-    group.add_argument("--ws-ping-timeout", type=seconds, default=20, help="for a pong, default: %(default)s")
+    group.add_argument("--limit-concurrency", type=at_least(1), help="requests at a time, after which the answer is 503")
+    group.add_argument("--limit-connections", type=at_least(1), help="connections at a time, after which others wait")
+    group.add_argument("--max-header-size", type=at_least(8192), default=65536, help="bytes, default: %(default)s")
+    group.add_argument("--max-header-count", type=at_least(1), help="default: 100")
+    group.add_argument("--header-timeout", type=seconds, default="10", help="for the first request, default: %(default)s")
+    group.add_argument("--keep-alive-timeout", type=seconds, default="5", help="for each next one, default: %(default)s")
+    group.add_argument("--ws-max-size", type=at_least(1), default=16 * 1024 * 1024, help="bytes, default: %(default)s")
+    group.add_argument("--ws-ping-interval", type=seconds_or_none, default="20", help="0 sends none, default: %(default)s")
+    group.add_argument("--ws-ping-timeout", type=seconds_or_none, default="20", help="for a pong, default: %(default)s")
 
     group = parser.add_argument_group("output")
+    levels = ["debug", "info", "warning", "error", "critical"]
     group.add_argument("--access-log", action="store_true", help="a line for each request")
-    group.add_argument(
-        "--log-level", choices=["debug", "info", "warning", "error", "critical"], default="info", help="default: %(default)s"
-    )
+    group.add_argument("--log-level", choices=levels, default="info", help="default: %(default)s")
 
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args()
     if ":" not in arguments.app:
         parser.error(f"{arguments.app!r} names no application: write module:app")
-    if arguments.max_header_size < 8192:
-        parser.error(f"--max-header-size {arguments.max_header_size} is less than 8192, which the server reads at once")
     if (arguments.tls_cert is None) != (arguments.tls_key is None):
         parser.error("--tls-cert and --tls-key belong together")
     return arguments
 
 
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return value
+def at_least(least):
+    def number(text):
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+        return int(text)
+
+    return number
 
 
 def seconds(text):
-    value = float(text)
-    if not 0 <= value < 1e9:
+    if not 0 <= float(text) < 1e9:
         raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
-    return value
+    return timedelta(seconds=float(text))
+
+
+def seconds_or_none(text):
+    return seconds(text) or None
