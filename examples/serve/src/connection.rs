@@ -1,45 +1,36 @@
 //! One connection: what it may do, and for how long it may do nothing.
 
-use std::{
-    convert::Infallible,
-    pin::pin,
-    sync::{Arc, Mutex},
-};
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::{
-    Request, Response, StatusCode,
-    body::{Body, Incoming},
-    http::request::Parts,
-    service::service_fn,
-};
+use hyper::body::{Body, Incoming};
+use hyper::http::request::Parts;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use pyo3::{PyClass, prelude::*};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::{
-    http::{self, BoxError, plain},
-    listen::Stream,
-    lock,
-    scope::Endpoints,
-    websocket,
-    worker::Worker,
-};
+use crate::http::{self, BoxError, plain};
+use crate::listen::{Address, Stream};
+use crate::scope::scope;
+use crate::worker::Worker;
+use crate::{lock, websocket};
 
 pub(crate) struct Connection {
     pub(crate) worker: Arc<Worker>,
-    endpoints: Endpoints,
-    activity: Mutex<Activity>,
+    pub(crate) client: Option<Address>,
+    pub(crate) activity: Mutex<Activity>,
     /// One of those that the server has for connections.
-    _permit: OwnedSemaphorePermit,
+    pub(crate) _permit: OwnedSemaphorePermit,
 }
 
 #[derive(Default)]
-struct Activity {
+pub(crate) struct Activity {
     /// Requests whose response is not out.
     requests: usize,
     /// When the last response was out.
@@ -47,19 +38,6 @@ struct Activity {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        worker: Arc<Worker>,
-        endpoints: Endpoints,
-        permit: OwnedSemaphorePermit,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            worker,
-            endpoints,
-            activity: Mutex::default(),
-            _permit: permit,
-        })
-    }
-
     /// Serves until the client has what it asked for and is silent, or the server stops.
     pub(crate) async fn serve(self: Arc<Self>, stream: Stream) {
         let worker = Arc::clone(&self.worker);
@@ -78,7 +56,6 @@ impl Connection {
             biased;
             // An error is the client's, which is gone.
             _ = serving.as_mut() => return,
-            () = worker.aborted.cancelled() => return,
             () = worker.stopping.cancelled() => {}
             () = self.idle() => {}
         }
@@ -141,12 +118,10 @@ impl Connection {
         let connection = Arc::clone(self);
         // The task says itself how it ended, and Python keeps it. A `PyTask` would be told by a callback, in a turn of its own.
         let started = self.worker.locals.call_soon(move |py| {
-            let worker = &connection.worker;
-            let scope = connection
-                .endpoints
-                .scope(py, worker, &request, is_websocket)?;
+            let scope = scope(py, &connection, &request, is_websocket)?;
             let exchange = Bound::new(py, exchange)?;
-            worker.start.call1(py, (scope, exchange)).map(drop)
+            let start = &connection.worker.start;
+            start.call1(py, (scope, exchange)).map(drop)
         });
         started.detach();
     }

@@ -6,37 +6,29 @@
 //! 3. Hyper drops its ends of both when the client is gone. That cancels `over`, which `receive` waits for. So does the end of the
 //!    response.
 
-use std::{
-    error::Error,
-    mem,
-    sync::{Arc, Mutex},
-};
+use std::error::Error;
+use std::mem;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::stream;
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
-use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
-    body::{Body as _, Frame, Incoming},
-    header,
-};
-use pyo3::{exceptions::PyRuntimeError, intern, prelude::*};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Body as _, Frame, Incoming};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
 use pyo3_asyncio::ready;
-use tokio::{
-    sync::{Mutex as AsyncMutex, oneshot},
-    task::yield_now,
-};
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::task_tracker::TaskTrackerToken,
-};
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
+use tokio::task::yield_now;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::{
-    connection::Connection,
-    lock,
-    message::Message,
-    outbox::{Inbox, Outbox, gone, outbox},
-};
+use crate::connection::Connection;
+use crate::lock;
+use crate::message::{Event, Message, Value, event};
+use crate::outbox::{Inbox, Outbox, gone, outbox};
 
 /// The body of a response.
 pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
@@ -49,28 +41,14 @@ pub(crate) async fn respond(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (request, body) = request.into_parts();
-    let (responder, response) = Responder::new(connection, &request.method);
+    let unstarted = "ASGI callable returned without starting response.";
+    let (responder, response) = Responder::new(connection, &request.method, unstarted);
     let exchange = HttpExchange {
         body: AsyncMutex::new(Some(body)),
         responder,
     };
     connection.start(request, false, exchange);
     response.await
-}
-
-/// A message for the application.
-#[derive(IntoPyObject)]
-pub(crate) enum Event {
-    Request {
-        #[pyo3(item("type"))]
-        kind: &'static str,
-        body: Bytes,
-        more_body: bool,
-    },
-    Disconnect {
-        #[pyo3(item("type"))]
-        kind: &'static str,
-    },
 }
 
 /// The `receive` and `send` of a request.
@@ -97,48 +75,37 @@ impl HttpExchange {
                 Some(Ok(Err(_))) => continue,
                 None => (Bytes::new(), false),
                 Some(Err(_)) => {
-                    self.responder.refuse();
+                    self.responder.give_up();
                     break;
                 }
             };
             if !more_body {
                 *body = None;
             }
-            return Event::Request {
-                kind: "http.request",
-                body: chunk,
-                more_body,
-            };
+            let mut message = event("http.request");
+            message.insert("body", Value::Bytes(chunk));
+            message.insert("more_body", Value::Flag(more_body));
+            return message;
         }
         *body = None;
         drop(body);
         over.cancelled().await;
-        Event::Disconnect {
-            kind: "http.disconnect",
-        }
+        event("http.disconnect")
     }
 
     fn send<'py>(&self, message: Message<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let part = Part::new(&message, message.kind()?)?;
-        let is_last = matches!(part, Part::Body(_, false));
-        let sent = self.responder.send(&message, part)?;
-        if is_last {
+        let sent = self.responder.send(&message, message.kind()?)?;
+        if self.responder.over.is_cancelled() {
             self.drop_body();
         }
         Ok(sent)
     }
 
-    /// The application's task has ended. Returns what the response lacks, if the task has not failed.
-    fn end(&self, has_failed: bool) -> Option<&'static str> {
-        let missing = self.responder.end();
+    /// The application's task has ended. Returns what the response lacks, and its status.
+    fn end(&self, _has_failed: bool) -> (Option<&'static str>, Option<u16>) {
+        let ended = self.responder.end();
         self.drop_body();
-        missing.filter(|_| !has_failed)
-    }
-
-    /// The status of the response. None if there is none.
-    #[getter]
-    fn status(&self) -> Option<u16> {
-        self.responder.status()
+        ended
     }
 }
 
@@ -151,52 +118,38 @@ impl HttpExchange {
     }
 }
 
-/// What a message says about a response.
-pub(crate) enum Part {
-    Start(StatusCode, HeaderMap),
-    Body(Bytes, bool),
-    Other,
-}
-
-impl Part {
-    pub(crate) fn new(message: &Message<'_>, kind: &str) -> PyResult<Self> {
-        let py = message.py();
-        Ok(match kind {
-            "http.response.start" => Self::Start(message.status()?, message.headers()?),
-            "http.response.body" => Self::Body(
-                message.bytes(intern!(py, "body"))?.unwrap_or_default(),
-                message.flag(intern!(py, "more_body"))?,
-            ),
-            _ => Self::Other,
-        })
-    }
-}
-
 /// The application's side of a response.
 pub(crate) struct Responder {
     state: Mutex<State>,
     /// Cancelled when the response is complete or the client is gone.
     over: CancellationToken,
     is_head: bool,
+    /// What is said of an application that returns at once.
+    unstarted: &'static str,
 }
 
+#[derive(Default)]
 struct State {
     phase: Phase,
     /// Where the response goes. If this is dropped, the response is a 500.
-    response: Option<oneshot::Sender<Response<Body>>>,
+    channel: Option<oneshot::Sender<Response<Body>>>,
     status: Option<StatusCode>,
+    /// What goes out with the first message of the body.
+    start: Option<Response<()>>,
     /// What `Content-Length` leaves for the rest of the body.
     length: Option<usize>,
+    /// Where chunks of the body go, and whether more follow. `None` if hyper sends no body.
+    outbox: Option<Outbox<(Bytes, bool)>>,
     /// Counts the application's task.
-    running: Option<TaskTrackerToken>,
+    _running: Option<TaskTrackerToken>,
 }
 
+#[derive(Default)]
 enum Phase {
+    #[default]
     Unstarted,
-    /// The start goes out with the first message of the body.
-    Started(StatusCode, HeaderMap),
-    /// `None` if hyper sends no body.
-    Streaming(Option<Outbox<(Bytes, bool)>>),
+    Started,
+    Streaming,
     Complete,
 }
 
@@ -205,21 +158,21 @@ impl Responder {
     pub(crate) fn new(
         connection: &Connection,
         method: &Method,
+        unstarted: &'static str,
     ) -> (Self, impl Future<Output = Response<Body>> + use<>) {
-        let (sender, response) = oneshot::channel();
+        let (channel, response) = oneshot::channel();
         let over = CancellationToken::new();
         let guard = over.clone().drop_guard();
         let state = State {
-            phase: Phase::Unstarted,
-            response: Some(sender),
-            status: None,
-            length: None,
-            running: Some(connection.worker.requests.token()),
+            channel: Some(channel),
+            _running: Some(connection.worker.requests.token()),
+            ..State::default()
         };
         let responder = Self {
             state: Mutex::new(state),
             over,
             is_head: method == Method::HEAD,
+            unstarted,
         };
         let response = async move {
             let response = response.await;
@@ -229,62 +182,64 @@ impl Responder {
         (responder, response)
     }
 
-    pub(crate) fn status(&self) -> Option<u16> {
-        lock(&self.state).status.map(|status| status.as_u16())
-    }
-
-    /// Puts a part of the response to work. Gives the coroutine that `send` returns.
+    /// Puts a message about the response to work. Gives the coroutine that `send` returns.
     pub(crate) fn send<'py>(
         &self,
         message: &Message<'py>,
-        part: Part,
+        kind: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = message.py();
-        let mut state = lock(&self.state);
-        if state.is_gone() {
-            return Err(gone());
+        match kind {
+            "http.response.start" => self.start(message),
+            "http.response.body" => self.send_body(message),
+            _ => Err(lock(&self.state).refuse(message)),
         }
-        let (mut chunk, more_body) = match (&state.phase, part) {
-            (Phase::Unstarted, Part::Start(status, headers)) => {
-                if !self.is_bare(status) {
-                    state.length = content_length(&headers)?;
-                }
-                state.phase = Phase::Started(status, headers);
-                return ready(py, ());
-            }
-            (Phase::Started(..) | Phase::Streaming(_), Part::Body(chunk, more_body)) => {
-                state.count(chunk.len(), more_body)?;
-                (chunk, more_body)
-            }
-            (Phase::Unstarted, _) => return Err(message.misplaced("'http.response.start'")),
-            (Phase::Complete, _) => return Err(message.misplaced("none after the response")),
-            _ => return Err(message.misplaced("'http.response.body'")),
+    }
+
+    fn start<'py>(&self, message: &Message<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (status, headers) = (message.status()?, message.headers()?);
+        let length = match self.is_bare(status) {
+            true => None,
+            false => content_length(&headers)?,
         };
-        if let Phase::Started(status, headers) = &mut state.phase {
-            let (status, headers) = (*status, mem::take(headers));
-            let (outbox, body) = match more_body {
-                _ if self.is_bare(status) => (None, whole(Bytes::new())),
-                false => (None, whole(mem::take(&mut chunk))),
+        let mut state = lock(&self.state);
+        if !matches!(state.phase, Phase::Unstarted) || state.is_gone() {
+            return Err(state.refuse(message));
+        }
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        state.start = Some(response);
+        state.length = length;
+        state.phase = Phase::Started;
+        ready(message.py(), ())
+    }
+
+    fn send_body<'py>(&self, message: &Message<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let py = message.py();
+        let mut chunk = message.bytes(intern!(py, "body"))?.unwrap_or_default();
+        let more_body = message.flag(intern!(py, "more_body"))?;
+        let mut state = lock(&self.state);
+        if !matches!(state.phase, Phase::Started | Phase::Streaming) || state.is_gone() {
+            return Err(state.refuse(message));
+        }
+        state.count(chunk.len(), more_body)?;
+        if let Some(start) = state.start.take() {
+            let body = match more_body {
+                _ if self.is_bare(start.status()) => whole(Bytes::new()),
+                false => whole(mem::take(&mut chunk)),
                 true => {
                     let (outbox, inbox) = outbox();
-                    (
-                        Some(outbox),
-                        streamed(inbox, self.over.clone().drop_guard()),
-                    )
+                    state.outbox = Some(outbox);
+                    streamed(inbox, self.over.clone().drop_guard())
                 }
             };
-            let mut response = Response::new(body);
-            *response.status_mut() = status;
-            *response.headers_mut() = headers;
-            state.respond(response);
-            state.phase = Phase::Streaming(outbox);
+            state.respond(start.map(|()| body));
+            state.phase = Phase::Streaming;
         }
-        let sent = match &state.phase {
-            Phase::Streaming(Some(outbox)) => {
-                let bytes = chunk.len();
-                outbox.send(py, (chunk, more_body), bytes)
-            }
-            _ => ready(py, ()),
+        let bytes = chunk.len();
+        let sent = match &state.outbox {
+            Some(outbox) => outbox.send(py, (chunk, more_body), bytes),
+            None => ready(py, ()),
         };
         if !more_body {
             state.phase = Phase::Complete;
@@ -308,27 +263,29 @@ impl Responder {
     }
 
     /// The rest of the request is malformed, or does not come. The application is told that the client is gone.
-    fn refuse(&self) {
+    fn give_up(&self) {
         lock(&self.state).respond(plain(StatusCode::BAD_REQUEST, "Bad Request"));
         self.over.cancel();
     }
 
-    /// The application's task has ended. Returns what the response lacks. A client that has not got all of it gets a 500, or is cut off.
-    pub(crate) fn end(&self) -> Option<&'static str> {
+    /// The application's task has ended. Returns what the response lacks, and its status.
+    ///
+    /// If something lacks, the client gets a 500, or is cut off.
+    pub(crate) fn end(&self) -> (Option<&'static str>, Option<u16>) {
         let mut state = lock(&self.state);
         let missing = match state.phase {
             _ if self.over.is_cancelled() => None,
-            Phase::Unstarted => Some("ASGI callable returned without starting response."),
+            Phase::Unstarted => Some(self.unstarted),
             _ => Some("ASGI callable returned without completing response."),
         };
         if missing.is_some() {
             state.respond(failed());
         }
-        state.phase = Phase::Complete;
-        state.running = None;
+        let status = state.status.map(|status| status.as_u16());
+        *state = State::default();
         drop(state);
         self.over.cancel();
-        missing
+        (missing, status)
     }
 
     /// Whether hyper sends no body.
@@ -338,51 +295,54 @@ impl Responder {
 }
 
 impl State {
-    /// Whether nobody waits for the start any more. Later, the [`Outbox`] knows.
-    fn is_gone(&self) -> bool {
-        let response = self.response.as_ref();
-        matches!(self.phase, Phase::Unstarted | Phase::Started(..))
-            && response.is_none_or(oneshot::Sender::is_closed)
-    }
-
     /// Does nothing if there was a response already.
     fn respond(&mut self, response: Response<Body>) {
-        if let Some(channel) = self.response.take() {
+        if let Some(channel) = self.channel.take() {
             self.status = Some(response.status());
             // If the client is gone, `over` says so.
             let _ = channel.send(response);
         }
     }
 
+    /// Whether nobody waits for the response any more. Later, the outbox knows.
+    fn is_gone(&self) -> bool {
+        let channel = self.channel.as_ref();
+        matches!(self.phase, Phase::Unstarted | Phase::Started)
+            && channel.is_none_or(oneshot::Sender::is_closed)
+    }
+
+    /// The error of a message that comes too early or too late.
+    fn refuse(&self, message: &Message<'_>) -> PyErr {
+        match self.phase {
+            _ if self.is_gone() => gone(),
+            Phase::Unstarted => message.misplaced("'http.response.start'"),
+            Phase::Started | Phase::Streaming => message.misplaced("'http.response.body'"),
+            Phase::Complete => message.misplaced("none after the response"),
+        }
+    }
+
     /// An error if a part of the body is not what `Content-Length` has announced.
     fn count(&mut self, bytes: usize, more_body: bool) -> PyResult<()> {
-        if let Some(length) = self.length {
-            let left = length.checked_sub(bytes);
-            let wrong = match left {
-                None => "longer",
-                Some(1..) if !more_body => "shorter",
-                _ => {
-                    self.length = left;
-                    return Ok(());
-                }
-            };
-            let error = format!("Response content {wrong} than Content-Length");
-            return Err(PyRuntimeError::new_err(error));
-        }
-        Ok(())
+        let left = self.length.map(|length| length.checked_sub(bytes));
+        let wrong = match left {
+            Some(None) => "longer",
+            Some(Some(1..)) if !more_body => "shorter",
+            _ => {
+                self.length = left.flatten();
+                return Ok(());
+            }
+        };
+        let error = format!("Response content {wrong} than Content-Length");
+        Err(PyRuntimeError::new_err(error))
     }
 }
 
 fn content_length(headers: &HeaderMap) -> PyResult<Option<usize>> {
-    let Some(value) = headers.get(header::CONTENT_LENGTH) else {
-        return Ok(None);
-    };
-    let length = value.to_str().ok().and_then(|text| text.parse().ok());
-    length.map(Some).ok_or_else(|| {
-        PyRuntimeError::new_err(format!(
-            "content-length is a number of bytes, not {value:?}"
-        ))
-    })
+    let length = headers.get(header::CONTENT_LENGTH).map(|value| {
+        let length = value.to_str().ok().and_then(|text| text.parse().ok());
+        length.ok_or_else(|| PyRuntimeError::new_err("content-length is no number of bytes"))
+    });
+    length.transpose()
 }
 
 pub(crate) fn whole(body: Bytes) -> Body {

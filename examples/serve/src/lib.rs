@@ -12,7 +12,7 @@
 //! | `http` | one request and its response |
 //! | `websocket` | one WebSocket |
 //! | `message` | the dicts that an application sends |
-//! | `outbox` | what waits for the client, and the application's wait for the client |
+//! | `outbox` | what waits for the client |
 
 mod connection;
 mod http;
@@ -48,19 +48,5 @@ mod _serve {
     #[pyfunction]
     fn new_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         pyo3_asyncio::tokio::new_event_loop(py)
-    }
-
-    /// Sets how many threads tokio has where it does not run in the thread of the loop.
-    #[pyfunction]
-    fn use_threads(threads: usize) {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(threads).enable_all();
-        pyo3_asyncio::tokio::init(builder);
-    }
-
-    /// The counters of the bridge.
-    #[pyfunction]
-    fn metrics() -> pyo3_asyncio::Metrics {
-        pyo3_asyncio::metrics()
     }
 }

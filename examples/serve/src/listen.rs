@@ -3,37 +3,27 @@
 //! A supervisor listens before it forks, so that its workers share one socket. The socket joins a tokio runtime only when a worker
 //! serves.
 
-use std::{
-    fmt::Display,
-    io,
-    net::{SocketAddr, TcpListener},
-    os::unix::{
-        fs::FileTypeExt,
-        net::{UnixListener, UnixStream},
-    },
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-};
+use std::fmt::Display;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
-use pyo3::{
-    exceptions::{PyOSError, PyValueError},
-    prelude::*,
-    sync::PyOnceLock,
-};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
 use socket2::Socket;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    },
-};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::{
-    lock,
-    scope::{Address, Endpoints},
-};
+use crate::lock;
+
+/// A host and a port, or a path.
+pub(crate) type Address = (String, Option<u16>);
 
 /// Connections that the system keeps for the server to accept.
 const BACKLOG: i32 = 2048;
@@ -56,7 +46,10 @@ impl Listener {
             .detach(|| TcpListener::bind((host, port)))
             .map_err(|error| cannot_listen(&format!("{host}:{port}"), &error))?;
         let address = address(listener.local_addr()?);
-        Self::new(listener.into(), address)
+        let socket = Socket::from(listener);
+        // Connections inherit it: a response goes out at once.
+        socket.set_tcp_nodelay(true)?;
+        Self::new(socket, address)
     }
 
     /// Listens on a socket in the file system. Replaces one on which nobody listens any more.
@@ -102,7 +95,7 @@ fn cannot_listen(place: &str, error: &io::Error) -> PyErr {
 /// A socket that listens in a runtime.
 pub(crate) enum Accepting {
     Tcp(tokio::net::TcpListener),
-    Unix(tokio::net::UnixListener, Address),
+    Unix(tokio::net::UnixListener),
 }
 
 /// A connection of any kind. Hyper is compiled for this one.
@@ -117,34 +110,21 @@ impl Accepting {
     pub(crate) fn new(listener: &Listener) -> io::Result<Self> {
         let socket = lock(&listener.socket).take();
         let socket = socket.ok_or_else(|| io::Error::other("the socket is closed"))?;
-        match &listener.address {
+        match listener.address {
             (_, Some(_)) => tokio::net::TcpListener::from_std(socket.into()).map(Self::Tcp),
-            (_, None) => {
-                let listening = tokio::net::UnixListener::from_std(socket.into())?;
-                Ok(Self::Unix(listening, listener.address.clone()))
-            }
+            (_, None) => tokio::net::UnixListener::from_std(socket.into()).map(Self::Unix),
         }
     }
 
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, Endpoints)> {
-        let (stream, client, server): (Stream, _, _) = match self {
+    /// Also gives the address of the client, if it has one.
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, Option<Address>)> {
+        match self {
             Self::Tcp(listener) => {
                 let (stream, client) = listener.accept().await?;
-                // A response goes out at once. Where the system refuses that, it goes out a little later.
-                let _ = stream.set_nodelay(true);
-                let server = address(stream.local_addr()?);
-                (Box::new(stream), Some(address(client)), server)
+                Ok((Box::new(stream), Some(address(client))))
             }
-            Self::Unix(listener, path) => {
-                (Box::new(listener.accept().await?.0), None, path.clone())
-            }
-        };
-        let endpoints = Endpoints {
-            client,
-            server,
-            objects: PyOnceLock::new(),
-        };
-        Ok((stream, endpoints))
+            Self::Unix(listener) => Ok((Box::new(listener.accept().await?.0), None)),
+        }
     }
 }
 

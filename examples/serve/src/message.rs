@@ -1,16 +1,35 @@
-//! The dicts that an application sends. One in a wrong shape is an error that says what was expected.
+//! The dicts of ASGI. One in a wrong shape is an error that says what was expected.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use hyper::{
-    HeaderMap, StatusCode,
-    header::{HeaderName, HeaderValue},
-};
-use pyo3::{
-    exceptions::{PyRuntimeError, PyTypeError, PyValueError},
-    intern,
-    prelude::*,
-    types::{PyBytes, PyDict, PyString},
-};
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, StatusCode};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString};
+
+/// A message for the application.
+pub(crate) type Event = BTreeMap<&'static str, Value>;
+
+#[derive(IntoPyObject)]
+pub(crate) enum Value {
+    #[pyo3(transparent)]
+    Bytes(Bytes),
+    #[pyo3(transparent)]
+    Text(Cow<'static, str>),
+    #[pyo3(transparent)]
+    Flag(bool),
+    #[pyo3(transparent)]
+    Number(u16),
+}
+
+/// A message for the application of which the kind says all.
+pub(crate) fn event(kind: &'static str) -> Event {
+    Event::from([("type", Value::Text(kind.into()))])
+}
 
 /// A message of the application.
 pub(crate) struct Message<'py> {

@@ -3,8 +3,11 @@
 //! Sending never waits: the item is in the channel when the call returns. The coroutine that [`Outbox::send`] returns waits while too
 //! much is on its way to the client.
 
-use pyo3::{create_exception, exceptions::PyOSError, prelude::*};
-use pyo3_asyncio::{ready, tokio::into_coroutine};
+use pyo3::create_exception;
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3_asyncio::ready;
+use pyo3_asyncio::tokio::into_coroutine;
 use tokio::sync::{mpsc, watch};
 
 /// `send` waits while the client has not taken this many bytes.

@@ -6,54 +6,44 @@
 //! 3. The task and the application's [`WebSocketExchange`] hold the ends of two bounded channels. Each side is told of the other's
 //!    end by its channel.
 
-use std::{
-    mem,
-    sync::{Arc, Mutex, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use hyper::{
-    HeaderMap, Request, Response, StatusCode,
-    body::{Body as _, Incoming},
-    header::{self, HeaderValue},
-    upgrade::{OnUpgrade, Upgraded},
-};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use pyo3::{exceptions::PyValueError, intern, prelude::*};
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
 use pyo3_asyncio::ready;
-use tokio::{
-    sync::{Mutex as AsyncMutex, mpsc},
-    time::{Instant, sleep_until, timeout},
-};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Error, Message as Frame, Utf8Bytes,
-        error::ProtocolError,
-        handshake::server::create_response_with_body,
-        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
-    },
-};
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message as Frame, Utf8Bytes};
 
-use crate::{
-    connection::Connection,
-    http::{Body, Part, Responder, plain, whole},
-    lock,
-    message::Message,
-    outbox::{Inbox, Outbox, outbox},
-};
+use crate::connection::Connection;
+use crate::http::{Body, Responder, plain, whole};
+use crate::lock;
+use crate::message::{Event, Message, Value, event};
+use crate::outbox::{Inbox, Outbox, outbox};
 
 /// How many messages wait for the application before the client has to wait.
 const QUEUED: usize = 16;
 /// How long the client may take to answer a close.
 const CLOSING: Duration = Duration::from_secs(5);
-/// What a close without a frame of its own means.
-const NO_STATUS: CloseFrame = CloseFrame {
-    code: CloseCode::Status,
-    reason: Utf8Bytes::from_static(""),
-};
+/// What stands for never.
+const FAR: Duration = Duration::from_secs(86_400);
+/// What a close without a code means, and an end without a close.
+const NO_STATUS: CloseFrame = close_frame(CloseCode::Status, "");
+static ABNORMAL: CloseFrame = close_frame(CloseCode::Abnormal, "");
 
 /// Whether a request wants to become a WebSocket.
 pub(crate) fn is_handshake<B>(request: &Request<B>) -> bool {
@@ -66,14 +56,15 @@ pub(crate) async fn respond(
     connection: &Arc<Connection>,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
-    let accepting = match create_response_with_body(&request, || whole(Bytes::new())) {
-        Ok(response) if request.body().is_end_stream() => response,
+    let handshake = match create_response_with_body(&request, || ()) {
+        Ok(response) if request.body().is_end_stream() => response.into_parts().0.headers,
         Ok(_) => return refused("a WebSocket begins with a GET without a body".to_owned()),
         Err(error) => return refused(error.to_string()),
     };
     let upgrade = hyper::upgrade::on(&mut request);
     let (request, _) = request.into_parts();
-    let (responder, response) = Responder::new(connection, &request.method);
+    let unstarted = "ASGI callable returned without completing the WebSocket handshake.";
+    let (responder, response) = Responder::new(connection, &request.method, unstarted);
     let (to_app, events) = mpsc::channel(QUEUED);
     let (outbox, from_app) = outbox();
     let closed = Arc::default();
@@ -84,8 +75,10 @@ pub(crate) async fn respond(
         closed: Arc::clone(&closed),
     };
     let exchange = WebSocketExchange {
+        phase: Mutex::new(Phase::Connecting),
+        handshake,
         responder,
-        phase: Mutex::new(Phase::Connecting(accepting, outbox)),
+        outbox,
         events: AsyncMutex::new(events),
         closed,
     };
@@ -104,55 +97,25 @@ fn refused(reason: String) -> Response<Body> {
     response
 }
 
-/// A message for the application.
-#[derive(IntoPyObject)]
-enum Event {
-    Connect {
-        #[pyo3(item("type"))]
-        kind: &'static str,
-    },
-    Text {
-        #[pyo3(item("type"))]
-        kind: &'static str,
-        text: String,
-    },
-    Binary {
-        #[pyo3(item("type"))]
-        kind: &'static str,
-        bytes: Bytes,
-    },
-    Disconnect {
-        #[pyo3(item("type"))]
-        kind: &'static str,
-        code: u16,
-        reason: String,
-    },
-}
-
 /// The `receive` and `send` of a WebSocket.
 #[pyclass(frozen, module = "serve")]
 pub(crate) struct WebSocketExchange {
-    responder: Responder,
     phase: Mutex<Phase>,
+    /// What accepts the handshake.
+    handshake: HeaderMap,
+    responder: Responder,
+    outbox: Outbox<Frame>,
     events: AsyncMutex<mpsc::Receiver<Event>>,
     /// How the connection was closed. Empty if it just broke off.
     closed: Arc<OnceLock<CloseFrame>>,
 }
 
+#[derive(Clone, Copy)]
 enum Phase {
-    /// Accepting sends this response.
-    Connecting(Response<Body>, Outbox<Frame>),
+    Connecting,
     Denying,
-    Open(Outbox<Frame>),
+    Open,
     Closed,
-}
-
-/// What a message says.
-enum Sent {
-    Accept(HeaderMap),
-    Frame(Frame),
-    Close(CloseFrame),
-    Denial(Part),
 }
 
 #[pyo3_asyncio::tokio::pymethods]
@@ -162,100 +125,88 @@ impl WebSocketExchange {
         if let Some(event) = self.events.lock().await.recv().await {
             return event;
         }
-        let frame = self.closed.get();
-        Event::Disconnect {
-            kind: "websocket.disconnect",
-            // Without a close frame, it is an abnormal closure.
-            code: frame.map_or(1006, |frame| frame.code.into()),
-            reason: frame.map_or_else(String::new, |frame| frame.reason.to_string()),
-        }
+        let frame = self.closed.get().unwrap_or(&ABNORMAL);
+        let mut message = event("websocket.disconnect");
+        message.insert("code", Value::Number(frame.code.into()));
+        let reason = frame.reason.as_str().to_owned();
+        message.insert("reason", Value::Text(reason.into()));
+        message
     }
 
     fn send<'py>(&self, message: Message<'py>) -> PyResult<Bound<'py, PyAny>> {
         let py = message.py();
         let sent = Sent::new(&message)?;
         let mut phase = lock(&self.phase);
-        match (mem::replace(&mut *phase, Phase::Closed), sent) {
-            (Phase::Connecting(mut response, outbox), Sent::Accept(headers)) => {
+        match (*phase, sent) {
+            (Phase::Connecting, Sent::Accept(mut headers)) => {
                 // Those of the handshake replace what the application gives.
-                let own = mem::replace(response.headers_mut(), headers);
-                response.headers_mut().extend(own);
+                headers.extend(self.handshake.clone());
+                let mut response = Response::new(whole(Bytes::new()));
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                *response.headers_mut() = headers;
                 self.responder.respond(response)?;
-                *phase = Phase::Open(outbox);
+                *phase = Phase::Open;
+                ready(py, ())
             }
-            (Phase::Connecting(..), Sent::Close(_)) => {
+            (Phase::Connecting, Sent::Frame(Frame::Close(_))) => {
                 self.responder.respond(plain(StatusCode::FORBIDDEN, ""))?;
+                *phase = Phase::Closed;
+                ready(py, ())
             }
-            (Phase::Connecting(..), Sent::Denial(part @ Part::Start(..)))
-            | (Phase::Denying, Sent::Denial(part @ Part::Body(..))) => {
+            (Phase::Connecting, Sent::Denial(kind @ "http.response.start"))
+            | (Phase::Denying, Sent::Denial(kind @ "http.response.body")) => {
+                let sent = self.responder.send(&message, kind)?;
                 *phase = Phase::Denying;
-                return self.responder.send(&message, part);
+                Ok(sent)
             }
-            (Phase::Open(outbox), Sent::Frame(frame)) => {
+            (Phase::Open, Sent::Frame(frame)) => {
+                if frame.is_close() {
+                    *phase = Phase::Closed;
+                }
                 let bytes = frame.len();
-                let sent = outbox.send(py, frame, bytes);
-                *phase = Phase::Open(outbox);
-                return sent;
+                self.outbox.send(py, frame, bytes)
             }
-            (Phase::Open(outbox), Sent::Close(frame)) => {
-                outbox.push(Frame::Close(Some(frame)), 0)?;
-            }
-            (before, _) => {
-                let expected = match before {
-                    Phase::Connecting(..) => {
-                        "'websocket.accept', 'websocket.close' or 'websocket.http.response.start'"
-                    }
-                    Phase::Denying => "'websocket.http.response.body'",
-                    Phase::Open(_) => "'websocket.send' or 'websocket.close'",
-                    Phase::Closed => "none after the close or the response",
-                };
-                *phase = before;
-                return Err(message.misplaced(expected));
-            }
+            (Phase::Connecting, _) => Err(message.misplaced(
+                "'websocket.accept', 'websocket.close' or 'websocket.http.response.start'",
+            )),
+            (Phase::Denying, _) => Err(message.misplaced("'websocket.http.response.body'")),
+            (Phase::Open, _) => Err(message.misplaced("'websocket.send' or 'websocket.close'")),
+            (Phase::Closed, _) => Err(message.misplaced("none after the close or the response")),
         }
-        ready(py, ())
     }
 
-    /// The application's task has ended. Returns what the handshake lacks, if the task has not failed.
-    fn end(&self, has_failed: bool) -> Option<&'static str> {
-        let missing = self.responder.end();
-        match mem::replace(&mut *lock(&self.phase), Phase::Closed) {
-            Phase::Open(outbox) => {
-                let code = if has_failed {
-                    CloseCode::Error
-                } else {
-                    CloseCode::Normal
-                };
-                // A client that is gone needs none.
-                let _ = outbox.push(Frame::Close(Some(close_frame(code, ""))), 0);
-                None
-            }
-            Phase::Connecting(..) => missing
-                .map(|_| "ASGI callable returned without completing the WebSocket handshake."),
-            _ => missing,
-        }
-        .filter(|_| !has_failed)
-    }
-
-    /// The status of the answer to the handshake. None if there is none.
-    #[getter]
-    fn status(&self) -> Option<u16> {
-        self.responder.status()
+    /// The application's task has ended. Returns what the handshake lacks, and the status of its answer.
+    fn end(&self, has_failed: bool) -> (Option<&'static str>, Option<u16>) {
+        let code = match has_failed {
+            true => CloseCode::Error,
+            false => CloseCode::Normal,
+        };
+        // A client that is gone does not get it, and one that was told to close ignores it.
+        let frame = Frame::Close(Some(close_frame(code, "")));
+        let _ = self.outbox.push(frame, 0);
+        *lock(&self.phase) = Phase::Closed;
+        self.responder.end()
     }
 }
 
-impl Sent {
-    fn new(message: &Message<'_>) -> PyResult<Self> {
+/// What a message says.
+enum Sent<'a> {
+    Accept(HeaderMap),
+    Frame(Frame),
+    /// A message about a response, by its kind in HTTP.
+    Denial(&'a str),
+}
+
+impl<'a> Sent<'a> {
+    fn new(message: &'a Message<'_>) -> PyResult<Self> {
         let py = message.py();
         let kind = message.kind()?;
         Ok(match kind {
             "websocket.accept" => {
                 let mut headers = message.headers()?;
-                let name = intern!(py, "subprotocol");
-                let protocol = message.get(name, "a str of visible characters", |value| {
-                    HeaderValue::from_str(value.extract().ok()?).ok()
-                })?;
-                if let Some(protocol) = protocol {
+                if let Some(protocol) = message.text(intern!(py, "subprotocol"))? {
+                    let protocol = HeaderValue::try_from(protocol)
+                        .map_err(|error| PyValueError::new_err(error.to_string()))?;
                     headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
                 }
                 Self::Accept(headers)
@@ -284,18 +235,17 @@ impl Sent {
                         reason.len()
                     )));
                 }
-                Self::Close(close_frame(code.unwrap_or(CloseCode::Normal), &reason))
+                let code = code.unwrap_or(CloseCode::Normal);
+                let reason = reason.into();
+                Self::Frame(Frame::Close(Some(CloseFrame { code, reason })))
             }
-            _ => {
-                let kind = kind.strip_prefix("websocket.").unwrap_or_default();
-                Self::Denial(Part::new(message, kind)?)
-            }
+            _ => Self::Denial(kind.strip_prefix("websocket.").unwrap_or_default()),
         })
     }
 }
 
-fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
-    let reason = reason.into();
+const fn close_frame(code: CloseCode, reason: &'static str) -> CloseFrame {
+    let reason = Utf8Bytes::from_static(reason);
     CloseFrame { code, reason }
 }
 
@@ -311,11 +261,9 @@ type Stream = WebSocketStream<TokioIo<Upgraded>>;
 
 impl Client {
     async fn run(mut self, upgrade: OnUpgrade) {
-        let connect = Event::Connect {
-            kind: "websocket.connect",
-        };
         // There is room. If the application denies the handshake, there is no upgrade.
-        let (Ok(()), Ok(upgraded)) = (self.to_app.try_send(connect), upgrade.await) else {
+        let _ = self.to_app.try_send(event("websocket.connect"));
+        let Ok(upgraded) = upgrade.await else {
             return;
         };
         let worker = Arc::clone(&self.connection.worker);
@@ -326,99 +274,92 @@ impl Client {
             .max_frame_size(Some(worker.options.ws_max_size));
         let io = TokioIo::new(upgraded);
         let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        let serving = worker.aborted.run_until_cancelled(self.serve(stream));
-        if let Some(frame) = serving.await.flatten() {
-            let _ = self.closed.set(frame);
-        }
+        let exchange = worker.aborted.run_until_cancelled(self.exchange(stream));
+        // The application is told by the end of the channels.
+        let _ = exchange.await;
     }
 
-    /// Carries messages until the connection ends. Returns how it was closed.
-    async fn serve(&mut self, mut stream: Stream) -> Option<CloseFrame> {
-        let mut closed = match self.exchange(&mut stream).await {
-            Ok(closed) => closed,
-            Err(error) => {
-                let wrong = fault(&error)?;
-                // The connection ends anyway.
-                let _ = timeout(CLOSING, stream.close(Some(wrong.clone()))).await;
-                return Some(wrong);
-            }
-        };
-        // An answer to the client's close goes out with the next read. To a close of the server's, the client answers.
-        let _ = timeout(CLOSING, async {
-            while let Some(Ok(frame)) = stream.next().await {
-                if let Frame::Close(frame) = frame {
-                    closed = Some(frame.unwrap_or(NO_STATUS));
-                }
-            }
-        })
-        .await;
-        closed
-    }
-
-    /// Carries messages until one side closes. Returns the client's close frame.
-    async fn exchange(&mut self, stream: &mut Stream) -> Result<Option<CloseFrame>, Error> {
+    /// Carries messages until the connection ends.
+    async fn exchange(&mut self, mut stream: Stream) -> Result<(), Error> {
         let worker = &self.connection.worker;
-        let (interval, limit) = (
-            worker.options.ws_ping_interval,
-            worker.options.ws_ping_timeout,
-        );
-        let after = |patience: Option<Duration>| Instant::now() + patience.unwrap_or_default();
-        let mut waits_for_pong = false;
-        let mut deadline = after(interval);
+        let options = &worker.options;
+        let after = |patience: Duration| match patience.is_zero() {
+            true => Instant::now() + FAR,
+            false => Instant::now() + patience,
+        };
+        let mut is_closing = false;
+        // Whether the client is gone at the deadline. Otherwise it gets a ping.
+        let mut must_answer = false;
+        let mut deadline = after(options.ws_ping_interval);
         loop {
             let read = async {
                 // Not read before the application has taken what came before.
                 let room = self.to_app.reserve().await;
                 (room, stream.next().await)
             };
-            tokio::select! {
+            let frame = tokio::select! {
                 (room, frame) = read => {
-                    let kind = "websocket.receive";
-                    let event = match frame.transpose()? {
-                        Some(Frame::Text(text)) => Event::Text { kind, text: text.to_string() },
-                        Some(Frame::Binary(bytes)) => Event::Binary { kind, bytes },
-                        Some(Frame::Pong(_)) => {
-                            waits_for_pong = false;
-                            deadline = after(interval);
-                            continue;
+                    match frame {
+                        None => return Ok(()),
+                        Some(Ok(Frame::Close(frame))) => {
+                            // The answer goes out with the next read, which then ends.
+                            let _ = self.closed.set(frame.unwrap_or(NO_STATUS));
                         }
-                        Some(Frame::Close(frame)) => return Ok(Some(frame.unwrap_or(NO_STATUS))),
-                        Some(_) => continue,
-                        None => return Ok(None),
-                    };
-                    if let Ok(room) = room {
-                        room.send(event);
-                    }
-                }
-                frame = self.from_app.recv() => {
-                    let Some(mut frame) = frame else {
-                        return Ok(None);
-                    };
-                    loop {
-                        stream.feed(frame).await?;
-                        match self.from_app.try_recv() {
-                            Some(next) => frame = next,
-                            None => break,
+                        Some(Ok(Frame::Pong(_))) if !is_closing => {
+                            must_answer = false;
+                            deadline = after(options.ws_ping_interval);
+                        }
+                        Some(Ok(frame)) => {
+                            if let (Ok(room), Some(event)) = (room, received(frame)) {
+                                room.send(event);
+                            }
+                        }
+                        Some(Err(error)) => {
+                            if let (Some(fault), false) = (fault(&error), is_closing) {
+                                let _ = self.closed.set(fault.clone());
+                                let _ = timeout(CLOSING, stream.close(Some(fault))).await;
+                            }
+                            return Err(error);
                         }
                     }
-                    stream.flush().await?;
+                    continue;
                 }
-                () = worker.stopping.cancelled() => {
-                    let restart = close_frame(CloseCode::Restart, "");
-                    stream.close(Some(restart)).await?;
-                    return Ok(None);
+                frame = self.from_app.recv(), if !is_closing => frame.unwrap_or(Frame::Close(None)),
+                () = worker.stopping.cancelled(), if !is_closing => {
+                    Frame::Close(Some(close_frame(CloseCode::Restart, "")))
                 }
-                () = sleep_until(deadline), if interval.is_some() => {
-                    if waits_for_pong {
-                        return Err(Error::ConnectionClosed);
+                () = sleep_until(deadline) => {
+                    if must_answer {
+                        return Ok(());
                     }
-                    stream.send(Frame::Ping(Bytes::new())).await?;
-                    waits_for_pong = limit.is_some();
-                    deadline = after(limit.or(interval));
+                    must_answer = true;
+                    deadline = after(options.ws_ping_timeout);
+                    Frame::Ping(Bytes::new())
                 }
+            };
+            let mut next = Some(frame);
+            while let Some(frame) = next {
+                if frame.is_close() {
+                    (is_closing, must_answer, deadline) = (true, true, after(CLOSING));
+                }
+                stream.feed(frame).await?;
+                next = self.from_app.try_recv();
             }
+            stream.flush().await?;
         }
     }
+}
+
+/// The event of a message. `None` if the frame is none.
+fn received(frame: Frame) -> Option<Event> {
+    let (name, value) = match frame {
+        Frame::Text(text) => ("text", Value::Text(text.as_str().to_owned().into())),
+        Frame::Binary(bytes) => ("bytes", Value::Bytes(bytes)),
+        _ => return None,
+    };
+    let mut event = event("websocket.receive");
+    event.insert(name, value);
+    Some(event)
 }
 
 /// The close frame that answers an error of the client. `None` if it is gone.

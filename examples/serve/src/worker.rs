@@ -4,22 +4,23 @@
 //! 2. `stop` cancels `stopping`: connections end with their request, and the server waits for them and for the application's tasks.
 //! 3. After the timeout, or with a second `stop`, `aborted` drops the connections, and Python cancels the tasks.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use hyper_util::{rt::TokioExecutor, server::conn::auto};
-use pyo3::{prelude::*, types::PyDict};
+use hyper_util::rt::TokioExecutor;
+use hyper_util::server::conn::auto;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pyo3_asyncio::TaskLocals;
-use tokio::{
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::{
-    connection::Connection,
-    listen::{Accepting, Listener, tls},
-};
+use crate::connection::Connection;
+use crate::listen::{Accepting, Listener, tls};
 
 /// What Python sets.
 #[derive(FromPyObject)]
@@ -35,8 +36,8 @@ pub(crate) struct Options {
     pub(crate) header_timeout: Duration,
     pub(crate) keep_alive_timeout: Duration,
     pub(crate) ws_max_size: usize,
-    pub(crate) ws_ping_interval: Option<Duration>,
-    pub(crate) ws_ping_timeout: Option<Duration>,
+    pub(crate) ws_ping_interval: Duration,
+    pub(crate) ws_ping_timeout: Duration,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
 }
@@ -72,21 +73,19 @@ impl Worker {
         let permits = Arc::new(Semaphore::new(limit.unwrap_or(Semaphore::MAX_PERMITS)));
         while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
             match accepting.accept().await {
-                Ok((stream, endpoints)) => {
-                    let connection = Connection::new(Arc::clone(self), endpoints, permit);
-                    self.connections.spawn(connection.serve(stream));
+                Ok((stream, client)) => {
+                    let connection = Connection {
+                        worker: Arc::clone(self),
+                        client,
+                        activity: Mutex::default(),
+                        _permit: permit,
+                    };
+                    self.connections.spawn(Arc::new(connection).serve(stream));
                 }
                 // The client is gone already, or the process has no descriptor left: then it waits for one.
                 Err(_) => sleep(Duration::from_millis(10)).await,
             }
         }
-    }
-
-    async fn wind_up(&self) {
-        self.connections.close();
-        self.connections.wait().await;
-        self.requests.close();
-        self.requests.wait().await;
     }
 }
 
@@ -140,7 +139,12 @@ impl Server {
         let accepting = worker.accept(Accepting::new(listener.get())?);
         worker.stopping.run_until_cancelled(accepting).await;
         let limit = worker.options.graceful_timeout.unwrap_or(Duration::MAX);
-        let ended = timeout(limit, worker.wind_up());
+        let ended = timeout(limit, async {
+            worker.connections.close();
+            worker.connections.wait().await;
+            worker.requests.close();
+            worker.requests.wait().await;
+        });
         let ended = worker.aborted.run_until_cancelled(ended).await;
         worker.aborted.cancel();
         Ok(matches!(ended, Some(Ok(()))))

@@ -4,11 +4,8 @@ import logging
 import os
 import sys
 
-from . import arguments, worker
+from . import arguments, supervisor, worker
 from ._serve import Listener
-from .supervisor import Supervisor
-
-log = logging.getLogger("serve.error")
 
 
 def main():
@@ -17,44 +14,25 @@ def main():
     try:
         listener = Listener.unix(options.uds) if options.uds else Listener.tcp(options.host, options.port)
     except OSError as error:
-        log.error("%s", error)
-        return 1
-
-    def serving(_worker=None):
-        log.info("Serving on %s (Press CTRL+C to quit)", place(listener, "https" if options.tls_cert else "http"))
-
+        worker.fail(error)
     try:
-        if options.workers == 1:
-            return worker.serve(options, listener, serving)
-        serving()
-        return Supervisor(options, listener).run()
-    except worker.Failure as error:
-        log.error("%s", error)
-        return error.code
+        serve = worker.serve if options.workers == 1 else supervisor.serve
+        return serve(options, listener)
     finally:
         if options.uds:
             os.unlink(options.uds)
-
-
-def place(listener, scheme):
-    """Where a client finds the server."""
-    host, port = listener.address
-    if port is None:
-        return f"unix socket {host}"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class Formatter(logging.Formatter):
     """`INFO:     text`"""
 
     def format(self, record):
-        record.levelprefix = f"{record.levelname}:".ljust(9)
-        return super().format(record)
+        return f"{record.levelname + ':':9} {super().format(record)}"
 
 
 def set_up_logging(level):
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Formatter("%(levelprefix)s %(message)s"))
+    handler.setFormatter(Formatter())
     logger = logging.getLogger("serve")
     logger.addHandler(handler)
     logger.setLevel(level.upper())

@@ -1,36 +1,57 @@
 """The start and the end of the application."""
 
 import asyncio
+import logging
 
+log = logging.getLogger("serve.error")
 
-class Failed(Exception):
-    """The application says that it has failed to start up or to shut down."""
+ASGI = {"version": "3.0", "spec_version": "2.5"}
 
 
 class Lifespan:
     """The application's task for its own start and end."""
 
-    def __init__(self, app, scope):
+    def __init__(self, mode, app, state):
+        self.mode = mode
+        self.app = app
+        self.scope = {"type": "lifespan", "asgi": ASGI, "state": state}
         self.phase = None
         self.events, self.answers = asyncio.Queue(), asyncio.Queue()
-        self.task = asyncio.ensure_future(app(scope, self.events.get, self.send))
+
+    async def run(self):
+        try:
+            await self.app(self.scope, self.events.get, self.send)
+            error = RuntimeError("the application has returned from its lifespan before it said that it was complete")
+        except Exception as raised:
+            error = raised
+        self.answers.put_nowait(error)
 
     async def send(self, message):
         if message["type"] not in (f"{self.phase}.complete", f"{self.phase}.failed"):
-            expected = f"'{self.phase}.complete'" if self.phase else "no ASGI message"
-            raise RuntimeError(f"Expected {expected} at this point of the lifespan.")
+            raise RuntimeError(f"Expected '{self.phase}.complete' at this point of the lifespan.")
         self.phase = None
         self.answers.put_nowait(message)
 
-    async def go_through(self, phase):
-        """Returns when the application says that it is complete. Raises if it fails or ends before."""
-        self.phase = phase
-        self.events.put_nowait({"type": phase})
-        answer = asyncio.ensure_future(self.answers.get())
-        await asyncio.wait([answer, self.task], return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            answer.cancel()
-            await self.task
-            raise RuntimeError("the application has returned from its lifespan before it said that it was complete")
-        if answer.result()["type"].endswith(".failed"):
-            raise Failed(answer.result().get("message", ""))
+    async def goes_through(self, name):
+        """Waits until the application has started up or shut down. Returns whether it has not failed."""
+        if self.mode == "off":
+            return True
+        log.info("Waiting for application %s.", name)
+        if name == "startup":
+            self.task = asyncio.ensure_future(self.run())
+        self.phase = f"lifespan.{name}"
+        self.events.put_nowait({"type": self.phase})
+        answer = await self.answers.get()
+        if isinstance(answer, Exception):
+            if self.mode == "auto" and name == "startup":
+                log.info("ASGI 'lifespan' protocol appears unsupported.")
+                self.mode = "off"
+                return True
+            log.error("Exception in 'lifespan' protocol\n", exc_info=answer)
+        elif answer["type"].endswith(".complete"):
+            log.info("Application %s complete.", name)
+            return True
+        else:
+            log.error("%s", answer.get("message", ""))
+        log.error("Application %s failed. Exiting.", name)
+        return False

@@ -1,13 +1,11 @@
 """Several processes that serve one socket."""
 
-import asyncio
 import logging
 import multiprocessing
 import os
 import signal
 import sys
 import time
-from multiprocessing.connection import wait
 
 from . import worker
 
@@ -16,19 +14,23 @@ log = logging.getLogger("serve.error")
 # The workers share the socket, and the parent has no thread when they begin.
 fork = multiprocessing.get_context("fork")
 
-# A worker that ends sooner than this, in seconds, is replaced only after that time.
-SHORTEST_LIFE = 1
+# What the parent waits for. They are blocked there, so that none is lost.
+SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGCHLD
 
-STOPS = signal.SIGINT, signal.SIGTERM
+# A worker that has died is replaced after this time, in seconds.
+PAUSE = 0.5
+
+
+def serve(arguments, listener):
+    """Starts workers, replaces those that die, and stops them on a signal. Returns the exit code."""
+    return Supervisor(arguments, listener).run()
 
 
 class Supervisor:
-    """Starts workers, replaces those that die, and stops them on a signal."""
-
     def __init__(self, arguments, listener):
         self.arguments = arguments
         self.listener = listener
-        self.workers = {}
+        self.workers = []
         self.is_stopping = False
         self.exit_code = 0
         self.has_served = fork.Value("b", False, lock=False)
@@ -36,72 +38,49 @@ class Supervisor:
         self.parent_lives, self.parent = os.pipe()
 
     def run(self):
-        """Returns the exit code."""
+        worker.tell(self.arguments, self.listener)
         log.info("Started parent process [%d]", os.getpid())
-        for number in STOPS:
-            signal.signal(number, self.stop)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         for _ in range(self.arguments.workers):
             self.start()
         while self.workers:
-            for sentinel in wait(list(self.workers)):
-                self.ended(*self.workers.pop(sentinel))
+            if signal.sigwait(SIGNALS) != signal.SIGCHLD:
+                self.stop()
+            for process in [it for it in self.workers if it.exitcode is not None]:
+                self.workers.remove(process)
+                self.ended(process)
         log.info("Stopping parent process [%d]", os.getpid())
         return self.exit_code
 
     def start(self):
-        # The signal may have come since the last worker began, or ended.
-        if self.is_stopping:
-            return
         process = fork.Process(target=self.child)
-        # A signal waits until the child has handlers of its own: that of the parent would stop the other workers again.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-        try:
-            process.start()
-            self.workers[process.sentinel] = process, time.monotonic()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        process.start()
+        self.workers.append(process)
 
     def child(self):
         os.close(self.parent)
         # Ctrl-C reaches all processes of a terminal, and the parent passes it on.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-        try:
-            code = worker.serve(self.arguments, self.listener, self.serving)
-        except worker.Failure as error:
-            log.error("%s", error)
-            code = error.code
-        sys.exit(code)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        sys.exit(worker.serve(self.arguments, self.listener, self))
 
-    def serving(self, serving):
-        self.has_served.value = True
-        event_loop = asyncio.get_running_loop()
-
-        def parent_died():
-            event_loop.remove_reader(self.parent_lives)
-            serving.stop(signal.SIGTERM)
-
-        event_loop.add_reader(self.parent_lives, parent_died)
-
-    def ended(self, process, started):
-        process.join()
-        code = process.exitcode
+    def ended(self, process):
         if self.is_stopping:
             # A worker that has just begun does not handle the signal yet.
-            self.exit_code = self.exit_code or (0 if code == -signal.SIGTERM else abs(code))
+            code = 0 if process.exitcode == -signal.SIGTERM else abs(process.exitcode)
+            self.exit_code = self.exit_code or code
         elif self.has_served.value:
-            log.error("Child process [%d] died with exit code %d, and is replaced", process.pid, code)
-            time.sleep(max(0, started + SHORTEST_LIFE - time.monotonic()))
+            log.error("Child process [%d] died with exit code %d, and is replaced", process.pid, process.exitcode)
+            time.sleep(PAUSE)
             self.start()
         else:
             # The next one would fail as this one did.
-            self.exit_code = abs(code) or 1
+            self.exit_code = abs(process.exitcode) or 1
             self.stop()
 
-    def stop(self, *_signal):
+    def stop(self):
         """The second time, the workers do not wait for their requests."""
         self.is_stopping = True
         self.listener.close()
-        for process, _ in self.workers.values():
+        for process in self.workers:
             process.terminate()

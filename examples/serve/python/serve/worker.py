@@ -10,7 +10,7 @@ import sys
 import traceback
 
 from . import _serve
-from .lifespan import Failed, Lifespan
+from .lifespan import ASGI, Lifespan
 
 error_log = logging.getLogger("serve.error")
 access_log = logging.getLogger("serve.access")
@@ -25,25 +25,17 @@ CLEAN_UP = 1
 # The first step comes at once, and not in the next turn of the loop.
 EAGER = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
-ASGI = {"version": "3.0", "spec_version": "2.5"}
 
-
-class Failure(Exception):
-    """Ends the program with a sentence."""
-
-    def __init__(self, sentence, code=1):
-        super().__init__(sentence)
-        self.code = code
-
-
-def serve(arguments, listener, serving):
-    """Serves until a signal. Returns the exit code. `serving` is called with the worker when it begins to serve."""
-    worker = Worker(arguments, load(arguments))
-    _serve.use_threads(arguments.threads)
-    event_loop = new_event_loop(arguments.loop)
+def serve(arguments, listener, supervisor=None):
+    """Serves until a signal. Returns the exit code."""
+    worker = Worker(arguments, load(arguments), listener)
+    # Where tokio has threads, one is enough for the sockets.
+    os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
+    module = "serve" if arguments.loop == "tokio" else arguments.loop
+    event_loop = import_module(module).new_event_loop()
     asyncio.set_event_loop(event_loop)
     try:
-        return event_loop.run_until_complete(worker.main(listener, serving))
+        return event_loop.run_until_complete(worker.main(supervisor))
     finally:
         # As asyncio.run does.
         left = asyncio.all_tasks(event_loop)
@@ -55,114 +47,96 @@ def serve(arguments, listener, serving):
         event_loop.close()
 
 
-def new_event_loop(name):
-    if name == "tokio":
-        return _serve.new_event_loop()
-    try:
-        return importlib.import_module(name).new_event_loop()
-    except ImportError as error:
-        raise Failure(f"cannot import {name!r}: {error}") from None
-
-
 def load(arguments):
     """Imports the application."""
     sys.path.insert(0, arguments.app_dir)
-    module_name, _, names = arguments.app.partition(":")
+    module, _, names = arguments.app.partition(":")
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        # What the module itself does not find has its traceback.
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
-        raise Failure(f"cannot import {module_name!r}: {error}") from None
-    try:
-        found = operator.attrgetter(names)(module)
+        app = operator.attrgetter(names)(import_module(module))
     except AttributeError as error:
-        raise Failure(f"cannot find {arguments.app!r}: {error}") from None
-    app = found() if arguments.factory else found
+        fail(f"cannot find {arguments.app!r}: {error}")
+    if arguments.factory:
+        app = app()
     if not callable(app):
-        raise Failure(f"{arguments.app!r} is no application: {app!r} is not callable")
+        fail(f"{arguments.app!r} is no application: {app!r} is not callable")
     return app
 
 
+def tell(arguments, listener):
+    """Says where a client finds the server."""
+    host, port = listener.address
+    scheme = "https" if arguments.tls_cert else "http"
+    place = f"unix socket {host}" if port is None else f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    error_log.info("Serving on %s (Press CTRL+C to quit)", place)
+
+
+def fail(sentence):
+    error_log.error("%s", sentence)
+    sys.exit(1)
+
+
+def import_module(name):
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # One that the module itself imports has its traceback.
+        if not name.startswith(error.name or " "):
+            raise
+        fail(f"cannot import {name!r}: {error}")
+
+
 class Worker:
-    def __init__(self, arguments, app):
+    def __init__(self, arguments, app, listener):
         self.arguments = arguments
         self.app = app
+        self.listener = listener
         self.tasks = {}
         self.exit_code = 0
 
-    async def main(self, listener, serving):
+    async def main(self, supervisor):
         error_log.info("Started server process [%d]", os.getpid())
-        state = {}
-        self.server = self.new_server(state)
+        state, event_loop = {}, asyncio.get_running_loop()
+        self.server = self.new_server(state, event_loop)
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                asyncio.get_running_loop().add_signal_handler(number, self.stop, number)
-        lifespan = await self.start_up(state)
-        serving(self)
-        if not await self.server.serve(listener):
+                event_loop.add_signal_handler(number, self.stop, number)
+        lifespan = Lifespan(self.arguments.lifespan, self.app, state)
+        if not await lifespan.goes_through("startup"):
+            return APPLICATION_FAILED
+        if supervisor is None:
+            tell(self.arguments, self.listener)
+        else:
+            supervisor.has_served.value = True
+            event_loop.add_reader(supervisor.parent_lives, self.parent_died, supervisor.parent_lives)
+        if not await self.server.serve(self.listener):
             error_log.error("Cancelling %d requests that did not end in time", self.server.tasks)
             tasks = list(self.tasks.values())
             for task in tasks:
                 task.cancel()
             if tasks:
                 await asyncio.wait(tasks, timeout=CLEAN_UP)
-        if lifespan is not None:
-            await self.shut_down(lifespan)
+        if not await lifespan.goes_through("shutdown"):
+            self.exit_code = APPLICATION_FAILED
         error_log.info("Finished server process [%d]", os.getpid())
         return self.exit_code
 
-    def new_server(self, state):
-        event_loop = asyncio.get_running_loop()
-
+    def new_server(self, state, event_loop):
         def start(scope, exchange):
             # Half of what `create_task` costs. A name of its own, such as Task-7, would take as long as an eighth of it.
             task = asyncio.Task(self.run(scope, exchange), loop=event_loop, name="request", **EAGER)
             if not task.done():
                 self.tasks[exchange] = task
 
-        # The server sets what is None, and what differs for a request. A key that is there does not make a copy grow.
-        common = {"asgi": ASGI, "http_version": "1.1", "root_path": self.arguments.root_path}
-        common |= dict.fromkeys(["path", "raw_path", "query_string", "headers", "client", "server", "state"])
+        # The server sets what is None, and what is not the most common. A key that is there does not make a copy grow.
+        common = {"asgi": ASGI, "http_version": "1.1", "root_path": self.arguments.root_path, "server": self.listener.address}
+        common |= dict.fromkeys(["path", "raw_path", "query_string", "headers", "client", "state"])
         s = "s" if self.arguments.tls_cert else ""
         http = {"type": "http", "scheme": "http" + s, "method": "GET", "extensions": {}}
-        websocket = {"type": "websocket", "scheme": "ws" + s, "subprotocols": None}
-        websocket["extensions"] = {"websocket.http.response": {}}
+        websocket = {"type": "websocket", "scheme": "ws" + s, "extensions": {"websocket.http.response": {}}}
         try:
             return _serve.Server(start, [http | common, websocket | common], state, vars(self.arguments))
         except ValueError as error:
-            raise Failure(str(error)) from None
-
-    async def start_up(self, state):
-        """Returns None if the application has no lifespan."""
-        if self.arguments.lifespan == "off":
-            return None
-        error_log.info("Waiting for application startup.")
-        lifespan = Lifespan(self.app, {"type": "lifespan", "asgi": ASGI, "state": state})
-        try:
-            await lifespan.go_through("lifespan.startup")
-        except Exception as error:
-            if isinstance(error, Failed):
-                error_log.error("%s", error)
-            elif self.arguments.lifespan == "auto":
-                error_log.info("ASGI 'lifespan' protocol appears unsupported.")
-                return None
-            else:
-                error_log.error("Exception in 'lifespan' protocol\n", exc_info=error)
-            raise Failure("Application startup failed. Exiting.", APPLICATION_FAILED) from None
-        error_log.info("Application startup complete.")
-        return lifespan
-
-    async def shut_down(self, lifespan):
-        error_log.info("Waiting for application shutdown.")
-        try:
-            await lifespan.go_through("lifespan.shutdown")
-        except Exception as error:
-            error_log.error("Exception in 'lifespan' protocol\n", exc_info=error)
-            self.exit_code = APPLICATION_FAILED
-        else:
-            error_log.info("Application shutdown complete.")
+            fail(error)
 
     def stop(self, number):
         if self.server.stop():
@@ -171,6 +145,10 @@ class Worker:
                 error_log.info("Waiting for %d requests to end. (CTRL+C to force quit)", self.server.tasks)
         else:
             self.exit_code = STOPPED_AT_ONCE + number
+
+    def parent_died(self, pipe):
+        asyncio.get_running_loop().remove_reader(pipe)
+        self.stop(signal.SIGTERM)
 
     async def run(self, scope, exchange):
         """The application's task for one request or one WebSocket."""
@@ -186,11 +164,11 @@ class Worker:
             traceback.clear_frames(error.__traceback__)
         finally:
             self.tasks.pop(exchange, None)
-            missing = exchange.end(has_failed)
-            if missing is not None:
+            missing, status = exchange.end(has_failed)
+            if missing and not has_failed:
                 error_log.error(missing)
             if self.arguments.access_log:
-                log_access(scope, exchange.status)
+                log_access(scope, status)
 
 
 def log_access(scope, status):
