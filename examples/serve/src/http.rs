@@ -95,7 +95,7 @@ impl HttpExchange {
 
     fn send<'py>(&self, message: Message<'py>) -> PyResult<Bound<'py, PyAny>> {
         let sent = self.responder.send(&message, message.kind()?)?;
-        if self.responder.over.is_cancelled() {
+        if matches!(lock(&self.responder.state).phase, Phase::Complete) {
             self.drop_body();
         }
         Ok(sent)
@@ -141,7 +141,7 @@ struct State {
     /// Where chunks of the body go, and whether more follow. `None` if hyper sends no body.
     outbox: Option<Outbox<(Bytes, bool)>>,
     /// Counts the application's task.
-    _running: Option<TaskTrackerToken>,
+    running: Option<TaskTrackerToken>,
 }
 
 #[derive(Default)]
@@ -165,7 +165,7 @@ impl Responder {
         let guard = over.clone().drop_guard();
         let state = State {
             channel: Some(channel),
-            _running: Some(connection.worker.requests.token()),
+            running: Some(connection.worker.requests.token()),
             ..State::default()
         };
         let responder = Self {
@@ -281,8 +281,9 @@ impl Responder {
         if missing.is_some() {
             state.respond(failed());
         }
+        state.outbox = None;
+        state.running = None;
         let status = state.status.map(|status| status.as_u16());
-        *state = State::default();
         drop(state);
         self.over.cancel();
         (missing, status)

@@ -54,7 +54,11 @@ impl<T: Send + 'static> Outbox<T> {
     /// Sends an item that holds so many bytes. An error if the client is gone.
     pub(crate) fn push(&self, item: T, bytes: usize) -> PyResult<()> {
         let bytes = bytes + size_of::<T>();
-        self.waiting.send_modify(|waiting| *waiting += bytes);
+        // Nobody waits for more.
+        self.waiting.send_if_modified(|waiting| {
+            *waiting += bytes;
+            false
+        });
         self.items.send((item, bytes)).map_err(|_| gone())
     }
 
@@ -66,10 +70,10 @@ impl<T: Send + 'static> Outbox<T> {
         bytes: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.push(item, bytes)?;
-        let mut waiting = self.waiting.subscribe();
-        if *waiting.borrow() < HIGH_WATER {
+        if *self.waiting.borrow() < HIGH_WATER {
             return ready(py, ());
         }
+        let mut waiting = self.waiting.subscribe();
         let items = self.items.clone();
         into_coroutine(py, async move {
             tokio::select! {
