@@ -11,7 +11,9 @@ use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use pyo3::{PyClass, prelude::*};
+use pyo3::PyClass;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -24,6 +26,8 @@ use crate::{lock, websocket};
 pub(crate) struct Connection {
     pub(crate) worker: Arc<Worker>,
     pub(crate) client: Option<Address>,
+    /// The same for Python, from the first request on.
+    pub(crate) client_object: PyOnceLock<Py<PyAny>>,
     pub(crate) activity: Mutex<Activity>,
     /// One of those that the server has for connections.
     pub(crate) _permit: OwnedSemaphorePermit,
@@ -95,7 +99,8 @@ impl Connection {
         request: Request<Incoming>,
     ) -> Result<Response<impl Body<Data = Bytes, Error = BoxError>>, Infallible> {
         let busy = Busy::new(&self);
-        let response = if self.worker.is_busy() {
+        let limit = self.worker.options.limit_concurrency;
+        let response = if self.worker.requests.len() >= limit {
             plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
         } else if websocket::is_handshake(&request) {
             websocket::respond(&self, request).await

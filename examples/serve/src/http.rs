@@ -191,7 +191,7 @@ impl Responder {
         match kind {
             "http.response.start" => self.start(message),
             "http.response.body" => self.send_body(message),
-            _ => Err(lock(&self.state).refuse(message)),
+            _ => Err(lock(&self.state).misplaced(message)),
         }
     }
 
@@ -202,8 +202,12 @@ impl Responder {
             false => content_length(&headers)?,
         };
         let mut state = lock(&self.state);
-        if !matches!(state.phase, Phase::Unstarted) || state.is_gone() {
-            return Err(state.refuse(message));
+        if !matches!(state.phase, Phase::Unstarted) {
+            return Err(state.misplaced(message));
+        }
+        let channel = state.channel.as_ref();
+        if channel.is_none_or(oneshot::Sender::is_closed) {
+            return Err(gone());
         }
         let mut response = Response::new(());
         *response.status_mut() = status;
@@ -219,8 +223,8 @@ impl Responder {
         let mut chunk = message.bytes(intern!(py, "body"))?.unwrap_or_default();
         let more_body = message.flag(intern!(py, "more_body"))?;
         let mut state = lock(&self.state);
-        if !matches!(state.phase, Phase::Started | Phase::Streaming) || state.is_gone() {
-            return Err(state.refuse(message));
+        if !matches!(state.phase, Phase::Started | Phase::Streaming) {
+            return Err(state.misplaced(message));
         }
         state.count(chunk.len(), more_body)?;
         if let Some(start) = state.start.take() {
@@ -233,7 +237,7 @@ impl Responder {
                     streamed(inbox, self.over.clone().drop_guard())
                 }
             };
-            state.respond(start.map(|()| body));
+            state.respond(start.map(|()| body))?;
             state.phase = Phase::Streaming;
         }
         let bytes = chunk.len();
@@ -252,10 +256,7 @@ impl Responder {
     /// Sends a response of the server's own.
     pub(crate) fn respond(&self, response: Response<Body>) -> PyResult<()> {
         let mut state = lock(&self.state);
-        if state.is_gone() {
-            return Err(gone());
-        }
-        state.respond(response);
+        state.respond(response)?;
         state.phase = Phase::Complete;
         drop(state);
         self.over.cancel();
@@ -264,7 +265,9 @@ impl Responder {
 
     /// The rest of the request is malformed, or does not come. The application is told that the client is gone.
     fn give_up(&self) {
-        lock(&self.state).respond(plain(StatusCode::BAD_REQUEST, "Bad Request"));
+        let refused = plain(StatusCode::BAD_REQUEST, "Bad Request");
+        // Too late if there was a response.
+        let _ = lock(&self.state).respond(refused);
         self.over.cancel();
     }
 
@@ -279,7 +282,8 @@ impl Responder {
             _ => Some("ASGI callable returned without completing response."),
         };
         if missing.is_some() {
-            state.respond(failed());
+            // Too late if there was a response. It is cut off by dropping the outbox.
+            let _ = state.respond(failed());
         }
         state.outbox = None;
         state.running = None;
@@ -296,30 +300,20 @@ impl Responder {
 }
 
 impl State {
-    /// Does nothing if there was a response already.
-    fn respond(&mut self, response: Response<Body>) {
-        if let Some(channel) = self.channel.take() {
-            self.status = Some(response.status());
-            // If the client is gone, `over` says so.
-            let _ = channel.send(response);
-        }
-    }
-
-    /// Whether nobody waits for the response any more. Later, the outbox knows.
-    fn is_gone(&self) -> bool {
-        let channel = self.channel.as_ref();
-        matches!(self.phase, Phase::Unstarted | Phase::Started)
-            && channel.is_none_or(oneshot::Sender::is_closed)
+    /// An error if there was a response already, or the client is gone.
+    fn respond(&mut self, response: Response<Body>) -> PyResult<()> {
+        let channel = self.channel.take().ok_or_else(gone)?;
+        self.status = Some(response.status());
+        channel.send(response).map_err(|_| gone())
     }
 
     /// The error of a message that comes too early or too late.
-    fn refuse(&self, message: &Message<'_>) -> PyErr {
-        match self.phase {
-            _ if self.is_gone() => gone(),
-            Phase::Unstarted => message.misplaced("'http.response.start'"),
-            Phase::Started | Phase::Streaming => message.misplaced("'http.response.body'"),
-            Phase::Complete => message.misplaced("none after the response"),
-        }
+    fn misplaced(&self, message: &Message<'_>) -> PyErr {
+        message.misplaced(match self.phase {
+            Phase::Unstarted => "'http.response.start'",
+            Phase::Started | Phase::Streaming => "'http.response.body'",
+            Phase::Complete => "none after the response",
+        })
     }
 
     /// An error if a part of the body is not what `Content-Length` has announced.

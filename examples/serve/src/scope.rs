@@ -6,9 +6,9 @@ use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Version, header};
 use percent_encoding::percent_decode_str;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::{IntoPyObjectExt, intern};
 
 use crate::connection::Connection;
 
@@ -21,7 +21,9 @@ pub(crate) fn scope<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let worker = &connection.worker;
     let scope = worker.scopes[usize::from(is_websocket)].bind(py).copy()?;
-    scope.set_item(intern!(py, "client"), &connection.client)?;
+    let client =
+        (connection.client_object).get_or_try_init(py, || (&connection.client).into_py_any(py))?;
+    scope.set_item(intern!(py, "client"), client)?;
     scope.set_item(intern!(py, "state"), worker.state.bind(py).copy()?)?;
     match request.version {
         Version::HTTP_2 => scope.set_item("http_version", "2")?,

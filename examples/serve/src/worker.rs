@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 use pyo3_asyncio::TaskLocals;
 use tokio::sync::Semaphore;
@@ -22,6 +23,9 @@ use tokio_util::task::TaskTracker;
 use crate::connection::Connection;
 use crate::listen::{Accepting, Listener, tls};
 
+/// How long a client of HTTP/2 may say nothing before it gets a ping.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
 /// What Python sets.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
@@ -29,8 +33,8 @@ pub(crate) struct Options {
     pub(crate) root_path: String,
     http1_only: bool,
     graceful_timeout: Option<Duration>,
-    limit_concurrency: Option<usize>,
-    limit_connections: Option<usize>,
+    pub(crate) limit_concurrency: usize,
+    limit_connections: usize,
     max_header_size: u32,
     max_header_count: Option<usize>,
     pub(crate) header_timeout: Duration,
@@ -62,21 +66,15 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Whether one request more would be too many.
-    pub(crate) fn is_busy(&self) -> bool {
-        let limit = self.options.limit_concurrency;
-        limit.is_some_and(|limit| self.requests.len() >= limit)
-    }
-
     async fn accept(self: &Arc<Self>, accepting: Accepting) {
-        let limit = self.options.limit_connections;
-        let permits = Arc::new(Semaphore::new(limit.unwrap_or(Semaphore::MAX_PERMITS)));
+        let permits = Arc::new(Semaphore::new(self.options.limit_connections));
         while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
             match accepting.accept().await {
                 Ok((stream, client)) => {
                     let connection = Connection {
                         worker: Arc::clone(self),
                         client,
+                        client_object: PyOnceLock::new(),
                         activity: Mutex::default(),
                         _permit: permit,
                     };
@@ -114,7 +112,11 @@ impl Server {
         if let Some(count) = options.max_header_count {
             http.http1().max_headers(count);
         }
-        http.http2().max_header_list_size(options.max_header_size);
+        // A client that does not answer a ping is gone.
+        http.http2()
+            .max_header_list_size(options.max_header_size)
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL);
         if options.http1_only {
             http = http.http1_only();
         }
@@ -152,12 +154,12 @@ impl Server {
 
     /// Stops accepting, and ends what is idle. The second call does not wait for the rest.
     fn stop(&self) -> bool {
-        let is_first = !self.0.stopping.is_cancelled();
-        match is_first {
-            true => self.0.stopping.cancel(),
-            false => self.0.aborted.cancel(),
+        if self.0.stopping.is_cancelled() {
+            self.0.aborted.cancel();
+            return false;
         }
-        is_first
+        self.0.stopping.cancel();
+        true
     }
 
     /// How many tasks of the application have not ended.

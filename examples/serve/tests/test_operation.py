@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import stat
+import time
 
 import pytest
 from programs import refuse, start  # noqa: F401
@@ -185,6 +186,17 @@ def test_a_connection_that_is_idle_is_closed_and_one_that_is_busy_is_not(start):
         assert idle.recv(1) == b""
         server.open(f"go-on-{name}")
         assert busy.recv(65536).endswith(b"done")
+
+
+def test_a_client_that_reads_slowly_gets_all_of_a_response(start):
+    server, body = start("plain:application", "--keep-alive-timeout", "0.2"), bytes(20_000_000)
+    with server.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        client.sendall(f"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        # By now the server has closed what is idle.
+        time.sleep(2)
+        answer = b"".join(iter(lambda: client.recv(1 << 20), b""))
+    assert answer.endswith(b"\r\n\r\n" + body)
 
 
 @contextlib.contextmanager

@@ -4,8 +4,9 @@ import logging
 import os
 import sys
 
-from . import arguments, supervisor, worker
+from . import arguments, worker
 from ._serve import Listener
+from .supervisor import Supervisor
 
 
 def main():
@@ -16,8 +17,9 @@ def main():
     except OSError as error:
         worker.fail(error)
     try:
-        serve = worker.serve if options.workers == 1 else supervisor.serve
-        return serve(options, listener)
+        if options.workers > 1:
+            return Supervisor(options, listener).run()
+        return worker.serve(options, listener)
     finally:
         if options.uds:
             os.unlink(options.uds)

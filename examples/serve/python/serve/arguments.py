@@ -3,6 +3,8 @@
 import argparse
 from datetime import timedelta
 
+MANY = 1 << 28
+
 
 def parse():
     parser = argparse.ArgumentParser(prog="python -m serve", description="Serves an ASGI application.")
@@ -22,8 +24,8 @@ def parse():
     add("--loop", choices=["tokio", "asyncio", "uvloop"], default="tokio", help=loops)
     add("--lifespan", choices=["auto", "on", "off"], default="auto", help="default: %(default)s")
     add("--graceful-timeout", type=seconds, help="for requests when the server ends, default: no limit")
-    add("--limit-concurrency", type=at_least(1), help="requests at a time, after which the answer is 503")
-    add("--limit-connections", type=at_least(1), help="connections at a time, after which others wait")
+    add("--limit-concurrency", type=at_least(1), default=MANY, help="requests at a time, after which the answer is 503")
+    add("--limit-connections", type=at_least(1), default=MANY, help="connections at a time, after which others wait")
     add("--max-header-size", type=at_least(8192), default=65536, help="bytes, default: %(default)s")
     add("--max-header-count", type=at_least(1), help="default: 100")
     add("--header-timeout", type=seconds, default="10", help="for the first request, default: %(default)s")

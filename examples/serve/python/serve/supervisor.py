@@ -21,12 +21,9 @@ SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGCHLD
 PAUSE = 0.5
 
 
-def serve(arguments, listener):
-    """Starts workers, replaces those that die, and stops them on a signal. Returns the exit code."""
-    return Supervisor(arguments, listener).run()
-
-
 class Supervisor:
+    """Starts workers, replaces those that die, and stops them on a signal."""
+
     def __init__(self, arguments, listener):
         self.arguments = arguments
         self.listener = listener
@@ -38,6 +35,7 @@ class Supervisor:
         self.parent_lives, self.parent = os.pipe()
 
     def run(self):
+        """Returns the exit code."""
         worker.tell(self.arguments, self.listener)
         log.info("Started parent process [%d]", os.getpid())
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
