@@ -1,16 +1,7 @@
-"""Prepares the Python that runs it for one of our commands.
-
-    environment.py DIRECTORY [NEED...]
-
-Fails if the Python lacks something of NEEDS, and says which package brings it. Makes a virtual environment in DIRECTORY, installs
-the packages of NEEDS into it, and prints the environment variables to run with, and what else is missing.
-
-    environment.py --all
-
-prints every CPython from 3.9 on that is installed.
-"""
+"""The Python that runs this, with a virtual environment, and the variables under which everything of ours runs."""
 
 import glob
+import itertools
 import os
 import re
 import shutil
@@ -61,6 +52,7 @@ WHEELS = {
     "web": ["aiohttp", "django", "fastapi", "httpx[http2]", "python-multipart", "starlette", "websockets"],
     "servers": ["fastapi", "granian", "httptools", "uvicorn", "uvloop", "websockets"],
 }
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WINDOWS = os.name == "nt"
 LIBRARY_PATH = "DYLD_FALLBACK_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
 
@@ -109,7 +101,7 @@ def make(directory, requirements, wheels):
     programs = os.path.join(directory, "Scripts" if WINDOWS else "bin")
     python = os.path.join(programs, "python")
     if output(python, "-c", "import pip;" + IDENTITY) != output(executable, "-c", IDENTITY):
-        print(f"making {directory} with Python {version}", file=sys.stderr)
+        print(f"making {directory} with Python {version}")
         subprocess.run([executable, "-m", "venv", "--clear", directory], check=True)
     stamp = os.path.join(directory, "installed-by-xtask")
     with open(stamp, "a+") as file:
@@ -118,47 +110,86 @@ def make(directory, requirements, wheels):
         for names, options in [(requirements, [])] + [([name], ["--only-binary", ":all:"]) for name in sorted(wheels)]:
             missing = [name for name in names if not known & {name, "no:" + name}]
             if missing:
-                print("installing", *missing, file=sys.stderr)
+                print("installing", *missing)
                 pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *options, *missing]
-                done = subprocess.run(pip, stdout=sys.stderr, check=not options)
+                done = subprocess.run(pip, check=not options)
                 known.update(name if done.returncode == 0 else "no:" + name for name in missing)
         file.truncate(0)
         print(*sorted(known), sep="\n", file=file)
     return programs, {name[3:] for name in known if name.startswith("no:")}
 
 
-def prepare(directory, needs):
-    lacks = {"library": not has_library(), "venv": not has("ensurepip"), "testsuite": not has("test.test_asyncio")}
-    lacks["linux"] = sys.platform != "linux"
-    missing = [f"`{executable}` lacks {PACKAGES[need][0]} ({PACKAGES[need][1]})" for need in PACKAGES if lacks[need] and need in needs]
-    if sys.version_info < (3, 9):
-        missing.append(f"`{executable}` is Python {version}, and the oldest is 3.9")
-    if missing:
-        sys.exit("\n".join(missing) + "\ninstall that, or name another Python with `--python PATH`")
-    for need in sorted(PROGRAMS.keys() & needs):
-        lacks[need] = not is_there(need)
-        if lacks[need]:
-            print(f"`{need}` is not there ({PROGRAMS[need]})", file=sys.stderr)
-    variables = {"PYO3_PYTHON": executable}
-    if not lacks["venv"]:
-        directory = os.path.abspath(directory.format(version=version))
-        requirements = sorted({name for need in needs for name in REQUIREMENTS.get(need, [])})
-        # The tests take these two if they are there.
-        wheels = WHEELS.keys() & {*needs, *(["fastapi", "uvloop"] if "tools" in needs else [])}
-        programs, missing = make(directory, requirements, {name for need in wheels for name in WHEELS[need]})
-        lacks.update((need, not missing.isdisjoint(WHEELS[need])) for need in wheels)
-        variables.update(VIRTUAL_ENV=directory, PATH=os.pathsep.join([programs, os.environ["PATH"]]))
-    if not lacks["library"] and not WINDOWS:
-        variables[LIBRARY_PATH] = os.pathsep.join(filter(None, [libdir, os.environ.get(LIBRARY_PATH)]))
-    for name, value in variables.items():
-        print(f"{name}={value}")
-    for need, is_lacking in lacks.items():
-        if is_lacking:
-            print("lacks", need)
+class Environment:
+    """A virtual environment with the packages of `needs`. Fails if the Python lacks something of them, and says which package brings
+    it. As one of many Pythons, it has a directory of its own, and the steps that need what it lacks are left out."""
+
+    def __init__(self, needs, of_many=False):
+        lacking = {
+            "library": not has_library(),
+            "linux": sys.platform != "linux",
+            "testsuite": not has("test.test_asyncio"),
+            "venv": not has("ensurepip"),
+        }
+        missing = [PACKAGES[need] for need in sorted(PACKAGES.keys() & needs) if lacking[need]]
+        missing = [f"`{executable}` lacks {what} ({where})" for what, where in missing]
+        if sys.version_info < (3, 9):
+            missing.append(f"`{executable}` is Python {version}, and the oldest is 3.9")
+        if missing and not of_many:
+            sys.exit("\n".join(missing) + "\ninstall that, or name another Python with `--python PATH`")
+        for need in sorted(PROGRAMS.keys() & needs):
+            lacking[need] = not is_there(need)
+            if lacking[need]:
+                print(f"`{need}` is not there ({PROGRAMS[need]})")
+        self.variables = {"PYO3_PYTHON": executable}
+        if not lacking["venv"]:
+            directory = os.path.join(ROOT, f"target/venv-{version}" if of_many else ".venv")
+            requirements = sorted({name for need in needs for name in REQUIREMENTS.get(need, [])})
+            # The tests take these two if they are there.
+            wheels = WHEELS.keys() & {*needs, *(["fastapi", "uvloop"] if "tools" in needs else [])}
+            programs, without = make(directory, requirements, {name for need in wheels for name in WHEELS[need]})
+            lacking.update((need, not without.isdisjoint(WHEELS[need])) for need in wheels)
+            self.variables.update(VIRTUAL_ENV=directory, PATH=os.pathsep.join([programs, os.environ["PATH"]]))
+        if not lacking["library"] and not WINDOWS:
+            self.variables[LIBRARY_PATH] = os.pathsep.join(filter(None, [libdir, os.environ.get(LIBRARY_PATH)]))
+        self.lacks = {need for need in lacking if lacking[need]}
+        for need in sorted(self.lacks):
+            print(f"without {need}: what needs it is left out")
+        # How to make a shell in which a command that is shown can be typed. Each variable begins with what is new in it.
+        exports = [f"{name}={value.split(os.pathsep)[0]}" for name, value in self.variables.items() if name != "PATH"]
+        print("$ export", *exports, "PATH=$VIRTUAL_ENV/bin:$PATH")
+
+    def run(self, line):
+        """Shows and runs it. What it prints is for the user as it is. Returns why it failed."""
+        print("$", line)
+        command, env = self.command(line)
+        try:
+            status = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL).returncode
+        except OSError as error:
+            return f"`{command[0]}` does not start: {error}"
+        return f"`{command[0]}` ended with status {status}" if status != 0 else None
+
+    def become_program(self, line, arguments):
+        """Becomes the program, in the user's own directory: Ctrl-C then reaches it alone, and it takes its time to end well."""
+        print("$", line, *arguments)
+        command, env = self.command(line)
+        if WINDOWS:
+            sys.exit(subprocess.run([*command, *arguments], env=env).returncode)
+        os.execve(command[0], [*command, *arguments], env)
+
+    def command(self, line):
+        """The words of a line, none of which has a blank in it, and the environment. The line begins with its own variables."""
+        words = line.split()
+        own = list(itertools.takewhile(lambda word: "=" in word, words))
+        env = {**os.environ, **self.variables, **dict(word.split("=", 1) for word in own)}
+        # Each would have PyO3 look elsewhere.
+        for name in {"CONDA_PREFIX", "VIRTUAL_ENV"} - self.variables.keys():
+            env.pop(name, None)
+        program, *arguments = words[len(own) :]
+        return [shutil.which(program, path=env["PATH"]) or program, *arguments], env
 
 
 def find_all():
-    """Pythons on the PATH, of pyenv, and where systems have them, each once, the oldest first."""
+    """Every CPython from 3.9 on, on the PATH, of pyenv, and where systems have them, each once, the oldest first."""
     pyenv = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
     places = os.environ["PATH"].split(os.pathsep) + ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"]
     places += glob.glob(os.path.join(pyenv, "versions", "*", "bin")) + glob.glob("/opt/python/*/bin")
@@ -169,11 +200,4 @@ def find_all():
             major, minor, implementation, path = (output(program, "-c", facts) or "0 0 - -").strip().split(" ", 3)
             if (int(major), int(minor)) >= (3, 9) and implementation == "CPython":
                 found.add((int(major), int(minor), path))
-    for *_, path in sorted(found):
-        print(path)
-
-
-if sys.argv[1] == "--all":
-    find_all()
-else:
-    prepare(sys.argv[1], sys.argv[2:])
+    return [path for *_, path in sorted(found)]

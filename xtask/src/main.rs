@@ -1,143 +1,74 @@
-//! The commands of the project. `steps.txt` says what each of them runs.
-//!
-//! Each sets up everything it needs in `.venv` and `target`, so that a fresh clone needs only Rust, a C compiler and
-//! a Python with pip.
+//! Finds a Python, and runs `xtask.py` with it: that program has the commands of the project.
 
-mod environment;
-mod steps;
+use std::process::{Command, ExitCode};
+use std::{env, io, path};
 
-use std::{env, error::Error, path::Path, process::ExitCode};
-
-use environment::Environment;
-use steps::Step;
-
-type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
-
-const USAGE: &str = "\
-usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
-
-  test [NAME...]           run the tests; with NAMEs, the steps whose name contains one of them
-    --list                 only show the steps
-    --thorough             also run every test on every runtime with both doorbells, and with the stable ABI
-    --all-pythons          on every CPython from 3.9 on that is found: on the PATH, in pyenv's versions, and
-                           where systems have them
-  lint [NAME...]           check formatting, clippy and rustdoc; with --list and --thorough as above
-  demo [ARGUMENT...]       build the example and search Python's standard library with it
-    --web [ARGUMENT...]    on a page, with the server of `examples/serve`
-  stress [ARGUMENT...]     mix everything at random and check that nothing is lost or left
-  fuzz [ARGUMENT...]       look for operations on futures and coroutines that answer otherwise than asyncio's own
-  valgrind [ARGUMENT...]   run the unit tests and the behaviours on tokio under valgrind
-  sanitize [NAME...]       run them under AddressSanitizer and ThreadSanitizer
-  check-platforms [NAME...]
-                           check the library for other systems, and link the module of the tests for Windows
-  msrv [NAME...]           check with the oldest Rust, and with the oldest versions of the dependencies
-  release [NAME...]        check what is published: the packages, their dependencies, and what has changed in the API
-  bench [ARGUMENT...]      measure this library against its predecessor
-    serve [ARGUMENT...]    measure the server of `examples/serve` against granian and uvicorn
-
-  Steps that need what is not there are left out, and the summary says so. Each command with NAMEs has --list.
-
-  --python PATH            the Python to use, 3.9 or newer; else $PYO3_PYTHON, an active virtual environment's,
-                           or `python3` on the PATH
-  --                       all that follows are arguments";
+const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/xtask.py");
 
 fn main() -> ExitCode {
-    match dispatch(env::args().skip(1).collect()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn dispatch(mut arguments: Vec<String>) -> Result<()> {
-    let at = arguments.iter().position(|argument| argument == "--");
-    let behind = at.map_or(Vec::new(), |at| arguments.split_off(at));
-    let python = environment::choose(take_value(&mut arguments, "--python")?);
-    if arguments.is_empty() || ["help", "--help", "-h"].contains(&arguments[0].as_str()) {
-        println!("{USAGE}");
-        return Ok(());
-    }
-    let command = arguments.remove(0);
-    if steps::of(&command, false).is_empty() {
-        return Err(format!("there is no command `{command}`\n\n{USAGE}").into());
-    }
-    let Some(program) = steps::program(&command, &mut arguments) else {
-        return run_steps(&python, &command, arguments);
+    let mut arguments = env::args().skip(1).collect();
+    let python = match take_python(&mut arguments) {
+        Ok(named) => choose(named),
+        Err(error) => return fail(error),
     };
-    arguments.extend(behind.into_iter().skip(1));
-    let environment = Environment::prepare(&python, ".venv", &program.needs())?;
-    if let Some(need) = program.lacks(&environment) {
-        return Err(format!("`{command}` needs `{need}`").into());
+    let mut command = Command::new(&python);
+    command.args(["-B", PROGRAM]).args(arguments);
+    // With these, Python looks for its modules elsewhere.
+    command
+        .env_remove("PYTHONHOME")
+        .env_remove("PYTHONSAFEPATH");
+    match become_program(&mut command) {
+        Ok(status) => status,
+        Err(error) => fail(&format!(
+            "`{python}` does not start ({error}): install Python 3.9 or newer, or name one with `--python PATH`"
+        )),
     }
-    for build in program.builds() {
-        environment.run(&build.line)?;
-    }
-    environment.become_program(&program.line, &arguments)
 }
 
-fn run_steps(python: &str, command: &str, mut names: Vec<String>) -> Result<()> {
-    let steps = steps::of(command, take(&mut names, "--thorough"));
-    let only_list = take(&mut names, "--list");
-    let all_pythons = command == "test" && take(&mut names, "--all-pythons");
-    let steps = steps::select(steps, &names)?;
-    if only_list {
-        for step in &steps {
-            println!("{:<24} {}", step.name, step.line);
-        }
-        return Ok(());
-    }
-    if all_pythons {
-        return run_on_all_pythons(python, &steps);
-    }
-    let needs: Vec<_> = steps.iter().flat_map(Step::needs).collect();
-    let environment = Environment::prepare(python, ".venv", &needs)?;
-    steps::run(&environment, &steps)
+fn fail(error: &str) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
 }
 
-fn run_on_all_pythons(python: &str, steps: &[Step]) -> Result<()> {
-    let pythons = environment::all_pythons(python)?;
-    println!("found {}", pythons.join(", "));
-    let mut failed = Vec::new();
-    for python in &pythons {
-        println!("\n##### {python}");
-        let outcome = Environment::prepare(python, "target/venv-{version}", &["tools"]);
-        let outcome = outcome.and_then(|environment| steps::run(&environment, steps));
-        if let Err(error) = outcome {
-            println!("{python}: {error}");
-            failed.push(python.as_str());
-        }
-    }
-    if failed.is_empty() {
-        return Ok(());
-    }
-    Err(format!("tests failed on {}", failed.join(", ")).into())
+/// Ctrl-C then reaches the program alone, which takes its time to end well.
+#[cfg(unix)]
+fn become_program(command: &mut Command) -> io::Result<ExitCode> {
+    Err(std::os::unix::process::CommandExt::exec(command))
 }
 
-/// Takes a flag out.
-fn take(arguments: &mut Vec<String>, flag: &str) -> bool {
-    let before = arguments.len();
-    arguments.retain(|argument| argument != flag);
-    arguments.len() < before
+#[cfg(not(unix))]
+fn become_program(command: &mut Command) -> io::Result<ExitCode> {
+    let is_success = command.status()?.success();
+    Ok(ExitCode::from(u8::from(!is_success)))
 }
 
-/// Takes `FLAG VALUE` out.
-fn take_value(arguments: &mut Vec<String>, flag: &str) -> Result<Option<String>> {
-    let Some(at) = arguments.iter().position(|argument| argument == flag) else {
+/// Takes `--python PATH` out of the arguments before `--`.
+fn take_python(arguments: &mut Vec<String>) -> Result<Option<String>, &'static str> {
+    let options = arguments.iter().take_while(|argument| *argument != "--");
+    let Some(at) = options.into_iter().position(|option| option == "--python") else {
         return Ok(None);
     };
     if at + 1 == arguments.len() {
-        return Err(format!("{flag} needs a value behind it").into());
+        return Err("--python needs a value behind it");
     }
     Ok(arguments.drain(at..at + 2).nth(1))
 }
 
-/// The root of the checkout.
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask is a folder of the checkout")
+/// The Python to use. The commands run at the root: a path is made absolute, and a bare name is left to the PATH.
+fn choose(named: Option<String>) -> String {
+    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    let (usual, in_virtual) = match cfg!(windows) {
+        true => ("python", "Scripts/python.exe"),
+        false => ("python3", "bin/python"),
+    };
+    let chosen = named
+        .or_else(|| variable("PYO3_PYTHON"))
+        .or_else(|| Some(format!("{}/{in_virtual}", variable("VIRTUAL_ENV")?)))
+        .unwrap_or_else(|| usual.to_owned());
+    match path::absolute(&chosen) {
+        Ok(path) if chosen.contains(path::is_separator) => path.display().to_string(),
+        _ => chosen,
+    }
 }
 
 #[cfg(test)]
@@ -148,12 +79,19 @@ mod tests {
     fn python_is_taken_out_wherever_it_stands() {
         for line in ["--python p a b", "a --python p b", "a b --python p"] {
             let mut arguments = line.split(' ').map(str::to_owned).collect();
-            let python = take_value(&mut arguments, "--python").unwrap();
+            let python = take_python(&mut arguments).unwrap();
             assert_eq!(
                 (python.as_deref(), arguments.join(" ")),
                 (Some("p"), "a b".to_owned())
             );
         }
-        assert!(take_value(&mut vec!["--python".to_owned()], "--python").is_err());
+        assert!(take_python(&mut vec!["--python".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_named_python_goes_before_all_others() {
+        assert_eq!(choose(Some("python3.12".to_owned())), "python3.12");
+        let path = choose(Some("bin/python3".to_owned()));
+        assert!(path.ends_with("/bin/python3") && path::Path::new(&path).is_absolute());
     }
 }
