@@ -14,20 +14,44 @@ pub(crate) struct Argument {
     pub(crate) rest: TokenStream,
 }
 
-impl Argument {
-    /// Parses each argument on its own, so that an error in one does not hide the errors in others.
-    pub(crate) fn parse_all(arguments: TokenStream) -> Vec<Result<Self>> {
-        let is_comma =
-            |token: &TokenTree| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ',');
-        let tokens: Vec<_> = arguments.into_iter().collect();
-        let mut arguments: Vec<_> = tokens.split(is_comma).collect();
-        // There are no arguments, or the last one has a comma after it.
-        if arguments.last().is_some_and(|last| last.is_empty()) {
-            arguments.pop();
+/// Parses the arguments of an attribute, and returns the path to `pyo3-asyncio`. Passes every other option to `set`.
+pub(crate) fn parse(
+    arguments: TokenStream,
+    errors: &mut Errors,
+    mut set: impl FnMut(&Argument) -> Result<()>,
+) -> TokenStream {
+    let accepted = "the path to `pyo3-asyncio`, for instance `crate = \"my_facade::pyo3_asyncio\"`";
+    let parse_path = |path: LitStr| path.parse_with(Path::parse_mod_style).ok();
+    let mut path = None;
+    parse_each(arguments, errors, |argument| {
+        match argument.name == "crate" {
+            true => argument.set(&mut path, accepted, parse_path),
+            false => set(argument),
         }
-        arguments.into_iter().map(Self::parse).collect()
-    }
+    });
+    path.map_or_else(|| path_of_dependency(errors), Path::into_token_stream)
+}
 
+/// Parses each argument on its own, so that an error in one does not hide the errors in others.
+pub(crate) fn parse_each(
+    arguments: TokenStream,
+    errors: &mut Errors,
+    mut set: impl FnMut(&Argument) -> Result<()>,
+) {
+    let is_comma =
+        |token: &TokenTree| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ',');
+    let tokens: Vec<_> = arguments.into_iter().collect();
+    let mut arguments: Vec<_> = tokens.split(is_comma).collect();
+    // There are no arguments, or the last one has a comma after it.
+    if arguments.last().is_some_and(|last| last.is_empty()) {
+        arguments.pop();
+    }
+    for argument in arguments {
+        errors.handle(Argument::parse(argument).and_then(|argument| set(&argument)));
+    }
+}
+
+impl Argument {
     fn parse(tokens: &[TokenTree]) -> Result<Self> {
         let (span, found) = match tokens {
             [TokenTree::Ident(name), rest @ ..] => {
@@ -41,15 +65,6 @@ impl Argument {
         Err(Error::new(span, message))
     }
 
-    /// Parses the tokens after `=`.
-    pub(crate) fn value<T: Parse>(&self) -> Result<T> {
-        let parse = |input: ParseStream<'_>| {
-            input.parse::<Token![=]>()?;
-            input.parse()
-        };
-        parse.parse2(self.rest.clone())
-    }
-
     /// Sets an option from `name = literal`. The text `accepted` completes the sentence "it takes …".
     pub(crate) fn set<L: Parse, T>(
         &self,
@@ -58,7 +73,11 @@ impl Argument {
         convert: impl FnOnce(L) -> Option<T>,
     ) -> Result<()> {
         let name = &self.name;
-        let value: TokenStream = self.value().unwrap_or_default();
+        let after_equals = |input: ParseStream<'_>| {
+            input.parse::<Token![=]>()?;
+            input.parse::<TokenStream>()
+        };
+        let value = after_equals.parse2(self.rest.clone()).unwrap_or_default();
         if value.is_empty() {
             let message = format!("`{name}` needs a value after `=`: it takes {accepted}");
             return Err(self.error(message));
@@ -86,14 +105,6 @@ impl Argument {
         }
     }
 
-    /// Sets the path to `pyo3-asyncio`, for [`crate_path`].
-    pub(crate) fn set_crate(&self, option: &mut Option<Path>) -> Result<()> {
-        let accepted =
-            "the path to `pyo3-asyncio`, for instance `crate = \"my_facade::pyo3_asyncio\"`";
-        let parse = |path: LitStr| path.parse_with(Path::parse_mod_style).ok();
-        self.set(option, accepted, parse)
-    }
-
     pub(crate) fn set_twice(&self) -> Error {
         let message = format!("`{}` is set twice: remove one of the two", self.name);
         self.error(message)
@@ -105,11 +116,8 @@ impl Argument {
     }
 }
 
-/// The path to `pyo3-asyncio`: the given one, or the name of the dependency in `Cargo.toml`.
-pub(crate) fn crate_path(given: Option<&Path>, errors: &mut Errors) -> TokenStream {
-    if let Some(path) = given {
-        return path.to_token_stream();
-    }
+/// The path to `pyo3-asyncio` by its name in `Cargo.toml`.
+fn path_of_dependency(errors: &mut Errors) -> TokenStream {
     match crate_name("pyo3-asyncio") {
         Ok(FoundCrate::Name(name)) => {
             let name = Ident::new(&name, Span::call_site());
@@ -129,15 +137,34 @@ pub(crate) fn crate_path(given: Option<&Path>, errors: &mut Errors) -> TokenStre
 mod tests {
     use super::*;
 
+    fn errors(arguments: &str) -> String {
+        let mut errors = Errors::default();
+        parse(arguments.parse().unwrap(), &mut errors, |_| Ok(()));
+        let error = errors.into_result().err();
+        error.map_or_else(String::new, |error| error.to_string())
+    }
+
     /// The package of these tests does not depend on `pyo3-asyncio`.
     #[test]
     fn a_package_without_the_dependency_is_told_to_add_it() {
-        let mut errors = Errors::default();
-        crate_path(None, &mut errors);
-        let error = errors.into_result().unwrap_err().to_string();
+        let error = errors("");
         assert!(
             error.starts_with("Cargo.toml does not depend on `pyo3-asyncio`"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_crate_is_a_path_without_generic_arguments() {
+        for path in ["a", "::a", "crate::a::b", "self::a", "super::a"] {
+            assert_eq!(errors(&format!("crate = {path:?}")), "");
+        }
+        for other in ["", "pyo3-asyncio", "a::<u8>", "a b", "a::"] {
+            let error = errors(&format!("crate = {other:?}"));
+            assert!(
+                error.starts_with(&format!("`crate` cannot be `{other:?}`")),
+                "{error}"
+            );
+        }
     }
 }

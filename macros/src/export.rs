@@ -10,7 +10,6 @@
 //! With `blocking = "name"` there is a second wrapper of the same function. It blocks until the future is done, or makes a
 //! generator of the stream.
 
-mod declaration;
 mod options;
 mod signature;
 
@@ -26,151 +25,198 @@ pub(crate) use options::ExportOptions;
 pub(crate) use signature::stream_item;
 use signature::{Parameter, Parameters, Receiver, Returns};
 
-/// An exported `async fn`.
+/// A function that can be exported.
 pub(crate) struct Export<'a> {
-    pub(crate) runtime: Runtime,
+    runtime: Runtime,
     /// The path to `pyo3_asyncio::__private`.
-    pub(crate) private: &'a TokenStream,
-    pub(crate) attributes: &'a [Attribute],
+    pub(crate) private: TokenStream,
+    attributes: &'a [Attribute],
     /// The visibility of the wrapper.
-    pub(crate) visibility: Visibility,
+    pub(crate) visibility: &'a Visibility,
     pub(crate) signature: &'a Signature,
     /// The class of a method.
-    pub(crate) class: Option<&'a Type>,
+    class: Option<&'a Type>,
     pub(crate) options: ExportOptions,
-    /// Whether this is the second, synchronous function.
-    pub(crate) is_blocking: bool,
+    parameters: Parameters,
+    returns: Returns,
 }
 
-impl Export<'_> {
-    /// The wrapper, without the attribute by which PyO3 exports it, and an item that belongs beside it.
-    pub(crate) fn wrapper(&self) -> Result<(TokenStream, Option<TokenStream>)> {
+/// A function that PyO3 exports, without the attribute by which it does so.
+pub(crate) struct Wrapper {
+    pub(crate) name: Ident,
+    pub(crate) function: TokenStream,
+}
+
+impl<'a> Export<'a> {
+    pub(crate) fn new(
+        runtime: Runtime,
+        private: TokenStream,
+        attributes: &'a [Attribute],
+        visibility: &'a Visibility,
+        signature: &'a Signature,
+        class: Option<&'a Type>,
+        options: ExportOptions,
+    ) -> Result<Self> {
         let mut errors = Errors::default();
-        check_callable(self.signature, "an exported `async fn`", &mut errors);
-        let parameters = Parameters::parse(self.signature, &mut errors);
-        let returns = Returns::parse(&self.signature.output, &self.python_name(), &mut errors);
-        if returns.is_stream {
-            check_stream(&parameters, &mut errors);
-            self.check_stream_options(&mut errors);
-        } else if let (Some(handle), true) = (parameters.cancel_handle(), self.is_blocking) {
-            let message = "nothing tells the `CancelHandle` of a function that blocks, since Ctrl-C drops the future: remove it, or \
-                           `blocking`";
-            errors.push(handle, message);
-        } else if let (Some(handle), true) =
-            (parameters.cancel_handle(), self.options.detach_on_cancel)
-        {
-            let message =
-                "with `detach_on_cancel`, nothing tells a `CancelHandle`: remove one of the two";
-            errors.push(handle, message);
-        }
+        check_callable(signature, "an exported `async fn`", &mut errors);
+        let export = Self {
+            runtime,
+            private,
+            attributes,
+            visibility,
+            signature,
+            class,
+            options,
+            parameters: Parameters::parse(signature, &mut errors),
+            returns: Returns::parse(&signature.output, &mut errors),
+        };
+        export.check(&mut errors);
         errors.into_result()?;
-        let inputs = self.inputs(&parameters)?;
-        let name = self.wrapper_name();
-        let private = self.private;
-        let (output, annotation) = self.output(&returns);
-        let attributes = self.wrapper_attributes();
-        let visibility = &self.visibility;
-        let object = match (returns.is_stream, self.is_blocking) {
-            (true, false) => quote!(AsyncGenerator),
-            (true, true) => quote!(Generator),
-            (false, false) => quote!(Coroutine),
-            (false, true) => quote!(Blocked),
-        };
-        let body = match returns.is_stream {
-            true => self.stream_body(&parameters, &returns),
-            false => self.body(&parameters, &returns),
-        };
-        let function = quote_spanned! {hygienic(Span::call_site())=>
-            #attributes
-            #visibility fn #name<'py>(#inputs) -> #private::pyo3::PyResult<#private::#object<'py, #output>> {
-                #body
-            }
-        };
-        Ok((function, annotation))
+        export.check_first()?;
+        Ok(export)
     }
 
-    /// The second, synchronous function.
-    pub(crate) fn blocking(&self) -> Result<Option<Self>> {
-        let Some(name) = &self.options.blocking else {
-            return Ok(None);
-        };
-        if name.unraw() == self.python_name() {
+    fn check(&self, errors: &mut Errors) {
+        let handle = self.parameters.cancel_handle();
+        let (options, function) = (&self.options, &self.signature.ident);
+        let second_name = options.blocking.as_ref();
+        if let Some(name) = second_name.filter(|it| it.unraw() == self.python_name()) {
             let message = format!(
                 "two functions cannot both be `{name}`: give the one that blocks a name of its own"
             );
-            return Err(Error::new(name.span(), message));
+            errors.push(name, message);
         }
-        Ok(Some(Self {
-            visibility: self.visibility.clone(),
-            options: self.options.of_blocking(name),
-            is_blocking: true,
-            ..*self
-        }))
+        if !self.returns.is_stream {
+            if let (Some(handle), Some(_)) = (handle, &options.blocking) {
+                let message = "nothing tells the `CancelHandle` of a function that blocks, since Ctrl-C drops the future: remove it, \
+                               or `blocking`";
+                errors.push(handle, message);
+            }
+            if let (Some(handle), true) = (handle, options.detach_on_cancel) {
+                let message = "with `detach_on_cancel`, nothing tells a `CancelHandle`: remove one of the two";
+                errors.push(handle, message);
+            }
+            return;
+        }
+        if let Some(handle) = handle {
+            let message = "a stream has no `CancelHandle`: cancelling the task that awaits an item drops the stream. Remove it";
+            errors.push(handle, message);
+        }
+        let receiver = self.parameters.receiver.as_ref();
+        if let Some(changed) = receiver.and_then(|it| it.mutability) {
+            let message = "a stream lives on after the call, so it cannot borrow its object mutably: take `&self` and put a lock \
+                           around what changes, or take `slf: Py<Self>`";
+            errors.push(changed, message);
+        }
+        if options.detach_on_cancel {
+            let message = "a stream cannot `detach_on_cancel`: nobody is left to take its items. Remove the option";
+            errors.push(function, message);
+        }
+        if options.share_context {
+            let message = "a stream is polled in the context of the task that awaits an item, and cannot `share_context`. Remove the \
+                           option";
+            errors.push(function, message);
+        }
     }
 
-    pub(crate) fn wrapper_name(&self) -> Ident {
-        let blocking = if self.is_blocking { "blocking_" } else { "" };
-        format_ident!("__pyo3_asyncio_{blocking}{}", self.signature.ident)
+    /// Checks that the function takes the object, the class or the module that PyO3 passes first.
+    fn check_first(&self) -> Result<()> {
+        let has = |name| self.attributes.iter().any(|it| it.path().is_ident(name));
+        let is_method = self.class.is_some() && !has("staticmethod");
+        let (is_object, passed) = if is_method && !has("classmethod") {
+            let object = "the first parameter of a method is its object: take `&self`, `&mut self` or `slf: Py<Self>`, or make it a \
+                          `#[staticmethod]`";
+            (true, Some(object))
+        } else if is_method {
+            let class =
+                "the first parameter of a class method is its class: take `cls: Py<PyType>`";
+            (false, Some(class))
+        } else {
+            let module = "the first parameter of a function with `pass_module` is its module: take `module: Py<PyModule>`";
+            (false, self.options.has("pass_module").then_some(module))
+        };
+        match (&self.parameters.receiver, passed) {
+            (Some(receiver), _) if !is_object => {
+                let message = passed.unwrap_or("Python passes no object here: remove `self`");
+                Err(Error::new(receiver.span, message))
+            }
+            (None, Some(missing)) if self.parameters.passed().next().is_none() => {
+                Err(Error::new_spanned(&self.signature.ident, missing))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn python_name(&self) -> String {
-        let given = self.options.name.as_ref();
-        given.map_or_else(|| self.signature.ident.unraw().to_string(), LitStr::value)
+        self.options.python_name(self.signature)
     }
 
-    /// The type whose type hint is that of the result, and an item that the type needs.
-    fn output(&self, returns: &Returns) -> (TokenStream, Option<TokenStream>) {
-        let private = self.private;
-        match &self.options.returns {
-            None => (returns.in_python(private), None),
-            Some(text) => {
-                let (name, item) = self.annotation(text);
-                (quote!(#private::Annotated<#name>), Some(item))
+    pub(crate) fn wrapper(&self) -> Wrapper {
+        let name = match &self.options.name {
+            Some(name) => name.clone(),
+            None => LitStr::new(&self.python_name(), self.signature.ident.span()),
+        };
+        self.wrap(&name, false)
+    }
+
+    /// The wrapper of the second, synchronous function.
+    pub(crate) fn blocking_wrapper(&self) -> Option<Wrapper> {
+        let name = self.options.blocking.as_ref()?;
+        let name = LitStr::new(&name.unraw().to_string(), name.span());
+        Some(self.wrap(&name, true))
+    }
+
+    fn wrap(&self, python_name: &LitStr, is_blocking: bool) -> Wrapper {
+        let (object, make) = match (self.returns.is_stream, is_blocking) {
+            (true, false) => ("AsyncGenerator", "async_generator"),
+            (true, true) => ("Generator", "generator"),
+            (false, true) => ("Blocked", "blocked"),
+            (false, false) if self.parameters.cancel_handle().is_some() => {
+                ("Coroutine", "cancellable_coroutine")
             }
-        }
-    }
+            (false, false) => ("Coroutine", "coroutine"),
+        };
+        let span = hygienic(Span::call_site());
+        let object = Ident::new(object, span);
+        let blocking = if is_blocking { "blocking_" } else { "" };
+        let name = format_ident!("__pyo3_asyncio_{blocking}{}", self.signature.ident);
+        let (private, visibility) = (&self.private, self.visibility);
+        let attributes = self.wrapper_attributes(python_name);
+        let slf = self.parameters.receiver.as_ref();
+        let slf = slf.map(|_| quote_spanned!(span=> slf: #private::pyo3::Py<Self>,));
+        let passed = self.parameters.passed().map(Parameter::for_python);
+        let output = self.output(&python_name.value());
+        let body = self.body(python_name, make);
+        let function = quote_spanned! {span=>
+            #attributes
+            #visibility fn #name<'py>(
+                #slf #(#passed,)* py: #private::pyo3::Python<'py>
+            ) -> #private::pyo3::PyResult<#private::#object<'py, #output>> {
+                use #private as __private;
 
-    /// A type that stands for the text in `signature = (…) -> "text"`.
-    fn annotation(&self, text: &LitStr) -> (Ident, TokenStream) {
-        let private = self.private;
-        let class = self.class.to_token_stream().to_string();
-        let class: String = class.chars().filter(|c| c.is_alphanumeric()).collect();
-        let name = format_ident!("__pyo3_asyncio_{class}_{}_returns", self.signature.ident);
-        let visibility = &self.visibility;
-        let both = self.attributes.iter().filter(|it| is_for_both(it));
-        let both = quote!(#(#both)*);
-        let item = quote! {
-            #both
-            #[doc(hidden)]
-            #[allow(non_camel_case_types, unreachable_pub, reason = "it is named after the function, and as visible")]
-            #visibility enum #name {}
-
-            #both
-            impl #private::Annotation for #name {
-                const TEXT: &'static ::core::primitive::str = #text;
+                #body
             }
         };
-        (name, item)
+        Wrapper { name, function }
     }
 
     /// The user's attributes that concern Python, and ours.
-    fn wrapper_attributes(&self) -> TokenStream {
+    fn wrapper_attributes(&self, python_name: &LitStr) -> TokenStream {
         // The options hold what `#[pyo3(…)]` says.
-        let users = self
-            .attributes
-            .iter()
-            .filter(|it| is_for_both(it) || is_for_python(it) && !it.path().is_ident("pyo3"));
-        let name = LitStr::new(&self.python_name(), self.signature.ident.span());
-        let name = self.options.name.is_none().then(|| quote!(name = #name,));
+        let users = self.attributes.iter();
+        let users =
+            users.filter(|it| is_for_both(it) || is_any_of(it, &["classmethod", "staticmethod"]));
         // For a method, the path is on the `impl` block.
-        let needs_path = self.class.is_none() && !self.options.has_pyo3_path;
-        let path = needs_path.then(|| pyo3_path(self.private));
+        let path = self.class.is_none().then(|| pyo3_path(&self.private));
         let path = path.map(|path| quote!(crate = #path,));
-        let options = &self.options.forwarded;
+        let options = self.options.forwarded.iter().map(|it| {
+            let (name, rest) = (&it.name, &it.rest);
+            quote!(#name #rest)
+        });
         quote! {
             #(#users)*
             #[doc(hidden)]
-            #[pyo3(#name #path #(#options),*)]
+            #[pyo3(name = #python_name, #path #(#options),*)]
             #[allow(
                 clippy::too_many_arguments,
                 deprecated,
@@ -180,216 +226,214 @@ impl Export<'_> {
         }
     }
 
-    fn inputs(&self, parameters: &Parameters) -> Result<TokenStream> {
-        self.check_first(parameters)?;
-        let private = self.private;
-        let span = hygienic(Span::call_site());
-        let slf = parameters.receiver.as_ref();
-        let slf = slf.map(|_| quote_spanned!(span=> slf: #private::pyo3::Py<Self>,));
-        let passed = parameters.passed().map(Parameter::for_python);
-        Ok(quote_spanned!(span=> #slf #(#passed,)* py: #private::pyo3::Python<'py>))
-    }
-
-    /// Checks that the `async fn` takes the object, the class or the module that PyO3 passes first.
-    fn check_first(&self, parameters: &Parameters) -> Result<()> {
-        let has = |name| self.attributes.iter().any(|it| it.path().is_ident(name));
-        let (is_method, is_static) = (self.class.is_some(), has("staticmethod"));
-        let is_class_method = is_method && has("classmethod");
-        let missing = if is_class_method {
-            "the first parameter of a class method is its class: take `cls: Py<PyType>`"
-        } else if is_method {
-            "the first parameter of a method is its object: take `&self`, `&mut self` or `slf: Py<Self>`, or make it a \
-             `#[staticmethod]`"
-        } else {
-            "the first parameter of a function with `pass_module` is its module: take `module: Py<PyModule>`"
+    /// The call that makes the Python object. An error about the future is shown at the return type: it is not `Send`, or its
+    /// output does not convert. One about the object is shown at the receiver.
+    fn body(&self, python_name: &LitStr, make: &str) -> TokenStream {
+        let name = &self.signature.ident;
+        let function = match self.class {
+            Some(_) => quote!(Self::#name),
+            None => quote!(#name),
         };
-        let passes_first = if is_method {
-            !is_static
-        } else {
-            self.options.pass_module
-        };
-        match &parameters.receiver {
-            Some(receiver) if is_class_method => Err(Error::new(receiver.span, missing)),
-            Some(receiver) if is_static || !is_method => {
-                let message = "Python passes no object here: remove `self`";
-                Err(Error::new(receiver.span, message))
+        let arguments = self.parameters.rest.iter().map(|it| &it.name);
+        let span = output_span(self.signature);
+        let result = result(&python_name.value(), span);
+        let (way, future) = match (self.returns.is_stream, &self.parameters.receiver) {
+            (true, receiver) => {
+                let object = receiver
+                    .as_ref()
+                    .map(|it| quote_spanned!(hygienic(it.span)=> __private::unchanging(&slf),));
+                let dot_await = self.signature.asyncness;
+                let dot_await = dot_await.map(|_| quote_spanned!(span=> .await));
+                let future = quote_spanned! {span=>
+                    |emitter| async move {
+                        let stream = #function(#object #(#arguments),*)#dot_await;
+                        let stream = __private::outcome(&stream).into_result(stream)?;
+                        emitter.emit(stream, |output| #result).await
+                    }
+                };
+                (quote!(), future)
             }
-            None if passes_first && parameters.passed().next().is_none() => {
-                Err(Error::new_spanned(&self.signature.ident, missing))
+            (false, None) => {
+                let future = quote_spanned! {span=>
+                    __private::converted(#function(#(#arguments),*), |output| #result)
+                };
+                (quote!(__private::Owning,), future)
             }
-            _ => Ok(()),
-        }
-    }
-
-    fn body(&self, parameters: &Parameters, returns: &Returns) -> TokenStream {
-        let private = self.private;
-        let function = self.function();
-        let arguments = parameters.rest.iter().map(|it| &it.name);
-        // An error about the future is shown at the return type: it is not `Send`, or its output does not convert.
-        let at_output = output_span(self.signature);
-        let of_output = respanned(private, at_output);
-        let result = returns.result(private, at_output);
-        let (way, future) = match &parameters.receiver {
-            None => (
-                quote!(#private::Owning),
-                quote_spanned! {at_output=>
-                    #of_output::converted(#function(#(#arguments),*), |output| #result)
-                },
-            ),
-            Some(receiver) => {
-                let (way, argument, borrow) = self.receiver(receiver);
-                let future = quote_spanned! {at_output=>
+            (
+                false,
+                Some(Receiver {
+                    mutability,
+                    span: at_receiver,
+                }),
+            ) => {
+                let at_receiver = hygienic(*at_receiver);
+                let (way, hold) = match mutability {
+                    None => (quote!(__private::SharedWay<Self>,), "shared"),
+                    Some(_) => (quote!(__private::Borrowing,), "exclusive"),
+                };
+                let hold = Ident::new(hold, at_receiver);
+                let mutability = mutability.map(|_| quote_spanned!(at_receiver=> mut));
+                let borrow = quote_spanned! {at_receiver=>
+                    let #mutability borrow = __private::#hold(&slf, #python_name).await?;
+                };
+                let object = quote_spanned!(at_receiver=> &#mutability borrow);
+                let future = quote_spanned! {span=>
                     async move {
                         #borrow
-                        let output = #function(#argument, #(#arguments),*).await;
+                        let output = #function(#object, #(#arguments),*).await;
                         #result
                     }
                 };
                 (way, future)
             }
         };
-        let runtime = self.runtime.ty();
-        if self.is_blocking {
-            let made_at = self.made_at();
-            return quote_spanned! {at_output=>
-                #of_output::blocked::<#private::#runtime, #way, _, _, _>(py, #made_at, #future)
-            };
-        }
-        let (make, future) = match parameters.cancel_handle() {
-            None => (quote_spanned!(at_output=> coroutine), future),
-            Some(cancel) => (
-                quote_spanned!(at_output=> cancellable_coroutine),
-                quote_spanned!(at_output=> |#cancel| #future),
-            ),
-        };
-        let options = self.coroutine_options(parameters);
-        quote_spanned! {at_output=>
-            #of_output::#make::<#private::#runtime, #way, _, _, _>(py, #options, #future)
+        let (make, runtime) = (Ident::new(make, span), self.runtime.ty());
+        let cancel = self.parameters.cancel_handle();
+        let cancel = cancel.map(|cancel| quote_spanned!(span=> |#cancel|));
+        let options = self.coroutine_options(python_name);
+        quote_spanned! {span=>
+            __private::#make::<__private::#runtime, #way _, _, _>(py, #options, #cancel #future)
         }
     }
 
-    fn stream_body(&self, parameters: &Parameters, returns: &Returns) -> TokenStream {
-        let function = self.function();
-        let arguments = parameters.rest.iter().map(|it| &it.name);
-        let at_output = output_span(self.signature);
-        let of_output = respanned(self.private, at_output);
-        let receiver = parameters.receiver.as_ref().map(|receiver| {
-            let span = hygienic(receiver.span);
-            let of_receiver = respanned(self.private, span);
-            quote_spanned!(span=> #of_receiver::unchanging(&slf),)
-        });
-        let await_it = self.signature.asyncness;
-        let await_it = await_it.map(|_| quote_spanned!(at_output=> .await));
-        let (result, runtime) = (returns.result(self.private, at_output), self.runtime.ty());
-        let options = self.coroutine_options(parameters);
-        let private = self.private;
-        let make = match self.is_blocking {
-            true => quote_spanned!(at_output=> generator),
-            false => quote_spanned!(at_output=> async_generator),
-        };
-        quote_spanned! {at_output=>
-            #of_output::#make::<#private::#runtime, _, _, _>(py, #options, |emitter| async move {
-                let stream = #function(#receiver #(#arguments),*)#await_it;
-                let stream = #of_output::outcome(&stream).into_result(stream)?;
-                emitter.emit(stream, |output| #result).await
-            })
-        }
-    }
-
-    fn function(&self) -> TokenStream {
-        let name = &self.signature.ident;
-        match self.class {
-            Some(_) => quote!(Self::#name),
-            None => quote!(#name),
-        }
-    }
-
-    /// The `Way` of a coroutine with this receiver, the argument, and the statement that borrows the object for it.
-    fn receiver(&self, receiver: &Receiver) -> (TokenStream, TokenStream, TokenStream) {
-        let private = self.private;
-        let python_name = self.python_name();
-        // An error about the object is shown at the receiver.
-        let span = hygienic(receiver.span);
-        let of_receiver = respanned(private, span);
-        match receiver.mutability {
-            None => (
-                quote!(#private::SharedWay<Self>),
-                quote_spanned!(span=> &borrow),
-                quote_spanned!(span=> let borrow = #of_receiver::shared(&slf, #python_name).await?;),
-            ),
-            Some(_) => (
-                quote!(#private::Borrowing),
-                quote_spanned!(span=> &mut borrow),
-                quote_spanned!(span=> let mut borrow = #of_receiver::exclusive(&slf, #python_name).await?;),
-            ),
-        }
-    }
-
-    fn check_stream_options(&self, errors: &mut Errors) {
-        let name = &self.signature.ident;
-        if self.options.detach_on_cancel {
-            let message = "a stream cannot `detach_on_cancel`: nobody is left to take its items. Remove the option";
-            errors.push(name, message);
-        }
-        if self.options.share_context {
-            let message = "a stream is polled in the context of the task that awaits an item, and cannot `share_context`. Remove the \
-                           option";
-            errors.push(name, message);
-        }
-    }
-
-    /// The place of the function. A call has the place of its tokens, or that of the attribute if they are resolved there.
-    fn made_at(&self) -> TokenStream {
-        let at_function = self.signature.ident.span();
-        let of_function = respanned(self.private, at_function);
-        quote_spanned!(at_function=> #of_function::here())
-    }
-
-    fn coroutine_options(&self, parameters: &Parameters) -> TokenStream {
-        let private = self.private;
+    fn coroutine_options(&self, python_name: &LitStr) -> TokenStream {
         let span = hygienic(Span::call_site());
-        let slf = parameters.receiver.as_ref();
+        let slf = self.parameters.receiver.as_ref();
         let slf = slf.map(|_| quote_spanned!(span=> slf)).into_iter();
-        let arguments = slf.chain(parameters.passed().map(|it| it.name.to_token_stream()));
-        let name = self.python_name();
+        let passed = self.parameters.passed();
+        let arguments = slf.chain(passed.map(|it| it.name.to_token_stream()));
         let class = self.class;
-        let class = class.map(|_| quote!(<Self as #private::pyo3::PyClass>::NAME));
-        let class = option(class);
+        let class = option(class.map(|_| quote!(<Self as __private::pyo3::PyClass>::NAME)));
+        // A call has the place of its tokens, or that of the attribute if they are resolved there.
+        let made_at = quote_spanned!(self.signature.ident.span()=> __private::here());
         let ExportOptions {
             eager_start,
             detach_on_cancel,
             share_context,
             ..
         } = self.options;
-        let made_at = self.made_at();
         quote_spanned! {span=>
-            #private::CoroutineOptions {
-                names: || (#name, #class),
+            __private::CoroutineOptions {
+                names: || (#python_name, #class),
                 made_at: #made_at,
                 eager_start: #eager_start,
                 detach_on_cancel: #detach_on_cancel,
                 share_context: #share_context,
                 arguments: {
-                    let mut arguments = #private::Arguments::new();
-                    #(#private::argument(&#arguments).show(py, &mut arguments);)*
+                    let mut arguments = __private::Arguments::new();
+                    #(__private::argument(&#arguments).show(py, &mut arguments);)*
                     arguments
+                },
+            }
+        }
+    }
+
+    /// The type whose type hint is that of the result.
+    fn output(&self, python_name: &str) -> TokenStream {
+        let private = &self.private;
+        match &self.options.returns {
+            None => self.returns.in_python(private, end(python_name).is_some()),
+            Some(_) => {
+                let name = self.annotation_name();
+                quote!(#private::Annotated<#name>)
+            }
+        }
+    }
+
+    fn annotation_name(&self) -> Ident {
+        let class = self.class.to_token_stream().to_string();
+        let class: String = class.chars().filter(|c| c.is_alphanumeric()).collect();
+        format_ident!("__pyo3_asyncio_{class}_{}_returns", self.signature.ident)
+    }
+
+    /// A type that stands for the text in `signature = (…) -> "text"`.
+    pub(crate) fn annotation(&self) -> Option<TokenStream> {
+        let text = self.options.returns.as_ref()?;
+        let (name, private, visibility) = (self.annotation_name(), &self.private, self.visibility);
+        let both = self.for_both();
+        Some(quote! {
+            #both
+            #[doc(hidden)]
+            #[allow(non_camel_case_types, unreachable_pub, reason = "it is named after the function, and as visible")]
+            #visibility enum #name {}
+
+            #both
+            impl #private::Annotation for #name {
+                const TEXT: &'static ::core::primitive::str = #text;
+            }
+        })
+    }
+
+    /// The attributes of the function that its wrapper has too.
+    pub(crate) fn for_both(&self) -> TokenStream {
+        let both = self.attributes.iter().filter(|it| is_for_both(it));
+        quote!(#(#both)*)
+    }
+
+    /// The `Declaration` of the function: its type hints, whether it returns a stream, and the signature of `__call__`.
+    pub(crate) fn declaration(&self) -> TokenStream {
+        let (private, python_name) = (&self.private, self.python_name());
+        let names = self
+            .parameters
+            .passed()
+            .map(|it| it.name.unraw().to_string());
+        let names: Vec<_> = names.collect();
+        let hints = self
+            .parameters
+            .passed()
+            .zip(&names)
+            .map(
+                |(parameter, name)| match self.options.hints.iter().find(|(of, _)| of == name) {
+                    Some((_, text)) => quote!(#private::annotate(annotations, #name, #text)?;),
+                    None => {
+                        let ty = &parameter.ty;
+                        quote!(#private::hinted::<#ty>().annotate(annotations, #name)?;)
+                    }
+                },
+            );
+        // PyO3 has no text for `__call__`, unless it is given.
+        let is_call = python_name == "__call__" && !self.options.has("signature");
+        let signature =
+            is_call.then(|| format!("({})", [&["self".to_owned()], &*names].concat().join(", ")));
+        let signature = option(signature);
+        let (is_stream, output) = (self.returns.is_stream, self.output(&python_name));
+        let output = match is_stream {
+            true => quote!(#private::Streamed<#output>),
+            false => output,
+        };
+        quote! {
+            #private::Declaration {
+                is_stream: #is_stream,
+                signature: #signature,
+                annotate: |annotations| {
+                    #(#hints)*
+                    #private::hinted::<#output>().annotate(annotations, "return")
                 },
             }
         }
     }
 }
 
-/// Refuses what only a coroutine has.
-fn check_stream(parameters: &Parameters, errors: &mut Errors) {
-    if let Some(handle) = parameters.cancel_handle() {
-        let message = "a stream has no `CancelHandle`: cancelling the task that awaits an item drops the stream. Remove it";
-        errors.push(handle, message);
+/// The error that ends an iteration if a function of this name returns `None`.
+fn end(python_name: &str) -> Option<&'static str> {
+    match python_name {
+        "__anext__" => Some("stop_async_iteration"),
+        "__next__" => Some("stop_iteration"),
+        _ => None,
     }
-    if let Some(changed) = parameters.receiver.as_ref().and_then(|it| it.mutability) {
-        let message = "a stream lives on after the call, so it cannot borrow its object mutably: take `&self` and put a lock around \
-                       what changes, or take `slf: Py<Self>`";
-        errors.push(changed, message);
-    }
+}
+
+/// Makes a `PyResult` of the variable `output`.
+fn result(python_name: &str, span: Span) -> TokenStream {
+    let result = quote_spanned!(span=> __private::outcome(&output).into_result(output));
+    let Some(end) = end(python_name) else {
+        return result;
+    };
+    let end = Ident::new(end, span);
+    quote_spanned!(span=> {
+        let output = #result;
+        __private::next_item(&output, __private::#end).into_result(output)
+    })
 }
 
 /// Removes PyO3's attributes from the `async fn`: they are on the wrapper.
@@ -433,13 +477,4 @@ fn is_for_python(attribute: &Attribute) -> bool {
 /// The wrapper is under the same conditions as the function, and PyO3 makes the docstring of the documentation.
 pub(crate) fn is_for_both(attribute: &Attribute) -> bool {
     is_any_of(attribute, &["cfg", "doc"])
-}
-
-/// Gives all tokens of a path the same span. Otherwise the compiler shows an error from the first token to the last.
-fn respanned(path: &TokenStream, span: Span) -> TokenStream {
-    let tokens = path.clone().into_iter().map(|mut token| {
-        token.set_span(span);
-        token
-    });
-    tokens.collect()
 }

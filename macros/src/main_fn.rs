@@ -4,7 +4,6 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ReturnType;
 
-use crate::arguments::crate_path;
 use crate::errors::Errors;
 use crate::function::{Function, check_callable, is_for_outer, option, output_span, parse_item};
 use crate::options::Options;
@@ -17,14 +16,13 @@ pub(crate) fn expand(
     errors: &mut Errors,
 ) -> TokenStream {
     let options = Options::parse(arguments, runtime, errors);
-    let krate = crate_path(options.krate.as_ref(), errors);
     let expected = "`#[main]` must be applied to an `async fn main`";
     let Some(mut function) = errors.handle(parse_item(&item, expected)) else {
         return item;
     };
     check(&function, runtime, errors);
     if errors.is_empty() {
-        let statements = run(&function, runtime, &options, &krate);
+        let statements = run(&function, runtime, &options);
         wrap(&function, &quote!(::std::process::ExitCode), &statements)
     } else if function.sig.ident == "main" {
         // The compiler still checks the body, and does not report a missing `main` or unused imports.
@@ -63,14 +61,10 @@ fn check(function: &Function, runtime: Runtime, errors: &mut Errors) {
     }
 }
 
-fn run(
-    function: &Function,
-    runtime: Runtime,
-    options: &Options,
-    krate: &TokenStream,
-) -> TokenStream {
+fn run(function: &Function, runtime: Runtime, options: &Options) -> TokenStream {
+    let krate = &options.krate;
     let runtime_options = match runtime {
-        Runtime::Tokio => options.tokio_options(krate),
+        Runtime::Tokio => options.tokio_options(),
         Runtime::AsyncStd | Runtime::Smol => quote!(()),
     };
     let runtime = runtime.ty();

@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{LitInt, LitStr, Path, Result};
+use syn::{LitInt, LitStr, Result};
 
-use crate::arguments::Argument;
+use crate::arguments::{self, Argument};
 use crate::errors::Errors;
 use crate::function::option;
 use crate::runtime::Runtime;
@@ -18,32 +18,37 @@ pub(crate) struct Options {
     pub(crate) worker_threads: Option<LitInt>,
     /// The name of a Python module that has `new_event_loop()`.
     pub(crate) event_loop: Option<LitStr>,
-    pub(crate) krate: Option<Path>,
+    /// The path to `pyo3-asyncio`.
+    pub(crate) krate: TokenStream,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: TokenStream, runtime: Runtime, errors: &mut Errors) -> Self {
         let mut options = Self::default();
-        for argument in Argument::parse_all(arguments) {
-            errors.handle(argument.and_then(|argument| options.set(&argument, runtime)));
-        }
+        options.krate = arguments::parse(arguments, errors, |it| options.set(it, runtime));
         if let (Some(true), Some(threads)) = (options.current_thread, &options.worker_threads) {
             errors.push(
                 threads,
                 "`worker_threads` needs `flavor = \"multi_thread\"`: a `current_thread` runtime has no workers",
             );
         }
+        let module = options.event_loop.as_ref();
+        let module = module.filter(|module| module.value() == "tokio");
+        if let (Some(module), Some(_)) = (module, runtime.threads_variable()) {
+            errors.push(
+                module,
+                "`event_loop = \"tokio\"` is an option of `pyo3_asyncio::tokio` only",
+            );
+        }
         options
     }
 
     fn set(&mut self, argument: &Argument, runtime: Runtime) -> Result<()> {
-        let threads_variable = runtime.threads_variable();
-        match (argument.name.to_string().as_str(), threads_variable) {
-            (name @ ("flavor" | "worker_threads"), Some(variable)) => {
-                Err(argument.error(format!(
-                    "`{name}` is an option of `pyo3_asyncio::tokio` only: here, the environment variable `{variable}` sets \
-                     the number of threads"
-                )))
+        let name = argument.name.to_string();
+        match (name.as_str(), runtime.threads_variable()) {
+            ("event_loop", _) => {
+                let accepted = "the name of a Python module that has `new_event_loop()`, for instance `event_loop = \"uvloop\"`";
+                argument.set(&mut self.event_loop, accepted, module_name)
             }
             ("flavor", None) => {
                 let accepted = "`\"multi_thread\"` or `\"current_thread\"`";
@@ -53,20 +58,12 @@ impl Options {
                 let accepted = "a number of threads, at least 1, for instance `worker_threads = 4`";
                 argument.set(&mut self.worker_threads, accepted, thread_count)
             }
-            ("event_loop", _) => {
-                let accepted = "the name of a Python module that has `new_event_loop()`, for instance `event_loop = \"uvloop\"`";
-                argument.set(&mut self.event_loop, accepted, module_name)?;
-                let is_tokio = self.event_loop.as_ref().is_some_and(|it| it.value() == "tokio");
-                match threads_variable {
-                    Some(_) if is_tokio => Err(argument.error(
-                        "`event_loop = \"tokio\"` is an option of `pyo3_asyncio::tokio` only".to_owned(),
-                    )),
-                    _ => Ok(()),
-                }
-            }
-            ("crate", _) => argument.set_crate(&mut self.krate),
-            (unknown, _) => {
-                let advice = match (unknown, threads_variable) {
+            ("flavor" | "worker_threads", Some(variable)) => Err(argument.error(format!(
+                "`{name}` is an option of `pyo3_asyncio::tokio` only: here, the environment variable `{variable}` sets the number \
+                 of threads"
+            ))),
+            (_, variable) => {
+                let advice = match (name.as_str(), variable) {
                     // Earlier names, and the values of options.
                     ("core_threads", None) => "it is called `worker_threads`",
                     ("multi_thread" | "threaded_scheduler", None) => {
@@ -81,13 +78,14 @@ impl Options {
                     }
                     (_, Some(_)) => "the options are `event_loop` and `crate`",
                 };
-                Err(argument.error(format!("there is no option `{unknown}`: {advice}")))
+                Err(argument.error(format!("there is no option `{name}`: {advice}")))
             }
         }
     }
 
     /// The options of tokio's runtime, as generated code passes them.
-    pub(crate) fn tokio_options(&self, krate: &TokenStream) -> TokenStream {
+    pub(crate) fn tokio_options(&self) -> TokenStream {
+        let krate = &self.krate;
         let current_thread = self.current_thread.unwrap_or_default();
         let worker_threads = option(self.worker_threads.as_ref());
         quote! {
@@ -125,53 +123,41 @@ fn module_name(name: LitStr) -> Option<LitStr> {
 mod tests {
     use super::*;
 
-    fn check(argument: &str, is_accepted: bool) {
+    fn check(runtime: Runtime, argument: &str, is_accepted: bool) {
         let mut errors = Errors::default();
-        Options::parse(argument.parse().unwrap(), Runtime::Tokio, &mut errors);
+        // With a path, since the package of these tests does not depend on `pyo3-asyncio`.
+        let arguments = format!("crate = \"bridge\", {argument}");
+        Options::parse(arguments.parse().unwrap(), runtime, &mut errors);
         assert_eq!(errors.is_empty(), is_accepted, "{argument}");
     }
 
     #[test]
     fn an_event_loop_is_the_name_of_a_module() {
         for module in ["uvloop", "package.module", "_private", "größer"] {
-            check(&format!("event_loop = {module:?}"), true);
+            check(Runtime::Tokio, &format!("event_loop = {module:?}"), true);
         }
         for other in [
             "", ".", "a.", ".a", "a..b", "a b", "a:b", "a-b", "1a", "a.1", "a\0",
         ] {
-            check(&format!("event_loop = {other:?}"), false);
+            check(Runtime::Tokio, &format!("event_loop = {other:?}"), false);
         }
     }
 
     #[test]
     fn only_tokio_runs_inside_the_event_loop() {
-        for (runtime, is_accepted) in [(Runtime::Tokio, true), (Runtime::Smol, false)] {
-            let mut errors = Errors::default();
-            let argument = "event_loop = \"tokio\"".parse().unwrap();
-            Options::parse(argument, runtime, &mut errors);
-            assert_eq!(errors.is_empty(), is_accepted);
-        }
+        check(Runtime::Tokio, "event_loop = \"tokio\"", true);
+        check(Runtime::Smol, "event_loop = \"tokio\"", false);
     }
 
     #[test]
     fn a_number_of_threads_is_a_plain_literal_from_1_up() {
         for number in ["1", "1_6usize", "0x10"] {
-            check(&format!("worker_threads = {number}"), true);
+            check(Runtime::Tokio, &format!("worker_threads = {number}"), true);
         }
         for other in [
             "0", "0x0", "-1", "1.0", "1u8", "'1'", "\"1\"", "N", "1 + 1", "(1)",
         ] {
-            check(&format!("worker_threads = {other}"), false);
-        }
-    }
-
-    #[test]
-    fn a_crate_is_a_path_without_generic_arguments() {
-        for path in ["a", "::a", "crate::a::b", "self::a", "super::a"] {
-            check(&format!("crate = {path:?}"), true);
-        }
-        for other in ["", "pyo3-asyncio", "a::<u8>", "a b", "a::"] {
-            check(&format!("crate = {other:?}"), false);
+            check(Runtime::Tokio, &format!("worker_threads = {other}"), false);
         }
     }
 }

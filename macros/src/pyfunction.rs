@@ -1,14 +1,13 @@
 //! `#[pyfunction]`: exports an `async fn` as a Python function that returns a coroutine, or an async generator if it returns a
 //! stream.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
 use syn::Result;
-use syn::ext::IdentExt as _;
 
-use crate::arguments::crate_path;
+use crate::arguments;
 use crate::errors::Errors;
-use crate::export::{Export, ExportOptions, is_for_both, stream_item, without_python};
+use crate::export::{Export, ExportOptions, Wrapper, stream_item, without_python};
 use crate::function::{Function, option, parse_item};
 use crate::runtime::Runtime;
 
@@ -32,7 +31,9 @@ fn export(runtime: Runtime, arguments: TokenStream, function: &Function) -> Resu
     let Function {
         attrs, vis, sig, ..
     } = function;
-    let options = ExportOptions::parse(arguments, attrs, &mut errors);
+    let mut options = ExportOptions::default();
+    let krate = arguments::parse(arguments, &mut errors, |argument| options.set(argument));
+    options.set_all(attrs, &mut errors);
     if sig.asyncness.is_none() && stream_item(&sig.output).is_none() {
         errors.push(
             sig.fn_token,
@@ -40,88 +41,49 @@ fn export(runtime: Runtime, arguments: TokenStream, function: &Function) -> Resu
              PyO3's own `#[pyo3::pyfunction]`",
         );
     }
-    let krate = crate_path(options.krate.as_ref(), &mut errors);
     errors.into_result()?;
     let private = quote!(#krate::__private);
-    let export = Export {
-        runtime,
-        private: &private,
-        attributes: attrs,
-        visibility: vis.clone(),
-        signature: sig,
-        class: None,
-        options,
-        is_blocking: false,
-    };
-    let (wrapper, annotation) = export.wrapper()?;
-    let (second, blocking) = match export.blocking()? {
-        None => (None, None),
-        Some(blocking) => {
-            // The annotation is that of the first function.
-            let (wrapper, _) = blocking.wrapper()?;
-            let import = import(&blocking)?;
-            let second = quote!(#[#private::pyo3::pyfunction] #wrapper #import);
-            (Some(second), Some(blocking.wrapper_name()))
-        }
-    };
-    let definition = definition(&export, blocking.as_ref());
-    Ok(quote! {
-        #[#private::pyo3::pyfunction]
-        #wrapper
-
-        #second
-
-        #definition
-
-        #annotation
-    })
+    let export = Export::new(runtime, private, attrs, vis, sig, None, options)?;
+    Ok(items(&export))
 }
 
-/// PyO3 finds a function through a module of the same name. `self` imports that module, and not the wrapper.
-fn import(blocking: &Export<'_>) -> Result<TokenStream> {
-    let name = blocking.options.name.as_ref();
-    let name = name.expect("the second function has a name");
-    let name = name.parse_with(Ident::parse_any)?;
-    let (wrapper, visibility) = (blocking.wrapper_name(), &blocking.visibility);
-    let both = blocking.attributes.iter().filter(|it| is_for_both(it));
-    Ok(quote! {
-        #(#both)*
-        #[doc(hidden)]
-        #[allow(unused_imports, unreachable_pub, reason = "it is as visible as the function")]
-        #visibility use #wrapper::{self as #name};
-    })
-}
-
-/// A type in place of PyO3's module. It has a definition of our own, which declares the function and adds the second one.
-fn definition(export: &Export<'_>, blocking: Option<&Ident>) -> TokenStream {
+/// The wrappers, each with what PyO3 finds it by: for the user's function a type, for the second one an import.
+fn items(export: &Export<'_>) -> TokenStream {
     let Export {
         private,
         visibility,
         signature,
+        options,
         ..
     } = export;
-    let both = export.attributes.iter().filter(|it| is_for_both(it));
-    let both = quote!(#(#both)*);
-    let (name, first) = (&signature.ident, export.wrapper_name());
-    let declaration = export.declaration();
-    let second = option(blocking.map(|second| quote!(|| &#second::_PYO3_DEF)));
-    let introspection = match blocking {
-        None => quote!({ use #first::*; _PYO3_INTROSPECTION_ID }),
-        // PyO3 puts it between quotes in a list.
-        Some(second) => quote! {
-            const IDS: &[&[::core::primitive::u8]] = &[
-                { use #first::*; _PYO3_INTROSPECTION_ID }.as_bytes(),
-                b"\",\"",
-                { use #second::*; _PYO3_INTROSPECTION_ID }.as_bytes(),
-            ];
-            const BOTH: [::core::primitive::u8; #private::combined_len(IDS)] = #private::combine_to_array(IDS);
-            match ::core::str::from_utf8(&BOTH) {
-                ::core::result::Result::Ok(both) => both,
-                ::core::result::Result::Err(_) => ::core::unreachable!(),
-            }
-        },
-    };
+    let (both, name, second_name) = (export.for_both(), &signature.ident, &options.blocking);
+    let (declaration, annotation) = (export.declaration(), export.annotation());
+    let Wrapper {
+        name: first,
+        function,
+    } = export.wrapper();
+    let second = export.blocking_wrapper();
+    let (second, second_function) = second.map(|it| (it.name, it.function)).unzip();
+    let blocking = option(second.as_ref().map(|second| quote!(|| &#second::_PYO3_DEF)));
+    let second_ids = second.iter();
+    // PyO3 finds a function through a module of the same name. `self` imports that module, and not the wrapper.
+    let second = second.as_ref().map(|second| {
+        quote! {
+            #[#private::pyo3::pyfunction]
+            #second_function
+
+            #both
+            #[doc(hidden)]
+            #[allow(unused_imports, unreachable_pub, reason = "it is as visible as the function")]
+            #visibility use #second::{self as #second_name};
+        }
+    });
     quote! {
+        #[#private::pyo3::pyfunction]
+        #function
+
+        #second
+
         #both
         #[doc(hidden)]
         #[allow(
@@ -137,17 +99,30 @@ fn definition(export: &Export<'_>, blocking: Option<&Ident>) -> TokenStream {
         #[doc(hidden)]
         #[allow(dead_code, unused_imports, reason = "a function may be exported nowhere, or without introspection")]
         impl #name {
+            // It declares the function, and adds the second one.
             pub const _PYO3_DEF: #private::FunctionDef = #private::FunctionDef {
                 builtin: || &#first::_PYO3_DEF,
-                blocking: #second,
+                blocking: #blocking,
                 declaration: #declaration,
             };
 
             // Without introspection, PyO3 does not define it.
             pub const _PYO3_INTROSPECTION_ID: &'static ::core::primitive::str = {
                 use #private::without_introspection::*;
-                #introspection
+
+                // PyO3 puts it between quotes in a list.
+                const IDS: &[&[::core::primitive::u8]] = &[
+                    { use #first::*; _PYO3_INTROSPECTION_ID }.as_bytes(),
+                    #(b"\",\"", { use #second_ids::*; _PYO3_INTROSPECTION_ID }.as_bytes(),)*
+                ];
+                const JOINED: [::core::primitive::u8; #private::combined_len(IDS)] = #private::combine_to_array(IDS);
+                match ::core::str::from_utf8(&JOINED) {
+                    ::core::result::Result::Ok(joined) => joined,
+                    ::core::result::Result::Err(_) => ::core::unreachable!(),
+                }
             };
         }
+
+        #annotation
     }
 }

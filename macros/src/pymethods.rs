@@ -3,9 +3,9 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use syn::{ImplItem, ImplItemFn, ItemImpl, Path, Result, Visibility};
+use syn::{ImplItem, ImplItemFn, ItemImpl, Result, Signature, Visibility};
 
-use crate::arguments::{Argument, crate_path};
+use crate::arguments;
 use crate::errors::Errors;
 use crate::export::{Export, ExportOptions, never_awaited, pyo3_path, stream_item, without_python};
 use crate::function::{parse_item, without_expect};
@@ -22,20 +22,22 @@ pub(crate) fn expand(
     if let Some(methods) = &methods {
         check_block(methods, errors);
     }
-    let given = parse_crate(arguments, errors);
-    let krate = crate_path(given.as_ref(), errors);
+    let krate = arguments::parse(arguments, errors, |argument| {
+        Err(argument.error(format!(
+            "there is no option `{}` for a whole `impl` block, only `crate`: write the options of a method in `#[pyo3(…)]` on it",
+            argument.name
+        )))
+    });
     let (Some(mut methods), true) = (methods, errors.is_empty()) else {
         return item;
     };
     let private = quote!(#krate::__private);
-    let mut async_fns = Vec::new();
-    let mut annotations = Vec::new();
-    let mut declarations = Vec::new();
+    let (mut async_fns, mut annotations, mut declarations) = (Vec::new(), Vec::new(), Vec::new());
     for item in std::mem::take(&mut methods.items) {
         match item {
             ImplItem::Fn(mut method) if is_ours(&method) => {
-                let wrapper = export(runtime, &private, &methods, &method);
-                if let Some((wrappers, annotation, declaration)) = errors.handle(wrapper) {
+                let exported = export(runtime, &private, &methods, &method);
+                if let Some((wrappers, annotation, declaration)) = errors.handle(exported) {
                     methods.items.push(ImplItem::Verbatim(wrappers));
                     annotations.extend(annotation);
                     declarations.extend(declaration.map(|it| (method.sig.ident.clone(), it)));
@@ -46,8 +48,9 @@ pub(crate) fn expand(
             other => methods.items.push(other),
         }
     }
-    if !declarations.is_empty() {
-        let declare = declare(&private, &declarations);
+    if let [(name, _), ..] = &declarations[..] {
+        let statements = declarations.iter().map(|(_, statement)| statement);
+        let declare = declare(&private, name, statements);
         methods.items.push(ImplItem::Verbatim(declare));
     }
     // The block for Rust: it has the same attributes, except PyO3's.
@@ -89,98 +92,95 @@ fn check_block(methods: &ItemImpl, errors: &mut Errors) {
     }
 }
 
-fn parse_crate(arguments: TokenStream, errors: &mut Errors) -> Option<Path> {
-    let mut krate = None;
-    for argument in Argument::parse_all(arguments) {
-        let set = argument.and_then(|argument| match argument.name.to_string().as_str() {
-            "crate" => argument.set_crate(&mut krate),
-            other => Err(argument.error(format!(
-                "there is no option `{other}` for a whole `impl` block, only `crate`: write the options of a method in \
-                 `#[pyo3(…)]` on it"
-            ))),
-        });
-        errors.handle(set);
-    }
-    krate
-}
-
+/// The wrappers of a method, an item that belongs beside the block, and the statement that declares the method.
 fn export(
     runtime: Runtime,
     private: &TokenStream,
     methods: &ItemImpl,
     method: &ImplItemFn,
 ) -> Result<(TokenStream, Option<TokenStream>, Option<TokenStream>)> {
+    let ImplItemFn { attrs, sig, .. } = method;
     let mut errors = Errors::default();
-    for attribute in &method.attrs {
+    for attribute in attrs {
         if let Some(message) = never_awaited(attribute) {
             errors.push(attribute, message);
         }
     }
-    let options = ExportOptions::parse(TokenStream::new(), &method.attrs, &mut errors);
-    let export = Export {
-        runtime,
-        private,
-        attributes: &method.attrs,
-        visibility: Visibility::Inherited,
-        signature: &method.sig,
-        class: Some(&methods.self_ty),
-        options,
-        is_blocking: false,
-    };
-    check_name(&export.python_name(), method, &mut errors);
-    let blocking = errors.handle(export.blocking()).flatten();
-    if let Some(blocking) = &blocking {
-        check_blocking_name(blocking, method, &mut errors);
-    }
+    let mut options = ExportOptions::default();
+    options.set_all(attrs, &mut errors);
+    check_names(&options, sig, &mut errors);
     errors.into_result()?;
-    let (wrapper, annotation) = export.wrapper()?;
-    // The annotation is that of the first method.
-    let blocking = blocking.map(|it| it.wrapper()).transpose()?;
-    let blocking = blocking.map(|(wrapper, _)| wrapper);
-    let declaration = declaration(&export);
-    Ok((quote!(#wrapper #blocking), annotation, declaration))
+    let (class, visibility) = (Some(&*methods.self_ty), Visibility::Inherited);
+    let export = Export::new(
+        runtime,
+        private.clone(),
+        attrs,
+        &visibility,
+        sig,
+        class,
+        options,
+    )?;
+    let wrappers = [Some(export.wrapper()), export.blocking_wrapper()];
+    let wrappers = wrappers.iter().flatten().map(|it| &it.function);
+    // The interpreter calls these without looking them up.
+    let name = export.python_name();
+    let is_declared = !["__aiter__", "__anext__"].contains(&name.as_str());
+    let declaration = is_declared.then(|| {
+        let conditions = attrs.iter().filter(|it| it.path().is_ident("cfg"));
+        let declaration = export.declaration();
+        quote!(#(#conditions)* #private::declare_method::<Self>(py, #name, &#declaration)?;)
+    });
+    Ok((quote!(#(#wrappers)*), export.annotation(), declaration))
 }
 
-/// Refuses special methods that PyO3 gives types of its own.
-fn check_blocking_name(blocking: &Export<'_>, method: &ImplItemFn, errors: &mut Errors) {
-    let accepted: &[_] = match stream_item(&method.sig.output) {
-        Some(_) => &["__call__", "__iter__"],
-        None => &["__call__", "__enter__", "__exit__", "__next__"],
+/// Refuses special methods whose result Python does not await, and as the second function those that PyO3 gives types of its own.
+fn check_names(options: &ExportOptions, signature: &Signature, errors: &mut Errors) {
+    let is_stream = stream_item(&signature.output).is_some();
+    let (accepted, accepted_blocking): (&[_], &[_]) = match is_stream {
+        true => (&["__aiter__", "__call__"], &["__call__", "__iter__"]),
+        false => (
+            &["__aenter__", "__aexit__", "__anext__", "__call__"],
+            &["__call__", "__enter__", "__exit__", "__next__"],
+        ),
     };
-    let name = blocking.python_name();
-    if is_special(&name) && !accepted.contains(&&*name) {
+    let is_refused = |name: &str, accepted: &[&str]| {
+        name.starts_with("__") && name.ends_with("__") && !accepted.contains(&name)
+    };
+    let name = options.python_name(signature);
+    if is_refused(&name, accepted) {
+        let accepted = accepted.join("`, `");
+        let message = match is_stream {
+            true => format!(
+                "Python does not iterate over what `{name}` returns. The special methods that may return a stream are `{accepted}`"
+            ),
+            false => format!(
+                "Python does not await what `{name}` returns: make it a plain `fn`. The special methods that may be an `async fn` are \
+                 `{accepted}`"
+            ),
+        };
+        errors.push(&signature.ident, message);
+    }
+    let blocking = options.blocking.as_ref();
+    if let Some(name) = blocking.filter(|it| is_refused(&it.to_string(), accepted_blocking)) {
+        let accepted = accepted_blocking.join("`, `");
         let message = format!(
             "`blocking` cannot name the special method `{name}`: call block_on in a plain `fn {name}`. The special methods that it \
-             can name here are `{}`",
-            accepted.join("`, `")
+             can name here are `{accepted}`"
         );
-        errors.push(&blocking.options.name, message);
+        errors.push(name, message);
     }
-}
-
-fn is_special(name: &str) -> bool {
-    name.starts_with("__") && name.ends_with("__")
-}
-
-/// The statement that declares a method. None for what the interpreter calls without looking it up.
-fn declaration(export: &Export<'_>) -> Option<TokenStream> {
-    let name = export.python_name();
-    if ["__aiter__", "__anext__"].contains(&name.as_str()) {
-        return None;
-    }
-    let (private, declaration) = (export.private, export.declaration());
-    let attributes = export.attributes.iter();
-    let conditions = attributes.filter(|it| it.path().is_ident("cfg"));
-    Some(quote!(#(#conditions)* #private::declare_method::<Self>(py, #name, &#declaration)?;))
 }
 
 /// A class attribute, because PyO3 calls the function of one when it has made the class. PyO3 leaves its name out of the stub. The
 /// class does not keep it either: a second one of the same name replaces the value, which then removes the name.
-fn declare(private: &TokenStream, declarations: &[(Ident, TokenStream)]) -> TokenStream {
+fn declare<'a>(
+    private: &TokenStream,
+    first_method: &Ident,
+    statements: impl Iterator<Item = &'a TokenStream>,
+) -> TokenStream {
     // A class may have several blocks.
-    let name = format_ident!("__pyo3_asyncio_declare_{}", declarations[0].0);
-    let replace = format_ident!("__pyo3_asyncio_replace_{}", declarations[0].0);
-    let statements = declarations.iter().map(|(_, statement)| statement);
+    let name = format_ident!("__pyo3_asyncio_declare_{first_method}");
+    let replace = format_ident!("__pyo3_asyncio_replace_{first_method}");
     quote! {
         #[classattr]
         #[pyo3(name = "__releasebuffer__")]
@@ -198,29 +198,6 @@ fn declare(private: &TokenStream, declarations: &[(Ident, TokenStream)]) -> Toke
         fn #replace() -> #private::Nothing {
             #private::Nothing
         }
-    }
-}
-
-/// Refuses special methods whose result Python does not await.
-fn check_name(name: &str, method: &ImplItemFn, errors: &mut Errors) {
-    const AWAITED: [&str; 4] = ["__aenter__", "__aexit__", "__anext__", "__call__"];
-    const ITERATED: [&str; 2] = ["__aiter__", "__call__"];
-    let is_special = is_special(name);
-    if stream_item(&method.sig.output).is_some() {
-        if is_special && !ITERATED.contains(&name) {
-            let iterated = ITERATED.join("`, `");
-            let message = format!(
-                "Python does not iterate over what `{name}` returns. The special methods that may return a stream are `{iterated}`"
-            );
-            errors.push(&method.sig.ident, message);
-        }
-    } else if is_special && !AWAITED.contains(&name) {
-        let awaited = AWAITED.join("`, `");
-        let message = format!(
-            "Python does not await what `{name}` returns: make it a plain `fn`. The special methods that may be an \
-             `async fn` are `{awaited}`"
-        );
-        errors.push(&method.sig.ident, message);
     }
 }
 

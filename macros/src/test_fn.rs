@@ -13,7 +13,6 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, FnArg, LitStr, Meta, MetaNameValue, Result};
 
-use crate::arguments::crate_path;
 use crate::errors::Errors;
 use crate::function::{
     Function, check_callable, hygienic, is_for_outer, is_lint_level, option, output_span,
@@ -29,7 +28,6 @@ struct TestFn {
     should_panic: Option<(Attribute, Option<LitStr>)>,
     options: Options,
     runtime: Runtime,
-    krate: TokenStream,
 }
 
 pub(crate) fn expand(
@@ -39,7 +37,6 @@ pub(crate) fn expand(
     errors: &mut Errors,
 ) -> TokenStream {
     let options = Options::parse(arguments, runtime, errors);
-    let krate = crate_path(options.krate.as_ref(), errors);
     let expected = "`#[test]` must be applied to a function";
     let Some(mut function) = errors.handle(parse_item::<Function>(&item, expected)) else {
         return item;
@@ -63,7 +60,6 @@ pub(crate) fn expand(
         should_panic,
         options,
         runtime,
-        krate,
     };
     let (cargo_test, case, test) = (test_fn.cargo_test(), test_fn.case(), test_fn.test());
     quote!(#cargo_test #case #test)
@@ -100,7 +96,10 @@ fn check(function: &Function, options: &Options, errors: &mut Errors) {
 impl TestFn {
     /// The test of cargo's harness.
     fn cargo_test(&self) -> TokenStream {
-        let (attrs, vis, krate) = (&self.function.attrs, &self.function.vis, &self.krate);
+        let Function {
+            attrs, vis, sig, ..
+        } = &self.function;
+        let krate = &self.options.krate;
         let doc = attrs.iter().filter(|it| it.path().is_ident("doc"));
         let lint_levels = attrs.iter().filter(|it| is_lint_level(it));
         let lint_levels = lint_levels.map(without_expect);
@@ -113,7 +112,7 @@ impl TestFn {
             let output = quote!(-> ::core::result::Result<(), #krate::__private::Failure>);
             (output, quote!(run))
         };
-        let (name, case, path) = (&self.function.sig.ident, self.case_name(), self.path());
+        let (name, case, path) = (&sig.ident, self.case_name(), self.path());
         quote! {
             #(#doc)*
             #(#lint_levels)*
@@ -127,7 +126,7 @@ impl TestFn {
 
     /// The test of our harness.
     fn test(&self) -> TokenStream {
-        let (krate, case, path) = (&self.krate, self.case_name(), self.path());
+        let (krate, case, path) = (&self.options.krate, self.case_name(), self.path());
         let should_panic = self.should_panic.as_ref().map(|(_, text)| {
             let expected = option(text.as_ref());
             quote!(.should_panic(#expected))
@@ -154,12 +153,10 @@ impl TestFn {
 
     /// The function that contains the user's.
     fn case(&self) -> TokenStream {
-        let (attrs, sig, body) = (
-            &self.function.attrs,
-            &self.function.sig,
-            &self.function.body,
-        );
-        let (krate, runtime, name) = (&self.krate, self.runtime.ty(), self.case_name());
+        let Function {
+            attrs, sig, body, ..
+        } = &self.function;
+        let (krate, runtime, name) = (&self.options.krate, self.runtime.ty(), self.case_name());
         let lint_levels = attrs.iter().filter(|it| is_lint_level(it));
         let inner = attrs.iter().filter(|it| !is_for_outer(it));
         // A test may have this name too.
@@ -203,7 +200,7 @@ impl TestFn {
             return quote_spanned!(span=> TestCase::<Runtime>::plain(#test));
         }
         let has_runtime = options.current_thread.is_some() || options.worker_threads.is_some();
-        let options = option(has_runtime.then(|| options.tokio_options(&self.krate)));
+        let options = option(has_runtime.then(|| options.tokio_options()));
         quote_spanned!(span=> TestCase::<Runtime>::asynchronous(#options, #test))
     }
 

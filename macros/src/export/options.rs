@@ -4,75 +4,49 @@ use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, LitStr, Meta, Path, Result, Token};
+use syn::{Attribute, LitStr, Meta, Result, Signature, Token};
 
-use crate::arguments::Argument;
+use crate::arguments::{Argument, parse_each};
 use crate::errors::Errors;
 
 #[derive(Default)]
 pub(crate) struct ExportOptions {
-    /// The path to `pyo3-asyncio`.
-    pub(crate) krate: Option<Path>,
     pub(crate) eager_start: bool,
     pub(crate) detach_on_cancel: bool,
     pub(crate) share_context: bool,
     /// The name of a second, synchronous function.
     pub(crate) blocking: Option<Ident>,
     pub(crate) name: Option<LitStr>,
-    pub(crate) pass_module: bool,
-    /// Whether the path to PyO3 is given.
-    pub(crate) has_pyo3_path: bool,
     /// The text in `signature = (…) -> "text"`. PyO3 would take it for what the call returns, which is a coroutine.
     pub(crate) returns: Option<LitStr>,
     /// The type hints in `signature = (name: "text")`.
     pub(crate) hints: Vec<(String, String)>,
-    /// PyO3's options, as they are written.
-    pub(crate) forwarded: Vec<TokenStream>,
-    /// Their names.
-    names: Vec<Ident>,
+    /// PyO3's other options, and their values as they are written.
+    pub(crate) forwarded: Vec<Argument>,
 }
 
 impl ExportOptions {
-    /// Parses the arguments of our attribute, and those of each `#[pyo3(…)]` on the function.
-    pub(crate) fn parse(ours: TokenStream, attributes: &[Attribute], errors: &mut Errors) -> Self {
-        let mut options = Self::default();
-        let pyo3s = attributes.iter().filter(|it| it.path().is_ident("pyo3"));
-        let pyo3s = pyo3s.filter_map(|attribute| match &attribute.meta {
-            Meta::List(list) => Some((list.tokens.clone(), true)),
-            _ => None,
-        });
-        for (arguments, is_pyo3s) in std::iter::once((ours, false)).chain(pyo3s) {
-            for argument in Argument::parse_all(arguments) {
-                errors.handle(argument.and_then(|argument| options.add(&argument, is_pyo3s)));
+    /// Sets the options in each `#[pyo3(…)]` on the function.
+    pub(crate) fn set_all(&mut self, attributes: &[Attribute], errors: &mut Errors) {
+        for attribute in attributes.iter().filter(|it| it.path().is_ident("pyo3")) {
+            if let Meta::List(list) = &attribute.meta {
+                parse_each(list.tokens.clone(), errors, |argument| self.set(argument));
             }
         }
-        options
+    }
+
+    /// The name of the function in Python.
+    pub(crate) fn python_name(&self, signature: &Signature) -> String {
+        let given = self.name.as_ref();
+        given.map_or_else(|| signature.ident.unraw().to_string(), LitStr::value)
     }
 
     /// Whether one of PyO3's options is given.
-    pub(super) fn has(&self, option: &str) -> bool {
-        self.names.iter().any(|name| name == option)
+    pub(crate) fn has(&self, option: &str) -> bool {
+        self.forwarded.iter().any(|it| it.name == option)
     }
 
-    /// Those of the second, synchronous function.
-    pub(crate) fn of_blocking(&self, name: &Ident) -> Self {
-        let forwarded = self.names.iter().zip(&self.forwarded);
-        let forwarded = forwarded.filter(|(option, _)| *option != "name");
-        let name = LitStr::new(&name.unraw().to_string(), name.span());
-        Self {
-            forwarded: std::iter::once(quote!(name = #name))
-                .chain(forwarded.map(|(_, option)| option.clone()))
-                .collect(),
-            name: Some(name),
-            pass_module: self.pass_module,
-            has_pyo3_path: self.has_pyo3_path,
-            returns: self.returns.clone(),
-            ..Self::default()
-        }
-    }
-
-    /// PyO3 checks the values of its options.
-    fn add(&mut self, argument: &Argument, is_pyo3s: bool) -> Result<()> {
+    pub(crate) fn set(&mut self, argument: &Argument) -> Result<()> {
         let Argument { name, rest } = argument;
         let mut rest = rest.clone();
         match name.to_string().as_str() {
@@ -84,10 +58,10 @@ impl ExportOptions {
                 let parse = |name: LitStr| name.parse_with(Ident::parse_any).ok();
                 return argument.set(&mut self.blocking, accepted, parse);
             }
-            "crate" if !is_pyo3s => return argument.set_crate(&mut self.krate),
-            "crate" => self.has_pyo3_path = true,
-            "name" => self.name = argument.value().ok(),
-            "pass_module" => self.pass_module = true,
+            "name" => {
+                let accepted = "the name in Python, for instance `name = \"get\"`";
+                return argument.set(&mut self.name, accepted, Some);
+            }
             "signature" => {
                 if let Ok((parameters, returns)) = split_annotation.parse2(rest.clone()) {
                     rest = parameters;
@@ -95,7 +69,10 @@ impl ExportOptions {
                 }
                 self.hints = hints(rest.clone());
             }
-            "text_signature" | "warn" => {}
+            // The wrapper always has the path to PyO3.
+            "crate" => return Ok(()),
+            // PyO3 checks their values.
+            "pass_module" | "text_signature" | "warn" => {}
             unknown => {
                 return Err(argument.error(format!(
                     "there is no option `{unknown}`: the options are `blocking`, `detach_on_cancel`, `eager_start`, \
@@ -103,11 +80,11 @@ impl ExportOptions {
                 )));
             }
         }
-        if name != "warn" && self.names.contains(name) {
+        if name != "warn" && self.has(&name.to_string()) {
             return Err(argument.set_twice());
         }
-        self.names.push(name.clone());
-        self.forwarded.push(quote!(#name #rest));
+        let name = name.clone();
+        self.forwarded.push(Argument { name, rest });
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Parses the parameters and the return type of an exported function, and refuses those that cannot be exported.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens as _, quote, quote_spanned};
+use quote::{ToTokens as _, quote};
 use syn::{
     Attribute, Error, FnArg, GenericArgument, Pat, PatType, PathArguments, PathSegment, Result,
     ReturnType, Signature, Token, Type, TypeParamBound,
@@ -177,71 +177,46 @@ fn last_segment(ty: &Type) -> Option<&PathSegment> {
 /// What the function returns.
 pub(super) struct Returns {
     ty: Option<Type>,
-    /// The error that ends an iteration, if `None` does.
-    end: Option<Ident>,
     pub(super) is_stream: bool,
 }
 
 impl Returns {
-    pub(super) fn parse(output: &ReturnType, python_name: &str, errors: &mut Errors) -> Self {
-        let end = match python_name {
-            "__anext__" => Some("stop_async_iteration"),
-            "__next__" => Some("stop_iteration"),
-            _ => None,
-        };
-        let end = end.map(|name| Ident::new(name, Span::call_site()));
-        let ReturnType::Type(_, ty) = output else {
-            return Self {
-                ty: None,
-                end,
-                is_stream: false,
-            };
-        };
+    pub(super) fn parse(output: &ReturnType, errors: &mut Errors) -> Self {
         let item = stream_item(output);
         let is_stream = item.is_some();
-        let ty = item.unwrap_or_else(|| ungrouped(ty));
+        let ty = match output {
+            ReturnType::Default => None,
+            ReturnType::Type(_, ty) => Some(item.unwrap_or_else(|| ungrouped(ty)).clone()),
+        };
         let words = words(ty.to_token_stream());
         if words.iter().any(|word| word == "impl") {
             let message =
                 "`impl …` does not say how the result is converted for Python: name its type";
-            errors.push(ty, message);
+            errors.push(&ty, message);
         } else if let Some(borrow) = borrow_in(&words, false) {
             let message = format!(
                 "the result of an exported `async fn` outlives the arguments, so it cannot borrow (`{borrow}`): return an \
                  owned value, or `Py<…>`"
             );
-            errors.push(ty, message);
+            errors.push(&ty, message);
         }
-        let ty = Some(ty.clone());
-        Self { ty, end, is_stream }
+        Self { ty, is_stream }
     }
 
-    /// The type that a type stub shows. PyO3's rules for plain functions apply: `()` is `None`, and `__next__` returns
-    /// the type inside of its `Option`.
-    pub(super) fn in_python(&self, private: &TokenStream) -> TokenStream {
+    /// The type that a type stub shows. PyO3's rules for plain functions apply: `()` is `None`, and a function whose `None` ends
+    /// an iteration returns the type inside of its `Option`.
+    pub(super) fn in_python(&self, private: &TokenStream, none_is_end: bool) -> TokenStream {
         let none = quote!(#private::pyo3::Py<#private::pyo3::types::PyNone>);
         let Some(ty) = &self.ty else {
             return none;
         };
         let value = type_argument(ty, |name| name.ends_with("Result")).unwrap_or(ty);
-        let item = type_argument(value, |name| self.end.is_some() && name == "Option");
+        let item = type_argument(value, |name| none_is_end && name == "Option");
         match (value, item) {
             (Type::Tuple(tuple), _) if tuple.elems.is_empty() => none,
             (_, Some(item)) => item.to_token_stream(),
             _ => ty.to_token_stream(),
         }
-    }
-
-    /// Makes a `PyResult` of the variable `output`.
-    pub(super) fn result(&self, private: &TokenStream, span: Span) -> TokenStream {
-        let result = quote_spanned!(span=> #private::outcome(&output).into_result(output));
-        let Some(end) = &self.end else {
-            return result;
-        };
-        quote_spanned!(span=> {
-            let output = #result;
-            #private::next_item(&output, #private::#end).into_result(output)
-        })
     }
 }
 

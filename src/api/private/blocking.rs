@@ -4,7 +4,6 @@
 //! calls `block_on`, and [`generator`] makes a generator of a stream.
 
 use std::future::Future;
-use std::panic::Location;
 
 use pyo3::IntoPyObjectExt;
 pub use pyo3::impl_::concat::{combine_to_array, combined_len};
@@ -18,7 +17,7 @@ use crate::runtime::Runtime;
 
 pub fn blocked<'a, R, W, F, T, O>(
     py: Python<'a>,
-    made_at: &'static Location<'static>,
+    options: CoroutineOptions,
     future: F,
 ) -> PyResult<Blocked<'a, O>>
 where
@@ -28,7 +27,7 @@ where
     T: for<'py> IntoPyObject<'py> + Send, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
     let output = W::block_on::<R, F, T>(py, future);
-    let output = output.inspect_err(|error| note_future(error.value(py), made_at))?;
+    let output = output.inspect_err(|error| note_future(error.value(py), options.made_at))?;
     output.into_bound_py_any(py).map(Blocked::new)
 }
 
