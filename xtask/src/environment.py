@@ -10,7 +10,7 @@ import sys
 import sysconfig
 from importlib.util import find_spec
 
-# What a Python may have come without, and where to get it.
+# Parts that a Python may lack: what they are, and where to get them.
 PACKAGES = {
     "library": (
         "a shared libpython to link with",
@@ -23,7 +23,7 @@ PACKAGES = {
         "Debian: `apt install libpython3-testsuite`; Fedora: `dnf install python3-test`",
     ),
 }
-# What only some steps need. Without it, the summary says that they are left out.
+# Programs that only some steps need, and where to get them. Without them, the steps are left out.
 PROGRAMS = {
     "cargo-deny": "`cargo install cargo-deny`",
     "cargo-semver-checks": "`cargo install cargo-semver-checks`",
@@ -44,7 +44,7 @@ REQUIREMENTS = {
 }
 # FastAPI's test client is built on it. The last FastAPI for Python 3.9 knows only the older one.
 HTTPX = "httpx2" if sys.version_info >= (3, 10) else "httpx"
-# Building one of these takes minutes, and may fail. What needs it is left out on a Python for which there is no wheel.
+# Building one of these takes minutes, and may fail. On a Python for which there is no wheel, the steps that need it are left out.
 WHEELS = {
     "fastapi": ["fastapi", HTTPX],
     "uvloop": ["uvloop"],
@@ -56,12 +56,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 WINDOWS = os.name == "nt"
 LIBRARY_PATH = "DYLD_FALLBACK_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
 
-# The Python behind a virtual environment: PyO3 is built again when its path changes.
+# The Python behind a virtual environment. PyO3 is built again when this path changes.
 executable = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 # `3.11.2d` is a debug build, `3.13.0t` a free-threaded one.
 version = "{}.{}.{}".format(*sys.version_info) + getattr(sys, "abiflags", "")
 libdir = os.path.join(sys.base_prefix, "libs") if WINDOWS else sysconfig.get_config_var("LIBDIR")
-# Equal for a Python and the virtual environments made with it. `sys.version` does not tell a debug build.
+# The same for a Python and the virtual environments made with it. `sys.version` does not show a debug build.
 IDENTITY = "import sys; print(sys.base_prefix, sys.version, getattr(sys, 'abiflags', ''))"
 
 
@@ -181,7 +181,7 @@ class Environment:
         words = line.split()
         own = list(itertools.takewhile(lambda word: "=" in word, words))
         env = {**os.environ, **self.variables, **dict(word.split("=", 1) for word in own)}
-        # Each would have PyO3 look elsewhere.
+        # With one of these, PyO3 would use another Python.
         for name in {"CONDA_PREFIX", "VIRTUAL_ENV"} - self.variables.keys():
             env.pop(name, None)
         program, *arguments = words[len(own) :]

@@ -10,7 +10,7 @@ usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
   demo [ARGUMENT...]       build the example and search Python's standard library with it
     --web [ARGUMENT...]    on a page, with the server of `examples/serve`
   stress [ARGUMENT...]     mix everything at random and check that nothing is lost or left
-  fuzz [ARGUMENT...]       look for operations on futures and coroutines that answer otherwise than asyncio's own
+  fuzz [ARGUMENT...]       look for operations on futures and coroutines that behave differently from asyncio's own
   valgrind [ARGUMENT...]   run the unit tests and the behaviours on tokio under valgrind
   sanitize [NAME...]       run them under AddressSanitizer and ThreadSanitizer
   check-platforms [NAME...]
@@ -20,11 +20,11 @@ usage: cargo xtask COMMAND [--python PATH] [ARGUMENT...]
   bench [ARGUMENT...]      measure this library against its predecessor
     serve [ARGUMENT...]    measure the server of `examples/serve` against granian and uvicorn
 
-  Steps that need what is not there are left out, and the summary says so. Each command with NAMEs has --list.
+  Steps that need something that is missing are left out, and the summary says so. Each command with NAMEs has --list.
 
   --python PATH            the Python to use, 3.9 or newer; else $PYO3_PYTHON, an active virtual environment's,
                            or `python3` on the PATH
-  --                       all that follows are arguments
+  --                       everything after it is an argument
 """
 
 import os
