@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
+use syn::parse::Parse;
 use syn::{Error, Result};
 
 #[derive(Default)]
@@ -34,10 +35,17 @@ impl Errors {
     }
 }
 
-/// Returns the expansion, followed by the errors that it reported.
-pub(crate) fn report(expand: impl FnOnce(&mut Errors) -> TokenStream) -> TokenStream {
+/// Parses the item that an attribute is applied to, and returns its expansion, or the item itself, followed by the errors.
+pub(crate) fn report<T: Parse>(
+    item: TokenStream,
+    expected: &str,
+    expand: impl FnOnce(T, &mut Errors) -> Option<TokenStream>,
+) -> TokenStream {
     let mut errors = Errors::default();
-    let expansion = expand(&mut errors);
+    let parsed = syn::parse2(item.clone()).map_err(|error| Error::new(error.span(), expected));
+    let parsed = errors.handle(parsed);
+    let expansion = parsed.and_then(|parsed| expand(parsed, &mut errors));
+    let expansion = expansion.unwrap_or(item);
     let errors = errors.0.map(Error::into_compile_error);
     quote!(#expansion #errors)
 }

@@ -23,7 +23,7 @@ use crate::function::{check_callable, hygienic, is_any_of, option, output_span};
 use crate::runtime::Runtime;
 pub(crate) use options::ExportOptions;
 pub(crate) use signature::stream_item;
-use signature::{Parameter, Parameters, Receiver, Returns};
+use signature::{Parameter, Parameters, Returns};
 
 /// A function that can be exported.
 pub(crate) struct Export<'a> {
@@ -39,12 +39,6 @@ pub(crate) struct Export<'a> {
     pub(crate) options: ExportOptions,
     parameters: Parameters,
     returns: Returns,
-}
-
-/// A function that PyO3 exports, without the attribute by which it does so.
-pub(crate) struct Wrapper {
-    pub(crate) name: Ident,
-    pub(crate) function: TokenStream,
 }
 
 impl<'a> Export<'a> {
@@ -80,7 +74,7 @@ impl<'a> Export<'a> {
         let handle = self.parameters.cancel_handle();
         let (options, function) = (&self.options, &self.signature.ident);
         let second_name = options.blocking.as_ref();
-        if let Some(name) = second_name.filter(|it| it.unraw() == self.python_name()) {
+        if let Some(name) = second_name.filter(|it| it.unraw() == self.python_name().value()) {
             let message = format!(
                 "two functions cannot both be `{name}`: give the one that blocks a name of its own"
             );
@@ -147,26 +141,23 @@ impl<'a> Export<'a> {
         }
     }
 
-    pub(crate) fn python_name(&self) -> String {
-        self.options.python_name(self.signature)
+    pub(crate) fn python_name(&self) -> LitStr {
+        self.options.python_name(&self.signature.ident)
     }
 
-    pub(crate) fn wrapper(&self) -> Wrapper {
-        let name = match &self.options.name {
-            Some(name) => name.clone(),
-            None => LitStr::new(&self.python_name(), self.signature.ident.span()),
-        };
-        self.wrap(&name, false)
+    /// The name of the wrapper, and the wrapper without the attribute by which PyO3 exports it.
+    pub(crate) fn wrapper(&self) -> (Ident, TokenStream) {
+        self.wrap(&self.python_name(), false)
     }
 
     /// The wrapper of the second, synchronous function.
-    pub(crate) fn blocking_wrapper(&self) -> Option<Wrapper> {
+    pub(crate) fn blocking_wrapper(&self) -> Option<(Ident, TokenStream)> {
         let name = self.options.blocking.as_ref()?;
         let name = LitStr::new(&name.unraw().to_string(), name.span());
         Some(self.wrap(&name, true))
     }
 
-    fn wrap(&self, python_name: &LitStr, is_blocking: bool) -> Wrapper {
+    fn wrap(&self, python_name: &LitStr, is_blocking: bool) -> (Ident, TokenStream) {
         let (object, make) = match (self.returns.is_stream, is_blocking) {
             (true, false) => ("AsyncGenerator", "async_generator"),
             (true, true) => ("Generator", "generator"),
@@ -197,7 +188,7 @@ impl<'a> Export<'a> {
                 #body
             }
         };
-        Wrapper { name, function }
+        (name, function)
     }
 
     /// The user's attributes that concern Python, and ours.
@@ -227,81 +218,79 @@ impl<'a> Export<'a> {
     }
 
     /// The call that makes the Python object. An error about the future is shown at the return type: it is not `Send`, or its
-    /// output does not convert. One about the object is shown at the receiver.
+    /// output does not convert.
     fn body(&self, python_name: &LitStr, make: &str) -> TokenStream {
-        let name = &self.signature.ident;
-        let function = match self.class {
-            Some(_) => quote!(Self::#name),
-            None => quote!(#name),
-        };
-        let arguments = self.parameters.rest.iter().map(|it| &it.name);
         let span = output_span(self.signature);
+        let (function, class) = (&self.signature.ident, self.class.map(|_| quote!(Self::)));
+        let arguments = self.parameters.rest.iter().map(|it| &it.name);
+        let [way, borrow, object] = self.object(python_name);
+        let call = quote_spanned!(span=> #class #function(#object #(#arguments),*));
         let result = result(&python_name.value(), span);
-        let (way, future) = match (self.returns.is_stream, &self.parameters.receiver) {
-            (true, receiver) => {
-                let object = receiver
-                    .as_ref()
-                    .map(|it| quote_spanned!(hygienic(it.span)=> __private::unchanging(&slf),));
-                let dot_await = self.signature.asyncness;
-                let dot_await = dot_await.map(|_| quote_spanned!(span=> .await));
-                let future = quote_spanned! {span=>
-                    |emitter| async move {
-                        let stream = #function(#object #(#arguments),*)#dot_await;
-                        let stream = __private::outcome(&stream).into_result(stream)?;
-                        emitter.emit(stream, |output| #result).await
-                    }
-                };
-                (quote!(), future)
+        let future = if self.returns.is_stream {
+            let dot_await = self.signature.asyncness;
+            let dot_await = dot_await.map(|_| quote_spanned!(span=> .await));
+            quote_spanned! {span=>
+                |emitter| async move {
+                    let stream = #call #dot_await;
+                    let stream = __private::outcome(&stream).into_result(stream)?;
+                    emitter.emit(stream, |output| #result).await
+                }
             }
-            (false, None) => {
-                let future = quote_spanned! {span=>
-                    __private::converted(#function(#(#arguments),*), |output| #result)
-                };
-                (quote!(__private::Owning,), future)
-            }
-            (
-                false,
-                Some(Receiver {
-                    mutability,
-                    span: at_receiver,
-                }),
-            ) => {
-                let at_receiver = hygienic(*at_receiver);
-                let (way, hold) = match mutability {
-                    None => (quote!(__private::SharedWay<Self>,), "shared"),
-                    Some(_) => (quote!(__private::Borrowing,), "exclusive"),
-                };
-                let hold = Ident::new(hold, at_receiver);
-                let mutability = mutability.map(|_| quote_spanned!(at_receiver=> mut));
-                let borrow = quote_spanned! {at_receiver=>
-                    let #mutability borrow = __private::#hold(&slf, #python_name).await?;
-                };
-                let object = quote_spanned!(at_receiver=> &#mutability borrow);
-                let future = quote_spanned! {span=>
-                    async move {
-                        #borrow
-                        let output = #function(#object, #(#arguments),*).await;
-                        #result
-                    }
-                };
-                (way, future)
+        } else if borrow.is_none() {
+            quote_spanned!(span=> __private::converted(#call, |output| #result))
+        } else {
+            quote_spanned! {span=>
+                async move {
+                    #borrow
+                    let output = #call.await;
+                    #result
+                }
             }
         };
-        let (make, runtime) = (Ident::new(make, span), self.runtime.ty());
+        let runtime = self.runtime.ty();
         let cancel = self.parameters.cancel_handle();
         let cancel = cancel.map(|cancel| quote_spanned!(span=> |#cancel|));
-        let options = self.coroutine_options(python_name);
+        let options = self.coroutine_options(python_name, make);
+        let make = Ident::new(make, span);
         quote_spanned! {span=>
             __private::#make::<__private::#runtime, #way _, _, _>(py, #options, #cancel #future)
         }
     }
 
-    fn coroutine_options(&self, python_name: &LitStr) -> TokenStream {
+    /// The `Way` of a coroutine, the statement that borrows the object, and the argument. An error about the object is shown at the
+    /// receiver.
+    fn object(&self, python_name: &LitStr) -> [Option<TokenStream>; 3] {
+        let is_stream = self.returns.is_stream;
+        let Some(receiver) = &self.parameters.receiver else {
+            return [(!is_stream).then(|| quote!(__private::Owning,)), None, None];
+        };
+        let span = hygienic(receiver.span);
+        if is_stream {
+            let object = quote_spanned!(span=> __private::unchanging(&slf),);
+            return [None, None, Some(object)];
+        }
+        let (way, borrow, object) = match receiver.mutability {
+            None => (
+                quote!(__private::SharedWay<Self>,),
+                quote_spanned!(span=> let borrow = __private::shared(&slf, #python_name).await?;),
+                quote_spanned!(span=> &borrow,),
+            ),
+            Some(_) => (
+                quote!(__private::Borrowing,),
+                quote_spanned!(span=> let mut borrow = __private::exclusive(&slf, #python_name).await?;),
+                quote_spanned!(span=> &mut borrow,),
+            ),
+        };
+        [Some(way), Some(borrow), Some(object)]
+    }
+
+    fn coroutine_options(&self, python_name: &LitStr, make: &str) -> TokenStream {
         let span = hygienic(Span::call_site());
         let slf = self.parameters.receiver.as_ref();
-        let slf = slf.map(|_| quote_spanned!(span=> slf)).into_iter();
-        let passed = self.parameters.passed();
-        let arguments = slf.chain(passed.map(|it| it.name.to_token_stream()));
+        let slf = slf.map(|_| Ident::new("slf", span));
+        let passed = self.parameters.passed().map(|it| &it.name);
+        // What the garbage collector is shown. A call that blocks keeps its arguments on the stack.
+        let arguments = slf.iter().chain(passed).filter(|_| make != "blocked");
         let class = self.class;
         let class = option(class.map(|_| quote!(<Self as __private::pyo3::PyClass>::NAME)));
         // A call has the place of its tokens, or that of the attribute if they are resolved there.
@@ -372,30 +361,23 @@ impl<'a> Export<'a> {
 
     /// The `Declaration` of the function: its type hints, whether it returns a stream, and the signature of `__call__`.
     pub(crate) fn declaration(&self) -> TokenStream {
-        let (private, python_name) = (&self.private, self.python_name());
-        let names = self
-            .parameters
-            .passed()
-            .map(|it| it.name.unraw().to_string());
-        let names: Vec<_> = names.collect();
-        let hints = self
-            .parameters
-            .passed()
-            .zip(&names)
-            .map(
-                |(parameter, name)| match self.options.hints.iter().find(|(of, _)| of == name) {
-                    Some((_, text)) => quote!(#private::annotate(annotations, #name, #text)?;),
-                    None => {
-                        let ty = &parameter.ty;
-                        quote!(#private::hinted::<#ty>().annotate(annotations, #name)?;)
-                    }
-                },
-            );
+        let (private, python_name) = (&self.private, self.python_name().value());
+        let parameters = self.parameters.passed();
+        let parameters = parameters.map(|it| (it.name.unraw().to_string(), &it.ty));
+        let parameters: Vec<_> = parameters.collect();
+        let hints = parameters
+            .iter()
+            .map(|(name, ty)| match self.options.hints.get(name) {
+                Some(text) => quote!(#private::annotate(annotations, #name, #text)?;),
+                None => quote!(#private::hinted::<#ty>().annotate(annotations, #name)?;),
+            });
         // PyO3 has no text for `__call__`, unless it is given.
         let is_call = python_name == "__call__" && !self.options.has("signature");
-        let signature =
-            is_call.then(|| format!("({})", [&["self".to_owned()], &*names].concat().join(", ")));
-        let signature = option(signature);
+        let names: String = parameters
+            .iter()
+            .map(|(name, _)| format!(", {name}"))
+            .collect();
+        let signature = option(is_call.then(|| format!("(self{names})")));
         let (is_stream, output) = (self.returns.is_stream, self.output(&python_name));
         let output = match is_stream {
             true => quote!(#private::Streamed<#output>),

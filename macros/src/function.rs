@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Error, GenericParam, Meta, Result, ReturnType, Signature, Type, Visibility};
+use syn::{Attribute, GenericParam, Meta, Result, ReturnType, Signature, Type, Visibility};
 
 use crate::errors::Errors;
 
@@ -32,11 +32,6 @@ impl ToTokens for Function {
         let (attrs, vis, sig, body) = (&self.attrs, &self.vis, &self.sig, &self.body);
         tokens.extend(quote!(#(#attrs)* #vis #sig #body));
     }
-}
-
-/// Parses the item that an attribute is applied to.
-pub(crate) fn parse_item<T: Parse>(item: &TokenStream, expected: &str) -> Result<T> {
-    syn::parse2(item.clone()).map_err(|error| Error::new(error.span(), expected))
 }
 
 /// Refuses a function that generated code cannot call. The compiler checks lifetimes and `where` clauses at the call.

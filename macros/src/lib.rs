@@ -24,7 +24,8 @@ macro_rules! attributes {
         #[proc_macro_attribute]
         pub fn $name(arguments: TokenStream, item: TokenStream) -> TokenStream {
             let runtime = runtime::Runtime::$runtime;
-            errors::report(|errors| $module::expand(runtime, arguments.into(), item.into(), errors)).into()
+            let expand = |item, errors: &mut _| $module::expand(runtime, arguments.into(), item, errors);
+            errors::report(item.into(), $module::EXPECTED, expand).into()
         }
     )*};
 }

@@ -1,36 +1,50 @@
-//! `#[main]`: makes an `async fn main` the start of the program.
+//! `#[main]`: makes an `async fn main` the start of the program, a plain `fn main` with the user's inside.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ReturnType;
 
 use crate::errors::Errors;
-use crate::function::{Function, check_callable, is_for_outer, option, output_span, parse_item};
+use crate::function::{Function, check_callable, is_for_outer, option, output_span};
 use crate::options::Options;
 use crate::runtime::Runtime;
+
+pub(crate) const EXPECTED: &str = "`#[main]` must be applied to an `async fn main`";
 
 pub(crate) fn expand(
     runtime: Runtime,
     arguments: TokenStream,
-    item: TokenStream,
+    mut function: Function,
     errors: &mut Errors,
-) -> TokenStream {
+) -> Option<TokenStream> {
     let options = Options::parse(arguments, runtime, errors);
-    let expected = "`#[main]` must be applied to an `async fn main`";
-    let Some(mut function) = errors.handle(parse_item(&item, expected)) else {
-        return item;
-    };
     check(&function, runtime, errors);
-    if errors.is_empty() {
-        let statements = run(&function, runtime, &options);
-        wrap(&function, &quote!(::std::process::ExitCode), &statements)
-    } else if function.sig.ident == "main" {
+    let (output, statements) = match errors.is_empty() {
+        true => (
+            quote!(::std::process::ExitCode),
+            run(&function, runtime, &options),
+        ),
         // The compiler still checks the body, and does not report a missing `main` or unused imports.
-        function.sig.asyncness.get_or_insert_default();
-        wrap(&function, &quote!(()), &quote!())
-    } else {
-        item
-    }
+        false if function.sig.ident == "main" => (quote!(()), quote!()),
+        false => return None,
+    };
+    function.sig.asyncness.get_or_insert_default();
+    let Function {
+        attrs,
+        vis,
+        sig,
+        body,
+    } = &function;
+    let (outer, inner): (Vec<_>, Vec<_>) = attrs.iter().partition(|it| is_for_outer(it));
+    Some(quote! {
+        #(#outer)*
+        #vis fn main() -> #output {
+            #(#inner)*
+            #sig #body
+
+            #statements
+        }
+    })
 }
 
 fn check(function: &Function, runtime: Runtime, errors: &mut Errors) {
@@ -83,23 +97,6 @@ fn run(function: &Function, runtime: Runtime, options: &Options) -> TokenStream 
     }
 }
 
-/// A plain `fn main` with the user's inside.
-fn wrap(function: &Function, output: &TokenStream, statements: &TokenStream) -> TokenStream {
-    let Function { vis, sig, body, .. } = function;
-    let name = &sig.ident;
-    let attributes = function.attrs.iter();
-    let (outer, inner): (Vec<_>, Vec<_>) = attributes.partition(|it| is_for_outer(it));
-    quote! {
-        #(#outer)*
-        #vis fn #name() -> #output {
-            #(#inner)*
-            #sig #body
-
-            #statements
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,18 +105,15 @@ mod tests {
     /// With a path, since the package of these tests does not depend on `pyo3-asyncio`.
     fn expanded(arguments: TokenStream, item: TokenStream) -> String {
         let arguments = quote!(crate = "bridge", #arguments);
-        report(|errors| expand(Runtime::Tokio, arguments, item, errors)).to_string()
+        let expand = |item, errors: &mut _| expand(Runtime::Tokio, arguments, item, errors);
+        report(item, EXPECTED, expand).to_string()
     }
 
     #[test]
     fn the_options_reach_the_function_that_runs_main() {
         let program = expanded(
             quote!(worker_threads = 3, event_loop = "uvloop"),
-            quote! {
-                pub(crate) async fn main() -> PyResult<()> {
-                    Ok(())
-                }
-            },
+            quote! { pub(crate) async fn main() -> PyResult<()> { Ok(()) } },
         );
         let expected = quote! {
             pub(crate) fn main() -> ::std::process::ExitCode {
@@ -129,10 +123,7 @@ mod tests {
                     use bridge::__private::{Tokio as Runtime, run_main};
 
                     run_main::<Runtime, _, _, _>(
-                        bridge::__private::TokioOptions {
-                            current_thread: false,
-                            worker_threads: ::core::option::Option::Some(3),
-                        },
+                        bridge::__private::TokioOptions { current_thread: false, worker_threads: ::core::option::Option::Some(3), },
                         ::core::option::Option::Some("uvloop"),
                         main
                     )
@@ -150,9 +141,7 @@ mod tests {
                 /// Serves.
                 #[allow(dead_code)]
                 #[tracing::instrument]
-                async fn main() -> PyResult<()> {
-                    #![expect(unused)]
-                }
+                async fn main() -> PyResult<()> { #![expect(unused)] }
             },
         );
         let outer = quote! {
@@ -162,9 +151,7 @@ mod tests {
         };
         let inner = quote! {
             #[tracing::instrument]
-            async fn main() -> PyResult<()> {
-                #![expect(unused)]
-            }
+            async fn main() -> PyResult<()> { #![expect(unused)] }
         };
         let expected = format!("{outer} {{ {inner}");
         assert!(program.starts_with(&expected), "{program}");

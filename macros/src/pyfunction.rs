@@ -7,23 +7,21 @@ use syn::Result;
 
 use crate::arguments;
 use crate::errors::Errors;
-use crate::export::{Export, ExportOptions, Wrapper, stream_item, without_python};
-use crate::function::{Function, option, parse_item};
+use crate::export::{Export, ExportOptions, stream_item, without_python};
+use crate::function::{Function, option};
 use crate::runtime::Runtime;
+
+pub(crate) const EXPECTED: &str = "`#[pyfunction]` must be applied to an `async fn`";
 
 pub(crate) fn expand(
     runtime: Runtime,
     arguments: TokenStream,
-    item: TokenStream,
+    mut function: Function,
     errors: &mut Errors,
-) -> TokenStream {
-    let expected = "`#[pyfunction]` must be applied to an `async fn`";
-    let Some(mut function) = errors.handle(parse_item(&item, expected)) else {
-        return item;
-    };
+) -> Option<TokenStream> {
     let exported = errors.handle(export(runtime, arguments, &function));
     without_python(&mut function.attrs, &mut function.sig);
-    quote!(#function #exported)
+    Some(quote!(#function #exported))
 }
 
 fn export(runtime: Runtime, arguments: TokenStream, function: &Function) -> Result<TokenStream> {
@@ -58,12 +56,8 @@ fn items(export: &Export<'_>) -> TokenStream {
     } = export;
     let (both, name, second_name) = (export.for_both(), &signature.ident, &options.blocking);
     let (declaration, annotation) = (export.declaration(), export.annotation());
-    let Wrapper {
-        name: first,
-        function,
-    } = export.wrapper();
-    let second = export.blocking_wrapper();
-    let (second, second_function) = second.map(|it| (it.name, it.function)).unzip();
+    let (first, function) = export.wrapper();
+    let (second, second_function) = export.blocking_wrapper().unzip();
     let blocking = option(second.as_ref().map(|second| quote!(|| &#second::_PYO3_DEF)));
     let second_ids = second.iter();
     // PyO3 finds a function through a module of the same name. `self` imports that module, and not the wrapper.

@@ -8,29 +8,27 @@ use syn::{ImplItem, ImplItemFn, ItemImpl, Result, Signature, Visibility};
 use crate::arguments;
 use crate::errors::Errors;
 use crate::export::{Export, ExportOptions, never_awaited, pyo3_path, stream_item, without_python};
-use crate::function::{parse_item, without_expect};
+use crate::function::without_expect;
 use crate::runtime::Runtime;
+
+pub(crate) const EXPECTED: &str = "`#[pymethods]` must be applied to an `impl` block";
 
 pub(crate) fn expand(
     runtime: Runtime,
     arguments: TokenStream,
-    item: TokenStream,
+    mut methods: ItemImpl,
     errors: &mut Errors,
-) -> TokenStream {
-    let expected = "`#[pymethods]` must be applied to an `impl` block";
-    let methods = errors.handle(parse_item(&item, expected));
-    if let Some(methods) = &methods {
-        check_block(methods, errors);
-    }
+) -> Option<TokenStream> {
+    check_block(&methods, errors);
     let krate = arguments::parse(arguments, errors, |argument| {
         Err(argument.error(format!(
             "there is no option `{}` for a whole `impl` block, only `crate`: write the options of a method in `#[pyo3(…)]` on it",
             argument.name
         )))
     });
-    let (Some(mut methods), true) = (methods, errors.is_empty()) else {
-        return item;
-    };
+    if !errors.is_empty() {
+        return None;
+    }
     let private = quote!(#krate::__private);
     let (mut async_fns, mut annotations, mut declarations) = (Vec::new(), Vec::new(), Vec::new());
     for item in std::mem::take(&mut methods.items) {
@@ -64,7 +62,7 @@ pub(crate) fn expand(
     let has_pyo3_path = methods.attrs.iter().any(|it| it.path().is_ident("pyo3"));
     let path = (!has_pyo3_path).then(|| pyo3_path(&private));
     let path = path.map(|path| quote!(#[pyo3(crate = #path)]));
-    quote! {
+    Some(quote! {
         #[#private::pyo3::pymethods]
         #path
         #methods
@@ -72,7 +70,7 @@ pub(crate) fn expand(
         #for_rust
 
         #(#annotations)*
-    }
+    })
 }
 
 /// Whether a method returns a coroutine or an async generator in Python.
@@ -120,17 +118,21 @@ fn export(
         class,
         options,
     )?;
-    let wrappers = [Some(export.wrapper()), export.blocking_wrapper()];
-    let wrappers = wrappers.iter().flatten().map(|it| &it.function);
+    let (_, wrapper) = export.wrapper();
+    let (_, blocking_wrapper) = export.blocking_wrapper().unzip();
     // The interpreter calls these without looking them up.
-    let name = export.python_name();
+    let name = export.python_name().value();
     let is_declared = !["__aiter__", "__anext__"].contains(&name.as_str());
     let declaration = is_declared.then(|| {
         let conditions = attrs.iter().filter(|it| it.path().is_ident("cfg"));
         let declaration = export.declaration();
         quote!(#(#conditions)* #private::declare_method::<Self>(py, #name, &#declaration)?;)
     });
-    Ok((quote!(#(#wrappers)*), export.annotation(), declaration))
+    Ok((
+        quote!(#wrapper #blocking_wrapper),
+        export.annotation(),
+        declaration,
+    ))
 }
 
 /// Refuses special methods whose result Python does not await, and as the second function those that PyO3 gives types of its own.
@@ -146,7 +148,7 @@ fn check_names(options: &ExportOptions, signature: &Signature, errors: &mut Erro
     let is_refused = |name: &str, accepted: &[&str]| {
         name.starts_with("__") && name.ends_with("__") && !accepted.contains(&name)
     };
-    let name = options.python_name(signature);
+    let name = options.python_name(&signature.ident).value();
     if is_refused(&name, accepted) {
         let accepted = accepted.join("`, `");
         let message = match is_stream {
@@ -171,8 +173,8 @@ fn check_names(options: &ExportOptions, signature: &Signature, errors: &mut Erro
     }
 }
 
-/// A class attribute, because PyO3 calls the function of one when it has made the class. PyO3 leaves its name out of the stub. The
-/// class does not keep it either: a second one of the same name replaces the value, which then removes the name.
+/// Declares the methods in the function of a class attribute: PyO3 calls it when it has made the class. PyO3 leaves an attribute of
+/// this name out of stubs. A second attribute of the same name replaces the value of the first, which then removes the name.
 fn declare<'a>(
     private: &TokenStream,
     first_method: &Ident,
@@ -208,7 +210,8 @@ mod tests {
 
     fn expanded(block: TokenStream) -> String {
         let arguments = quote!(crate = "bridge");
-        report(|errors| expand(Runtime::Tokio, arguments, block, errors)).to_string()
+        let expand = |item, errors: &mut _| expand(Runtime::Tokio, arguments, item, errors);
+        report(block, EXPECTED, expand).to_string()
     }
 
     #[test]

@@ -16,7 +16,7 @@ use syn::{Attribute, Error, FnArg, LitStr, Meta, MetaNameValue, Result};
 use crate::errors::Errors;
 use crate::function::{
     Function, check_callable, hygienic, is_for_outer, is_lint_level, option, output_span,
-    parse_item, without_expect,
+    without_expect,
 };
 use crate::options::Options;
 use crate::runtime::Runtime;
@@ -30,17 +30,15 @@ struct TestFn {
     runtime: Runtime,
 }
 
+pub(crate) const EXPECTED: &str = "`#[test]` must be applied to a function";
+
 pub(crate) fn expand(
     runtime: Runtime,
     arguments: TokenStream,
-    item: TokenStream,
+    mut function: Function,
     errors: &mut Errors,
-) -> TokenStream {
+) -> Option<TokenStream> {
     let options = Options::parse(arguments, runtime, errors);
-    let expected = "`#[test]` must be applied to a function";
-    let Some(mut function) = errors.handle(parse_item::<Function>(&item, expected)) else {
-        return item;
-    };
     let attrs = &mut function.attrs;
     let mut take = |name| {
         let index = attrs.iter().position(|it| it.path().is_ident(name))?;
@@ -52,7 +50,7 @@ pub(crate) fn expand(
     check(&function, &options, errors);
     if !errors.is_empty() {
         // The compiler still checks the body.
-        return function.into_token_stream();
+        return Some(function.into_token_stream());
     }
     let test_fn = TestFn {
         function,
@@ -62,7 +60,7 @@ pub(crate) fn expand(
         runtime,
     };
     let (cargo_test, case, test) = (test_fn.cargo_test(), test_fn.case(), test_fn.test());
-    quote!(#cargo_test #case #test)
+    Some(quote!(#cargo_test #case #test))
 }
 
 fn check(function: &Function, options: &Options, errors: &mut Errors) {
@@ -245,7 +243,8 @@ mod tests {
     /// With a path, since the package of these tests does not depend on `pyo3-asyncio`.
     fn expanded(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> String {
         let arguments = quote!(crate = "bridge", #arguments);
-        report(|errors| expand(runtime, arguments, item, errors)).to_string()
+        let expand = |item, errors: &mut _| expand(runtime, arguments, item, errors);
+        report(item, EXPECTED, expand).to_string()
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The options of an exported function: ours, and those of PyO3, which the wrapper passes on.
 
+use std::collections::BTreeMap;
+
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
 use syn::ext::IdentExt as _;
-use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, LitStr, Meta, Result, Signature, Token};
+use syn::parse::{Parse, ParseStream};
+use syn::{Attribute, LitStr, Meta, Result, Token};
 
 use crate::arguments::{Argument, parse_each};
 use crate::errors::Errors;
@@ -20,7 +22,7 @@ pub(crate) struct ExportOptions {
     /// The text in `signature = (…) -> "text"`. PyO3 would take it for what the call returns, which is a coroutine.
     pub(crate) returns: Option<LitStr>,
     /// The type hints in `signature = (name: "text")`.
-    pub(crate) hints: Vec<(String, String)>,
+    pub(crate) hints: BTreeMap<String, String>,
     /// PyO3's other options, and their values as they are written.
     pub(crate) forwarded: Vec<Argument>,
 }
@@ -36,9 +38,9 @@ impl ExportOptions {
     }
 
     /// The name of the function in Python.
-    pub(crate) fn python_name(&self, signature: &Signature) -> String {
-        let given = self.name.as_ref();
-        given.map_or_else(|| signature.ident.unraw().to_string(), LitStr::value)
+    pub(crate) fn python_name(&self, function: &Ident) -> LitStr {
+        let own = || LitStr::new(&function.unraw().to_string(), function.span());
+        self.name.clone().unwrap_or_else(own)
     }
 
     /// Whether one of PyO3's options is given.
@@ -63,11 +65,10 @@ impl ExportOptions {
                 return argument.set(&mut self.name, accepted, Some);
             }
             "signature" => {
-                if let Ok((parameters, returns)) = split_annotation.parse2(rest.clone()) {
-                    rest = parameters;
-                    self.returns = Some(returns);
+                if let Ok(signature) = syn::parse2::<Signature>(rest.clone()) {
+                    rest = signature.rest;
+                    (self.hints, self.returns) = (signature.hints, signature.returns);
                 }
-                self.hints = hints(rest.clone());
             }
             // The wrapper always has the path to PyO3.
             "crate" => return Ok(()),
@@ -89,30 +90,35 @@ impl ExportOptions {
     }
 }
 
-/// Splits `= (…) -> "text"` before the arrow.
-fn split_annotation(input: ParseStream<'_>) -> Result<(TokenStream, LitStr)> {
-    let (equals, parameters): (Token![=], Group) = (input.parse()?, input.parse()?);
-    input.parse::<Token![->]>()?;
-    Ok((quote!(#equals #parameters), input.parse()?))
+/// `= (name: "text", …) -> "text"`
+struct Signature {
+    /// It, without the arrow and the text after it.
+    rest: TokenStream,
+    hints: BTreeMap<String, String>,
+    returns: Option<LitStr>,
 }
 
-/// The names and texts in `= (name: "text", …)`.
-fn hints(signature: TokenStream) -> Vec<(String, String)> {
-    let parameters = signature.into_iter().filter_map(|token| match token {
-        TokenTree::Group(group) => Some(group.stream()),
-        _ => None,
-    });
-    let tokens: Vec<_> = parameters.flatten().collect();
-    let hints = tokens.windows(3).filter_map(|window| match window {
-        [
-            TokenTree::Ident(name),
-            TokenTree::Punct(colon),
-            TokenTree::Literal(text),
-        ] if colon.as_char() == ':' => {
-            let text: LitStr = syn::parse2(text.to_token_stream()).ok()?;
-            Some((name.unraw().to_string(), text.value()))
-        }
-        _ => None,
-    });
-    hints.collect()
+impl Parse for Signature {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let (equals, parameters): (Token![=], Group) = (input.parse()?, input.parse()?);
+        let arrow: Option<Token![->]> = input.parse()?;
+        let returns = arrow.map(|_| input.parse()).transpose()?;
+        let tokens: Vec<_> = parameters.stream().into_iter().collect();
+        let hints = tokens.windows(3).filter_map(|window| match window {
+            [
+                TokenTree::Ident(name),
+                TokenTree::Punct(colon),
+                TokenTree::Literal(text),
+            ] if colon.as_char() == ':' => {
+                let text: LitStr = syn::parse2(text.to_token_stream()).ok()?;
+                Some((name.unraw().to_string(), text.value()))
+            }
+            _ => None,
+        });
+        Ok(Self {
+            rest: quote!(#equals #parameters),
+            hints: hints.collect(),
+            returns,
+        })
+    }
 }
