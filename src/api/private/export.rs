@@ -130,74 +130,56 @@ where
     W::coroutine::<R, F, T>(py, Planned(plan), future).map(Coroutine::new)
 }
 
-/// How a coroutine runs, which depends on whether its future borrows the receiver.
+/// How a future runs, which depends on whether it borrows its receiver.
 pub trait Way {
+    const BORROWS: bool;
+
     fn coroutine<R, F, T>(
         py: Python<'_>,
-        planned: Planned,
+        Planned(plan): Planned,
         future: F,
     ) -> PyResult<Bound<'_, PyAny>>
     where
         R: Runtime,
         F: Future<Output = PyResult<T>> + Send + 'static,
-        T: for<'a> IntoPyObject<'a> + Send + 'static;
+        T: for<'a> IntoPyObject<'a> + Send + 'static,
+    {
+        if !Self::BORROWS {
+            return plan.coroutine::<R, F, T>(py, future);
+        }
+        let mut future = Box::pin(future);
+        take_borrow(future.as_mut())?;
+        plan.loop_coroutine::<R, _, T>(py, future)
+    }
 
     /// Blocks until the future is done.
     fn block_on<R, F, T>(py: Python<'_>, future: F) -> PyResult<T>
     where
         R: Runtime,
         F: Future<Output = PyResult<T>> + Send,
-        T: Send;
+        T: Send,
+    {
+        if !Self::BORROWS {
+            return block_on::<R, F, T>(py, future);
+        }
+        let mut future = Box::pin(future);
+        take_borrow(future.as_mut())?;
+        block_on::<R, _, T>(py, future)
+    }
 }
 
 /// A future that borrows nothing runs on the runtime.
 pub struct Owning;
 
 impl Way for Owning {
-    fn coroutine<R, F, T>(py: Python<'_>, planned: Planned, future: F) -> PyResult<Bound<'_, PyAny>>
-    where
-        R: Runtime,
-        F: Future<Output = PyResult<T>> + Send + 'static,
-        T: for<'a> IntoPyObject<'a> + Send + 'static,
-    {
-        planned.0.coroutine::<R, F, T>(py, future)
-    }
-
-    fn block_on<R, F, T>(py: Python<'_>, future: F) -> PyResult<T>
-    where
-        R: Runtime,
-        F: Future<Output = PyResult<T>> + Send,
-        T: Send,
-    {
-        block_on::<R, F, T>(py, future)
-    }
+    const BORROWS: bool = false;
 }
 
 /// A future that borrows its receiver runs on the event loop.
 pub struct Borrowing;
 
 impl Way for Borrowing {
-    fn coroutine<R, F, T>(py: Python<'_>, planned: Planned, future: F) -> PyResult<Bound<'_, PyAny>>
-    where
-        R: Runtime,
-        F: Future<Output = PyResult<T>> + Send + 'static,
-        T: for<'a> IntoPyObject<'a> + Send + 'static,
-    {
-        let mut future = Box::pin(future);
-        take_borrow(future.as_mut())?;
-        planned.0.loop_coroutine::<R, _, T>(py, future)
-    }
-
-    fn block_on<R, F, T>(py: Python<'_>, future: F) -> PyResult<T>
-    where
-        R: Runtime,
-        F: Future<Output = PyResult<T>> + Send,
-        T: Send,
-    {
-        let mut future = Box::pin(future);
-        take_borrow(future.as_mut())?;
-        block_on::<R, _, T>(py, future)
-    }
+    const BORROWS: bool = true;
 }
 
 /// Polls a future that borrows its receiver for the first time.
