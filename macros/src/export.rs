@@ -339,24 +339,33 @@ impl<'a> Export<'a> {
     pub(crate) fn annotation(&self) -> Option<TokenStream> {
         let text = self.options.returns.as_ref()?;
         let (name, private, visibility) = (self.annotation_name(), &self.private, self.visibility);
-        let both = self.for_both();
+        let hidden = self.hidden();
         Some(quote! {
-            #both
-            #[doc(hidden)]
-            #[allow(non_camel_case_types, unreachable_pub, reason = "it is named after the function, and as visible")]
+            #hidden
             #visibility enum #name {}
 
-            #both
+            #hidden
             impl #private::Annotation for #name {
                 const TEXT: &'static ::core::primitive::str = #text;
             }
         })
     }
 
-    /// The attributes of the function that its wrapper has too.
-    pub(crate) fn for_both(&self) -> TokenStream {
+    /// The attributes of an item beside the function.
+    pub(crate) fn hidden(&self) -> TokenStream {
         let both = self.attributes.iter().filter(|it| is_for_both(it));
-        quote!(#(#both)*)
+        quote! {
+            #(#both)*
+            #[doc(hidden)]
+            #[allow(
+                dead_code,
+                missing_debug_implementations,
+                non_camel_case_types,
+                unreachable_pub,
+                unused_imports,
+                reason = "it is named after the function and as visible, and may be used nowhere"
+            )]
+        }
     }
 
     /// The `Declaration` of the function: its type hints, whether it returns a stream, and the signature of `__call__`.
@@ -457,6 +466,6 @@ fn is_for_python(attribute: &Attribute) -> bool {
 }
 
 /// The wrapper is under the same conditions as the function, and PyO3 makes the docstring of the documentation.
-pub(crate) fn is_for_both(attribute: &Attribute) -> bool {
+fn is_for_both(attribute: &Attribute) -> bool {
     is_any_of(attribute, &["cfg", "doc"])
 }

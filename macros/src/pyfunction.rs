@@ -54,7 +54,7 @@ fn items(export: &Export<'_>) -> TokenStream {
         options,
         ..
     } = export;
-    let (both, name, second_name) = (export.for_both(), &signature.ident, &options.blocking);
+    let (hidden, name, second_name) = (export.hidden(), &signature.ident, &options.blocking);
     let (declaration, annotation) = (export.declaration(), export.annotation());
     let (first, function) = export.wrapper();
     let (second, second_function) = export.blocking_wrapper().unzip();
@@ -66,9 +66,7 @@ fn items(export: &Export<'_>) -> TokenStream {
             #[#private::pyo3::pyfunction]
             #second_function
 
-            #both
-            #[doc(hidden)]
-            #[allow(unused_imports, unreachable_pub, reason = "it is as visible as the function")]
+            #hidden
             #visibility use #second::{self as #second_name};
         }
     });
@@ -78,20 +76,10 @@ fn items(export: &Export<'_>) -> TokenStream {
 
         #second
 
-        #both
-        #[doc(hidden)]
-        #[allow(
-            dead_code,
-            missing_debug_implementations,
-            non_camel_case_types,
-            unreachable_pub,
-            reason = "it has the name of the function, and is as visible"
-        )]
+        #hidden
         #visibility enum #name {}
 
-        #both
-        #[doc(hidden)]
-        #[allow(dead_code, unused_imports, reason = "a function may be exported nowhere, or without introspection")]
+        #hidden
         impl #name {
             // It declares the function, and adds the second one.
             pub const _PYO3_DEF: #private::FunctionDef = #private::FunctionDef {

@@ -183,20 +183,20 @@ fn declare<'a>(
     // A class may have several blocks.
     let name = format_ident!("__pyo3_asyncio_declare_{first_method}");
     let replace = format_ident!("__pyo3_asyncio_replace_{first_method}");
-    quote! {
+    let attributes = quote! {
         #[classattr]
         #[pyo3(name = "__releasebuffer__")]
         #[doc(hidden)]
         #[allow(non_snake_case, reason = "it is named after a method, which may be a special one")]
+    };
+    quote! {
+        #attributes
         fn #name(py: #private::pyo3::Python<'_>) -> #private::pyo3::PyResult<#private::RemovesName> {
             #(#statements)*
             ::core::result::Result::Ok(#private::RemovesName::from::<Self>(py))
         }
 
-        #[classattr]
-        #[pyo3(name = "__releasebuffer__")]
-        #[doc(hidden)]
-        #[allow(non_snake_case, reason = "it is named after a method, which may be a special one")]
+        #attributes
         fn #replace() -> #private::Nothing {
             #private::Nothing
         }
