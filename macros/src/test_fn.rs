@@ -28,6 +28,9 @@ struct TestFn {
     should_panic: Option<(Attribute, Option<LitStr>)>,
     options: Options,
     runtime: Runtime,
+    /// The name of the function that contains the user's.
+    case: Ident,
+    path: TokenStream,
 }
 
 pub(crate) const EXPECTED: &str = "`#[test]` must be applied to a function";
@@ -52,12 +55,16 @@ pub(crate) fn expand(
         // The compiler still checks the body.
         return Some(function.into_token_stream());
     }
+    let name = function.sig.ident.unraw().to_string();
     let test_fn = TestFn {
         function,
         ignore,
         should_panic,
         options,
         runtime,
+        // In lower case, so that a name that is not in snake case is reported only once.
+        case: format_ident!("__pyo3_asyncio_{}", name.to_lowercase()),
+        path: quote!(::core::concat!(::core::module_path!(), "::", #name)),
     };
     let (cargo_test, case, test) = (test_fn.cargo_test(), test_fn.case(), test_fn.test());
     Some(quote!(#cargo_test #case #test))
@@ -110,7 +117,7 @@ impl TestFn {
             let output = quote!(-> ::core::result::Result<(), #krate::__private::Failure>);
             (output, quote!(run))
         };
-        let (name, case, path) = (&sig.ident, self.case_name(), self.path());
+        let (name, case, path) = (&sig.ident, &self.case, &self.path);
         quote! {
             #(#doc)*
             #(#lint_levels)*
@@ -124,7 +131,7 @@ impl TestFn {
 
     /// The test of our harness.
     fn test(&self) -> TokenStream {
-        let (krate, case, path) = (&self.options.krate, self.case_name(), self.path());
+        let (krate, case, path) = (&self.options.krate, &self.case, &self.path);
         let should_panic = self.should_panic.as_ref().map(|(_, text)| {
             let expected = option(text.as_ref());
             quote!(.should_panic(#expected))
@@ -154,12 +161,9 @@ impl TestFn {
         let Function {
             attrs, sig, body, ..
         } = &self.function;
-        let (krate, runtime, name) = (&self.options.krate, self.runtime.ty(), self.case_name());
+        let (krate, runtime, name) = (&self.options.krate, self.runtime.ty(), &self.case);
         let lint_levels = attrs.iter().filter(|it| is_lint_level(it));
         let inner = attrs.iter().filter(|it| !is_for_outer(it));
-        // A test may have this name too.
-        let import_event_loop = (!sig.inputs.is_empty())
-            .then(|| quote!(use #krate::__private::event_loop as __event_loop;));
         let event_loop = self.options.event_loop.as_ref();
         let with_event_loop = event_loop.map(|module| quote!(.with_event_loop(#module)));
         let case = self.call();
@@ -169,10 +173,9 @@ impl TestFn {
                 #(#inner)*
                 #sig #body
 
-                // The block hides the imports from the user's function.
+                // The block hides the import from the user's function.
                 {
-                    use #krate::__private::{#runtime as Runtime, TestCase};
-                    #import_event_loop
+                    use #krate::__private;
 
                     #case #with_event_loop
                 }
@@ -182,35 +185,26 @@ impl TestFn {
 
     /// The call that makes the test case. An error here is about the user's types, so it is shown there.
     fn call(&self) -> TokenStream {
-        let (sig, options) = (&self.function.sig, &self.options);
+        let (sig, options, runtime) = (&self.function.sig, &self.options, self.runtime.ty());
         let argument = sig.inputs.first().map(|parameter| {
             let span = match parameter {
                 FnArg::Typed(parameter) => parameter.ty.span(),
                 FnArg::Receiver(receiver) => receiver.span(),
             };
-            quote_spanned!(hygienic(span)=> __event_loop())
+            quote_spanned!(hygienic(span)=> __private::event_loop())
         });
         let span = output_span(sig);
         let mut name = sig.ident.clone();
         name.set_span(span);
         let test = quote_spanned!(span=> || #name(#argument));
         if sig.asyncness.is_none() {
-            return quote_spanned!(span=> TestCase::<Runtime>::plain(#test));
+            return quote_spanned!(span=> __private::TestCase::<__private::#runtime>::plain(#test));
         }
         let has_runtime = options.current_thread.is_some() || options.worker_threads.is_some();
         let options = option(has_runtime.then(|| options.tokio_options()));
-        quote_spanned!(span=> TestCase::<Runtime>::asynchronous(#options, #test))
-    }
-
-    /// In lower case, so that a name that is not in snake case is reported only once.
-    fn case_name(&self) -> Ident {
-        let name = self.function.sig.ident.unraw();
-        format_ident!("__pyo3_asyncio_{}", name.to_string().to_lowercase())
-    }
-
-    fn path(&self) -> TokenStream {
-        let name = self.function.sig.ident.unraw().to_string();
-        quote!(::core::concat!(::core::module_path!(), "::", #name))
+        quote_spanned! {span=>
+            __private::TestCase::<__private::#runtime>::asynchronous(#options, #test)
+        }
     }
 }
 
@@ -240,95 +234,12 @@ mod tests {
     use super::*;
     use crate::errors::report;
 
-    /// With a path, since the package of these tests does not depend on `pyo3-asyncio`.
-    fn expanded(runtime: Runtime, arguments: TokenStream, item: TokenStream) -> String {
-        let arguments = quote!(crate = "bridge", #arguments);
-        let expand = |item, errors: &mut _| expand(runtime, arguments, item, errors);
-        report(item, EXPECTED, expand).to_string()
-    }
-
-    #[test]
-    fn a_test_is_an_item_for_each_harness_and_a_function() {
-        let test = expanded(
-            Runtime::Smol,
-            quote!(event_loop = "uvloop"),
-            quote! { async fn works() -> PyResult<()> { Ok(()) } },
-        );
-        let expected = quote! {
-            #[::core::prelude::v1::test]
-            fn works() -> ::core::result::Result<(), bridge::__private::Failure> {
-                __pyo3_asyncio_works().run(::core::concat!(::core::module_path!(), "::", "works"))
-            }
-
-            fn __pyo3_asyncio_works() -> bridge::__private::TestCase<bridge::__private::Smol> {
-                async fn works() -> PyResult<()> { Ok(()) }
-
-                {
-                    use bridge::__private::{Smol as Runtime, TestCase};
-
-                    TestCase::<Runtime>::asynchronous(::core::option::Option::None, || works())
-                        .with_event_loop("uvloop")
-                }
-            }
-
-            bridge::__private::inventory::submit! {
-                bridge::testing::Test {
-                    name: ::core::concat!(::core::module_path!(), "::", "works"),
-                    test_fn: &|| __pyo3_asyncio_works().task(::core::concat!(::core::module_path!(), "::", "works")),
-                }
-            }
-        };
-        assert_eq!(test, expected.to_string());
-    }
-
-    #[test]
-    fn attributes_for_a_harness_reach_both() {
-        let test = expanded(
-            Runtime::Tokio,
-            quote!(worker_threads = 2),
-            quote! {
-                /// Panics.
-                #[ignore = "too slow"]
-                #[should_panic(expected = "text")]
-                #[expect(non_snake_case)]
-                #[tracing::instrument]
-                pub async fn Works() {}
-            },
-        );
-        let cargo_test = quote! {
-            /// Panics.
-            #[allow(non_snake_case)]
-            #[::core::prelude::v1::test]
-            #[ignore = "too slow"]
-            #[should_panic(expected = "text")]
-            pub fn Works() {
-                __pyo3_asyncio_works().run_to_panic(::core::concat!(::core::module_path!(), "::", "Works"))
-            }
-
-            #[expect(non_snake_case)]
-            fn __pyo3_asyncio_works()
-        };
-        assert!(test.starts_with(&cargo_test.to_string()), "{test}");
-        for part in [
-            quote! { #[tracing::instrument] async fn Works() {} },
-            quote! { worker_threads: ::core::option::Option::Some(2), },
-            quote! { __pyo3_asyncio_works().should_panic(::core::option::Option::Some("text")).task },
-            quote! {
-                bridge::__private::Ignored {
-                    name: ::core::concat!(::core::module_path!(), "::", "Works"),
-                    reason: ::core::option::Option::Some("too slow")
-                }
-            },
-        ] {
-            assert!(test.contains(&part.to_string()), "{part} is not in {test}");
-        }
-    }
-
     #[test]
     fn an_item_that_is_no_test_stays_as_it_is_beside_the_errors() {
         let item = quote! { const fn works(one: u8, other: u8) {} };
         let arguments = quote!(flavor = "current_thread");
-        let test = expanded(Runtime::Tokio, arguments, item.clone());
+        let expand = |item, errors: &mut _| expand(Runtime::Tokio, arguments, item, errors);
+        let test = report(item.clone(), EXPECTED, expand).to_string();
         assert!(test.starts_with(&item.to_string()), "{test}");
         assert!(test.contains("a test cannot be `const`"), "{test}");
     }

@@ -43,6 +43,11 @@ fn a_plain_test_has_a_loop_of_its_own_too() -> PyResult<()> {
     assert_that_the_loop_is_new()
 }
 
+/// It is reported for the function that carries the lint level, and for no other one.
+#[pyo3_asyncio::tokio::test]
+#[expect(non_snake_case, reason = "this is the lint level")]
+async fn a_lint_level_counts_for_the_functions_that_THE_ATTRIBUTE_makes() {}
+
 #[pyo3_asyncio::tokio::test]
 async fn no_thread_of_a_test_is_the_main_thread_of_python() -> PyResult<()> {
     let (on_loop, off_loop) = Python::attach(|py| {
