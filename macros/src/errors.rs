@@ -35,7 +35,7 @@ impl Errors {
     }
 }
 
-/// Parses the item that an attribute is applied to, and returns its expansion, or the item itself, followed by the errors.
+/// Parses the item that an attribute is applied to, and expands it. Returns the expansion, or else the item, followed by the errors.
 pub(crate) fn report<T: Parse>(
     item: TokenStream,
     expected: &str,

@@ -289,7 +289,7 @@ impl<'a> Export<'a> {
         let slf = self.parameters.receiver.as_ref();
         let slf = slf.map(|_| Ident::new("slf", span));
         let passed = self.parameters.passed().map(|it| &it.name);
-        // What the garbage collector is shown. A call that blocks keeps its arguments on the stack.
+        // The coroutine shows these to the garbage collector. A call that blocks makes no coroutine.
         let arguments = slf.iter().chain(passed).filter(|_| make != "blocked");
         let class = self.class;
         let class = option(class.map(|_| quote!(<Self as __private::pyo3::PyClass>::NAME)));
@@ -351,7 +351,7 @@ impl<'a> Export<'a> {
         })
     }
 
-    /// The attributes of an item beside the function.
+    /// The attributes of a generated item beside the wrapper.
     pub(crate) fn hidden(&self) -> TokenStream {
         let both = self.attributes.iter().filter(|it| is_for_both(it));
         quote! {

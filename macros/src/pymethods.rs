@@ -135,7 +135,7 @@ fn export(
     ))
 }
 
-/// Refuses special methods whose result Python does not await, and as the second function those that PyO3 gives types of its own.
+/// Refuses special methods whose result Python does not await. For the second function, refuses those whose type PyO3 prescribes.
 fn check_names(options: &ExportOptions, signature: &Signature, errors: &mut Errors) {
     let is_stream = stream_item(&signature.output).is_some();
     let (accepted, accepted_blocking): (&[_], &[_]) = match is_stream {
