@@ -49,7 +49,6 @@ macro_rules! facade {
         pub use crate::locals::{
             background_loop, get_current_locals, get_current_loop, scope, scope_local,
         };
-        use crate::to_python::Plan;
         use crate::{AwaitableBuilder, PyCall, PyStream, PyTask, TaskLocals};
 
         rust_for_python!($($arguments)*);

@@ -120,7 +120,9 @@ where
 {
     let py = event_loop.py();
     let locals = TaskLocals::new(event_loop.clone()).copy_context(py)?;
-    let main = Plan::new().locals(locals).future::<R, _, ()>(py, future)?;
+    let mut plan = Plan::new();
+    plan.locals = Some(locals);
+    let main = plan.future::<R, _, ()>(py, future)?;
     interrupts.cancel(&main)?;
     let Err(error) = asyncio::run_until_complete(event_loop, &main) else {
         return receive(event_loop, &mut receiver)?.unwrap_or_else(|| {

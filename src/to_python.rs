@@ -29,6 +29,7 @@ mod state;
 mod type_hint;
 
 pub use cancel::CancelHandle;
+pub(crate) use coroutine::names_of;
 pub use coroutine::ready;
 #[cfg(feature = "attributes")]
 pub(crate) use coroutine::traverse_arguments;

@@ -28,7 +28,7 @@ use crate::{CancelHandle, TaskLocals};
 /// | how many items of a stream cross together | up to 128 | [`capacity`](Self::capacity) |
 #[must_use = "nothing is built before `future`, `coroutine`, or one of their local forms is called"]
 pub struct AwaitableBuilder<R> {
-    plan: Plan,
+    pub(super) plan: Plan,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -47,17 +47,11 @@ impl<R: Runtime> AwaitableBuilder<R> {
         }
     }
 
-    fn with(self, change: impl FnOnce(Plan) -> Plan) -> Self {
-        Self {
-            plan: change(self.plan),
-            runtime: PhantomData,
-        }
-    }
-
     /// Sets the `__name__` and `__qualname__` of a coroutine or an async generator. By default, those of a coroutine are the name of
     /// the Rust function that the future comes from.
-    pub fn name(self, name: impl Into<String>) -> Self {
-        self.with(|plan| plan.name(name.into()))
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.plan.name = Some(name.into());
+        self
     }
 
     /// Polls the future once on this thread before it goes to the runtime: at the call, or in the first step of a coroutine. The
@@ -66,26 +60,30 @@ impl<R: Runtime> AwaitableBuilder<R> {
     /// See `eager_future_into_py` of a runtime's module, such as
     /// [`tokio::eager_future_into_py`](crate::tokio::eager_future_into_py), for when that pays. The first poll of a
     /// [`local_coroutine`](Self::local_coroutine) is always on this thread.
-    pub fn eager_start(self, eager_start: bool) -> Self {
-        self.with(|plan| plan.eager_start(eager_start))
+    pub fn eager_start(mut self, eager_start: bool) -> Self {
+        self.plan.eager_start = eager_start;
+        self
     }
 
     /// Uses the loop and the context of `locals`, instead of those of the caller, or of the task that awaits a coroutine.
-    pub fn locals(self, locals: TaskLocals) -> Self {
-        self.with(|plan| plan.locals(locals))
+    pub fn locals(mut self, locals: TaskLocals) -> Self {
+        self.plan.locals = Some(locals);
+        self
     }
 
     /// Sets the most items of a stream that cross to Python together, 128 by default.
     ///
     /// More items than that are never held for Python. With 1, the stream is polled for an item only when Python awaits that item.
-    pub fn capacity(self, capacity: NonZeroUsize) -> Self {
-        self.with(|plan| plan.capacity(capacity))
+    pub fn capacity(mut self, capacity: NonZeroUsize) -> Self {
+        self.plan.capacity = capacity;
+        self
     }
 
     /// Has everything that the future calls and awaits in Python run in one context: see
     /// [`TaskLocals::share_context`](crate::TaskLocals::share_context).
-    pub fn share_context(self, share_context: bool) -> Self {
-        self.with(|plan| plan.share_context(share_context))
+    pub fn share_context(mut self, share_context: bool) -> Self {
+        self.plan.share_context = share_context;
+        self
     }
 
     /// Lets a future that has started go on to its end in the background when Python cancels it, as `asyncio.shield` does with a task.
@@ -104,8 +102,9 @@ impl<R: Runtime> AwaitableBuilder<R> {
     /// [`tokio::new_event_loop`](crate::tokio::new_event_loop). [`Metrics::detached_futures`](crate::Metrics::detached_futures) counts them.
     ///
     /// Called after [`cancel_handle`](Self::cancel_handle), it takes the place of the handle, and the other way round.
-    pub fn detach_on_cancel(self, detach_on_cancel: bool) -> Self {
-        self.with(|plan| plan.detach_on_cancel(detach_on_cancel))
+    pub fn detach_on_cancel(mut self, detach_on_cancel: bool) -> Self {
+        self.plan.detach_on_cancel(detach_on_cancel);
+        self
     }
 
     /// Has Python's cancellations handed to the future by this handle, instead of dropping the future.

@@ -87,8 +87,8 @@ use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
 use crate::locals;
-use crate::to_python::Plan;
-use crate::{PyCall, PyStream, PyTask, TaskLocals, runtime};
+use crate::to_python::names_of;
+use crate::{AwaitableBuilder, PyCall, PyStream, PyTask, TaskLocals, runtime};
 
 /// The error of a spawned task that has no result.
 pub trait JoinError {
@@ -255,12 +255,10 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: for<'py> IntoPyObject<'py> + Send + 'static,
 {
-    let plan = Plan::new().named_after::<F>();
-    let plan = match R::get_task_locals() {
-        Some(locals) => plan.locals(locals),
-        None => plan,
-    };
-    plan.future::<R, _, T>(py, scoped::<R, F>(fut))
+    let mut builder = AwaitableBuilder::<R>::new();
+    builder.plan.names = Some(names_of::<F>);
+    builder.plan.locals = R::get_task_locals();
+    builder.future(py, scoped::<R, F>(fut))
 }
 
 /// Like [`future_into_py`], on the loop and in the context of `locals`.
@@ -279,8 +277,8 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: for<'py> IntoPyObject<'py> + Send + 'static,
 {
-    let plan = Plan::new().locals(locals);
-    plan.future::<R, _, T>(py, scoped::<R, F>(fut))
+    let builder = AwaitableBuilder::<R>::new().locals(locals);
+    builder.future(py, scoped::<R, F>(fut))
 }
 
 /// Like [`future_into_py`], for a future that is not `Send`, which stays on this thread.
@@ -327,8 +325,8 @@ where
         )]
         Python::attach(|py| value.into_py_any(py))
     };
-    let plan = Plan::new().locals(locals);
-    plan.local_future::<WithLocalExecutor<R>, _, _>(py, converted)
+    let builder = AwaitableBuilder::<WithLocalExecutor<R>>::new().locals(locals);
+    builder.local_future(py, converted)
 }
 
 /// Starts a Python awaitable as a task of the current loop and returns a Rust future of its result.

@@ -73,7 +73,7 @@ macro_rules! rust_for_python {
             F: Future<Output = PyResult<T>> + Send + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
-            Plan::new().future::<$runtime, F, T>(py, fut)
+            awaitable::<$($generic)?>().future(py, fut)
         }
 
         /// Like [`future_into_py`], on the loop and in the context of `locals`.
@@ -94,7 +94,7 @@ macro_rules! rust_for_python {
             F: Future<Output = PyResult<T>> + Send + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
-            Plan::new().locals(locals).future::<$runtime, F, T>(py, fut)
+            awaitable::<$($generic)?>().locals(locals).future(py, fut)
         }
 
         /// Like [`future_into_py`], on `event_loop` and in a copy of this thread's current context.
@@ -170,7 +170,7 @@ macro_rules! rust_for_python {
             F: Future<Output = PyResult<T>> + Send + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
-            Plan::new().coroutine::<$runtime, F, T>(py, fut)
+            awaitable::<$($generic)?>().coroutine(py, fut)
         }
 
         /// Like [`into_coroutine`], for a future that cleans up when Python cancels it.
@@ -191,9 +191,9 @@ macro_rules! rust_for_python {
             F: Future<Output = PyResult<T>> + Send + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
-            let mut plan = Plan::new();
-            let fut = make(plan.cancel_handle());
-            plan.coroutine::<$runtime, F, T>(py, fut)
+            let mut builder = awaitable::<$($generic)?>();
+            let fut = make(builder.cancel_handle());
+            builder.coroutine(py, fut)
         }
 
         /// Makes an async generator of a Rust stream, for `async for` in Python.
@@ -261,7 +261,7 @@ macro_rules! rust_for_python {
             S: Stream<Item = PyResult<T>> + Send + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
-            Plan::new().async_generator::<$runtime, S, T>(py, stream)
+            awaitable::<$($generic)?>().async_generator(py, stream)
         }
 
         /// Like [`into_async_generator`], for a stream that is not `Send` and so stays on this thread.
@@ -280,7 +280,7 @@ macro_rules! rust_for_python {
             S: Stream<Item = PyResult<T>> + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
-            Plan::new().local_async_generator::<$runtime, S, T>(py, stream)
+            awaitable::<$($generic)?>().local_async_generator(py, stream)
         }
 
         /// Like [`future_into_py`], but polls the future on this thread first. asyncio calls this an *eager start*.
@@ -319,7 +319,7 @@ macro_rules! rust_for_python {
             F: Future<Output = PyResult<T>> + Send + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
-            Plan::new().eager_start(true).future::<$runtime, F, T>(py, fut)
+            awaitable::<$($generic)?>().eager_start(true).future(py, fut)
         }
 
         /// Like [`future_into_py`], for a future that is not `Send` and so stays on this thread.
@@ -360,7 +360,7 @@ macro_rules! rust_for_python {
             F: Future<Output = PyResult<T>> + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
-            Plan::new().local_future::<$runtime, F, T>(py, fut)
+            awaitable::<$($generic)?>().local_future(py, fut)
         }
 
         /// Like [`local_future_into_py`], on the loop and in the context of `locals`.
@@ -379,7 +379,7 @@ macro_rules! rust_for_python {
             F: Future<Output = PyResult<T>> + 'static,
             T: for<'py> IntoPyObject<'py> + Send + 'static,
         {
-            Plan::new().locals(locals).local_future::<$runtime, F, T>(py, fut)
+            awaitable::<$($generic)?>().locals(locals).local_future(py, fut)
         }
 
         /// Like [`local_future_into_py`], on `event_loop` and in a copy of this thread's current context.

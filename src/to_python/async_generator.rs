@@ -20,7 +20,6 @@ mod slot;
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
@@ -35,40 +34,21 @@ use pyo3::types::PyList;
 
 use super::begin::{FirstStep, Kept, Place};
 use super::cancel::OnCancel;
-use super::coroutine::{Names, RustCoroutine, traverse_arguments};
+use super::coroutine::{RustCoroutine, traverse_arguments};
 use super::crossing::Failure;
-use super::plan::Crossed;
+use super::plan::{Crossed, Plan};
 use crate::asyncio;
 use crate::event_loop::Mailbox;
-use crate::locals::{TaskLocals, get_running_locals};
+use crate::locals::get_running_locals;
 use crate::panic::catch;
 use crate::process::Entry;
 use crate::runtime::Runtime;
 use crate::sync::primitive::lock;
-use crate::trace::Spans;
 use crate::user_value::{UserValue, drop_in};
 use slot::{Parking, StreamSlot};
 
 /// A fetch takes no more items after this time. A few crossings take as long, so a batch is worth its crossing.
 const PATIENCE: Duration = Duration::from_micros(50);
-
-/// How the batches of a stream are fetched.
-pub(super) struct Fetching {
-    pub(super) names: Names,
-    pub(super) made_at: &'static Location<'static>,
-    pub(super) locals: Option<TaskLocals>,
-    pub(super) eager_start: bool,
-    pub(super) spans: Spans,
-    pub(super) capacity: usize,
-    /// Python objects that the stream owns until its first poll, for the garbage collector to see.
-    pub(super) arguments: Mutex<Vec<Py<PyAny>>>,
-}
-
-impl Fetching {
-    fn take_arguments(&self) -> Vec<Py<PyAny>> {
-        std::mem::take(&mut lock(&self.arguments))
-    }
-}
 
 /// What the async generator of a stream calls.
 #[pyclass(frozen, module = "pyo3_asyncio")]
@@ -109,7 +89,7 @@ impl RustStream {
 /// Makes the async generator of a stream. `P` is where its fetches are polled, and `K` keeps it in between.
 pub(super) fn generate<R, P, S, K, T>(
     py: Python<'_>,
-    fetching: Fetching,
+    mut plan: Plan,
     stream: S,
 ) -> PyResult<Bound<'_, PyAny>>
 where
@@ -121,7 +101,8 @@ where
 {
     let source = StreamSource::<R, P, S, K, T> {
         slot: Arc::new(StreamSlot::new(K::pack(Box::pin(stream)))),
-        fetching,
+        arguments: Mutex::new(std::mem::take(&mut plan.arguments)),
+        plan,
         place: PhantomData,
     };
     asyncio::async_generator(Bound::new(py, RustStream(Box::new(source)))?.into_any())
@@ -129,7 +110,9 @@ where
 
 struct StreamSource<R: Runtime, P, S, K, T> {
     slot: Arc<StreamSlot<R, K>>,
-    fetching: Fetching,
+    plan: Plan,
+    /// Python objects that the stream owns until its first poll, for the garbage collector to see.
+    arguments: Mutex<Vec<Py<PyAny>>>,
     place: PhantomData<fn(P, S) -> T>,
 }
 
@@ -143,11 +126,11 @@ where
 {
     fn fetch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, RustCoroutine>>> {
         let entry = Entry::new(py)?;
-        let fetching = &self.fetching;
-        let locals = fetching.locals.clone();
+        let plan = &self.plan;
+        let locals = plan.locals.clone();
         let locals = locals.map_or_else(|| get_running_locals(py), Ok)?;
         let mailbox = Mailbox::of(&entry, &locals.event_loop(py))?;
-        let Some((stream, is_ready)) = self.slot.take(py, mailbox, fetching.made_at)? else {
+        let Some((stream, is_ready)) = self.slot.take(py, mailbox, plan.made_at)? else {
             return Ok(None);
         };
         let start = FirstStep::<P, _, _, Batch<R, K, T>> {
@@ -155,27 +138,35 @@ where
                 stream: Some(stream),
                 slot: Arc::clone(&self.slot),
                 items: Vec::new(),
-                capacity: fetching.capacity,
+                capacity: plan.capacity.get(),
                 stream_type: PhantomData,
             }),
-            on_cancel: OnCancel::Drop,
-            locals: Some(locals),
-            eager_start: fetching.eager_start || is_ready,
-            spans: fetching.spans.clone(),
-            shares_context: false,
-            arguments: fetching.take_arguments(),
+            plan: Plan {
+                names: None,
+                name: None,
+                eager_start: plan.eager_start || is_ready,
+                locals: Some(locals),
+                on_cancel: OnCancel::Drop,
+                share_context: false,
+                arguments: std::mem::take(&mut *lock(&self.arguments)),
+                capacity: plan.capacity,
+                made_at: plan.made_at,
+                spans: plan.spans.clone(),
+            },
             place: PhantomData,
         };
-        RustCoroutine::new(py, fetching.names, fetching.made_at, Box::new(start)).map(Some)
+        let names = plan.names.unwrap_or(|| ("rust_stream", None));
+        RustCoroutine::new(py, names, plan.made_at, Box::new(start)).map(Some)
     }
 
     fn close(&self) {
         self.slot.close();
-        drop(self.fetching.take_arguments());
+        let arguments = std::mem::take(&mut *lock(&self.arguments));
+        drop(arguments);
     }
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        traverse_arguments(&lock(&self.fetching.arguments), visit)
+        traverse_arguments(&lock(&self.arguments), visit)
     }
 }
 

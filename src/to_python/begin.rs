@@ -25,7 +25,7 @@ use super::coroutine::{Start, Started};
 use super::crossing::{Crossing, Ended, UserFuture};
 use super::future::RustFuture;
 use super::local::{ThreadBound, spawn_on_loop};
-use super::plan::Crossed;
+use super::plan::{Crossed, Plan};
 use super::state::{FutureState, can_be_raised};
 use crate::asyncio;
 use crate::error::note_future;
@@ -33,7 +33,6 @@ use crate::event_loop::Mailbox;
 use crate::locals::{TaskLocals, get_running_locals};
 use crate::process::Entry;
 use crate::runtime::Runtime;
-use crate::trace::Spans;
 use crate::user_value::UserValue;
 
 pub(super) const WHERE_LOCAL: &str = "call this on the thread that runs the event loop, or inside the runtime's local executor (tokio's \
@@ -244,13 +243,7 @@ impl<F: 'static> Kept<F> for ThreadBound<F> {
 /// The first step of a coroutine.
 pub(super) struct FirstStep<P, F, K, T> {
     pub(super) future: UserValue<K>,
-    pub(super) on_cancel: OnCancel,
-    pub(super) locals: Option<TaskLocals>,
-    pub(super) eager_start: bool,
-    pub(super) spans: Spans,
-    pub(super) shares_context: bool,
-    /// Python objects that the future owns until its first poll, for the garbage collector to see.
-    pub(super) arguments: Vec<Py<PyAny>>,
+    pub(super) plan: Plan,
     pub(super) place: PhantomData<fn(P, F) -> T>,
 }
 
@@ -261,25 +254,22 @@ where
     K: Kept<F> + Send,
     T: Crossed,
 {
-    fn start(
-        self: Box<Self>,
-        entry: &Entry<'_>,
-        made_at: &'static Location<'static>,
-    ) -> PyResult<Started> {
+    fn start(self: Box<Self>, entry: &Entry<'_>) -> PyResult<Started> {
         let py = entry.py();
-        let locals = self.locals.map_or_else(|| get_running_locals(py), Ok);
-        let locals = locals.and_then(|locals| match self.shares_context {
-            true => locals.share_context(py),
-            false => Ok(locals),
-        });
-        let (future, locals) = self.future.keep_if_ok(py, locals)?;
+        let Self {
+            future, mut plan, ..
+        } = *self;
+        let locals = plan.locals.take();
+        let locals = locals.map_or_else(|| get_running_locals(py), Ok);
+        let locals = locals.and_then(|locals| plan.share(py, locals));
+        let (future, locals) = future.keep_if_ok(py, locals)?;
         let future = future.unpack().ok_or_else(|| {
             PyRuntimeError::new_err(
                 "the Rust future of this coroutine is not Send: await it on the thread that made it",
             )
         })?;
-        let user = UserFuture::new(locals.clone(), future, self.spans);
-        let (eager, on_cancel) = (self.eager_start, self.on_cancel);
+        let user = UserFuture::new(locals.clone(), future, plan.spans);
+        let (eager, on_cancel, made_at) = (plan.eager_start, plan.on_cancel, plan.made_at);
         match begin::<P, F, T>(entry, &locals, user, eager, on_cancel, made_at)? {
             Begun::Running(python) => Ok(Started::Waiting(python.unbind())),
             Begun::Ended(ended) => {
@@ -293,6 +283,6 @@ where
     }
 
     fn arguments(&self) -> &[Py<PyAny>] {
-        &self.arguments
+        &self.plan.arguments
     }
 }

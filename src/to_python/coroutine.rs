@@ -52,11 +52,7 @@ use introspection::{Renamed, RustFrame};
 
 /// The first step of a coroutine.
 pub(super) trait Start: Send {
-    fn start(
-        self: Box<Self>,
-        entry: &Entry<'_>,
-        made_at: &'static Location<'static>,
-    ) -> PyResult<Started>;
+    fn start(self: Box<Self>, entry: &Entry<'_>) -> PyResult<Started>;
 
     /// Objects to which it has two references: one in the Rust future, which the collector cannot see, and this one.
     fn arguments(&self) -> &[Py<PyAny>];
@@ -66,7 +62,7 @@ pub(super) trait Start: Send {
 struct Ready(Py<PyAny>);
 
 impl Start for Ready {
-    fn start(self: Box<Self>, _: &Entry<'_>, _: &'static Location<'static>) -> PyResult<Started> {
+    fn start(self: Box<Self>, _: &Entry<'_>) -> PyResult<Started> {
         Ok(Started::Done(self.0))
     }
 
@@ -209,7 +205,7 @@ impl RustCoroutine {
         let (state, running) = self.begin()?;
         let step = match state {
             Phase::Created(start) => Entry::new(py)
-                .and_then(|entry| start.start(&entry, self.made_at))
+                .and_then(|entry| start.start(&entry))
                 .and_then(|started| match started {
                     Started::Done(value) => Ok(Stepped::Return(value)),
                     Started::Waiting(future) => wait(py, future),

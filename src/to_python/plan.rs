@@ -9,14 +9,13 @@ use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Mutex;
 
 use futures_core::Stream;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::async_generator::{Batch, Fetch, Fetching, generate};
+use super::async_generator::{Batch, Fetch, generate};
 use super::begin::{
     Begun, FirstStep, Kept, OnRuntime, OnThisThread, Place, WHERE_LOCAL, begin, settled,
 };
@@ -42,19 +41,22 @@ const CAPACITY: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
 /// How an awaitable or an async generator is made: everything but the future itself.
 pub(crate) struct Plan {
-    names: Option<Names>,
+    /// Those of a coroutine. Without them, it is named after the function that the future comes from.
+    pub(crate) names: Option<Names>,
     /// Replaces `names` in one coroutine.
-    name: Option<String>,
-    eager_start: bool,
-    locals: Option<TaskLocals>,
-    on_cancel: OnCancel,
-    shares_context: bool,
+    pub(crate) name: Option<String>,
+    pub(crate) eager_start: bool,
+    /// Instead of the current ones.
+    pub(crate) locals: Option<TaskLocals>,
+    pub(super) on_cancel: OnCancel,
+    /// Whether what the future calls and awaits shares one context.
+    pub(crate) share_context: bool,
     /// Python objects that the future owns until its first poll, for the garbage collector to see.
-    arguments: Vec<Py<PyAny>>,
+    pub(crate) arguments: Vec<Py<PyAny>>,
     /// The most items of a stream that one crossing brings.
-    capacity: NonZeroUsize,
-    made_at: &'static Location<'static>,
-    spans: Spans,
+    pub(crate) capacity: NonZeroUsize,
+    pub(crate) made_at: &'static Location<'static>,
+    pub(super) spans: Spans,
 }
 
 impl Plan {
@@ -66,7 +68,7 @@ impl Plan {
             eager_start: false,
             locals: None,
             on_cancel: OnCancel::Drop,
-            shares_context: false,
+            share_context: false,
             arguments: Vec::new(),
             capacity: CAPACITY,
             made_at: Location::caller(),
@@ -74,76 +76,13 @@ impl Plan {
         }
     }
 
-    pub(crate) fn name(self, name: String) -> Self {
-        Self {
-            name: Some(name),
-            ..self
-        }
-    }
-
-    /// Where it was made, if not by the caller of [`Plan::new`].
-    #[cfg(feature = "attributes")]
-    pub(crate) fn made_at(self, made_at: &'static Location<'static>) -> Self {
-        Self { made_at, ..self }
-    }
-
-    /// Names a coroutine. Without this, it is named after the function that the future comes from.
-    #[cfg(feature = "attributes")]
-    pub(crate) fn named(self, names: Names) -> Self {
-        Self {
-            names: Some(names),
-            ..self
-        }
-    }
-
-    /// Names a coroutine after the function that an `F` comes from.
-    pub(crate) fn named_after<F>(self) -> Self {
-        Self {
-            names: Some(names_of::<F>),
-            ..self
-        }
-    }
-
-    pub(crate) fn eager_start(self, eager_start: bool) -> Self {
-        Self {
-            eager_start,
-            ..self
-        }
-    }
-
-    /// On the loop and in the context of `locals`, instead of the current ones.
-    pub(crate) fn locals(self, locals: TaskLocals) -> Self {
-        Self {
-            locals: Some(locals),
-            ..self
-        }
-    }
-
-    pub(crate) fn capacity(self, capacity: NonZeroUsize) -> Self {
-        Self { capacity, ..self }
-    }
-
-    #[cfg(feature = "attributes")]
-    pub(crate) fn arguments(self, arguments: Vec<Py<PyAny>>) -> Self {
-        Self { arguments, ..self }
-    }
-
-    /// Has what the future calls and awaits share one context.
-    pub(crate) fn share_context(self, shares_context: bool) -> Self {
-        Self {
-            shares_context,
-            ..self
-        }
-    }
-
     /// Has the future go on when it is cancelled, or not.
-    pub(crate) fn detach_on_cancel(self, detaches: bool) -> Self {
-        let on_cancel = match (detaches, self.on_cancel) {
-            (true, _) => OnCancel::Detach,
-            (false, OnCancel::Detach) => OnCancel::Drop,
-            (false, other) => other,
-        };
-        Self { on_cancel, ..self }
+    pub(crate) fn detach_on_cancel(&mut self, detaches: bool) {
+        if detaches {
+            self.on_cancel = OnCancel::Detach;
+        } else if matches!(self.on_cancel, OnCancel::Detach) {
+            self.on_cancel = OnCancel::Drop;
+        }
     }
 
     /// Makes a handle, which the caller gives to the future. Cancellations then go to the handle, and do not drop the future.
@@ -244,7 +183,10 @@ impl Plan {
         F: Future<Output = PyResult<T>> + Send + 'static,
         T: Crossed,
     {
-        let plan = self.eager_start(true);
+        let plan = Self {
+            eager_start: true,
+            ..self
+        };
         plan.make_coroutine::<OnThisThread<R>, F, T, F, Cancellable<F>>(py, future)
     }
 
@@ -259,7 +201,10 @@ impl Plan {
         F: Future<Output = PyResult<T>> + 'static,
         T: Crossed,
     {
-        let plan = self.eager_start(true);
+        let plan = Self {
+            eager_start: true,
+            ..self
+        };
         plan.make_coroutine::<OnThisThread<R>, F, T, ThreadBound<F>, ThreadBound<Cancellable<F>>>(
             py, future,
         )
@@ -290,11 +235,14 @@ impl Plan {
         S: Stream<Item = PyResult<T>> + 'static,
         T: Crossed,
     {
-        let plan = self.eager_start(true);
+        let plan = Self {
+            eager_start: true,
+            ..self
+        };
         plan.generate::<R, OnThisThread<R>, S, ThreadBound<Pin<Box<S>>>, T>(py, stream)
     }
 
-    fn generate<R, P, S, K, T>(self, py: Python<'_>, stream: S) -> PyResult<Bound<'_, PyAny>>
+    fn generate<R, P, S, K, T>(mut self, py: Python<'_>, stream: S) -> PyResult<Bound<'_, PyAny>>
     where
         R: Runtime,
         P: Place<Fetch<R, S, K, T>, Batch<R, K, T>>,
@@ -309,7 +257,7 @@ impl Plan {
             OnCancel::Detach => Some(
                 "an async generator cannot detach_on_cancel: nobody is left to take the items of its stream",
             ),
-            OnCancel::Drop if self.shares_context => Some(
+            OnCancel::Drop if self.share_context => Some(
                 "an async generator asks for each item in the context of the task that awaits it: give it locals that share \
                  theirs (TaskLocals::share_context)",
             ),
@@ -319,18 +267,9 @@ impl Plan {
             drop_detached(py, UserValue::new::<R>(K::pack(Box::pin(stream))));
             return Err(PyRuntimeError::new_err(refused));
         }
-        let names = self.names.unwrap_or(|| ("rust_stream", None));
-        let fetching = Fetching {
-            names,
-            made_at: self.made_at,
-            locals: self.locals,
-            eager_start: self.eager_start,
-            spans: self.spans,
-            capacity: self.capacity.get(),
-            arguments: Mutex::new(self.arguments),
-        };
-        let generator = generate::<R, P, S, K, T>(py, fetching, stream)?;
-        match (self.name, self.names) {
+        let (name, names) = (self.name.take(), self.names);
+        let generator = generate::<R, P, S, K, T>(py, self, stream)?;
+        match (name, names) {
             (Some(name), _) => asyncio::rename(&generator, &name, &name)?,
             (None, Some(names)) => asyncio::rename(&generator, names().0, &qualname(names))?,
             (None, None) => {}
@@ -363,7 +302,7 @@ impl Plan {
     }
 
     fn keep<P, F, T, K>(
-        self,
+        mut self,
         py: Python<'_>,
         names: Names,
         on_cancel: OnCancel,
@@ -375,18 +314,14 @@ impl Plan {
         T: Crossed,
         K: Kept<F> + Send + 'static,
     {
-        let start = Box::new(FirstStep::<P, F, K, T> {
+        let (name, made_at) = (self.name.take(), self.made_at);
+        let start = FirstStep::<P, F, K, T> {
             future: UserValue::new::<P::Runtime>(future),
-            on_cancel,
-            locals: self.locals,
-            eager_start: self.eager_start,
-            spans: self.spans,
-            shares_context: self.shares_context,
-            arguments: self.arguments,
+            plan: Self { on_cancel, ..self },
             place: PhantomData,
-        });
-        let coroutine = RustCoroutine::new(py, names, self.made_at, start)?;
-        if let Some(name) = self.name {
+        };
+        let coroutine = RustCoroutine::new(py, names, made_at, Box::new(start))?;
+        if let Some(name) = name {
             coroutine.get().rename(PyString::new(py, &name));
         }
         Ok(coroutine.into_any())
@@ -401,12 +336,16 @@ impl Plan {
         let Some(locals) = locals else {
             return Ok(None);
         };
-        let locals = match self.shares_context {
-            true => locals.share_context(py)?,
-            false => locals,
-        };
+        let locals = self.share(py, locals)?;
         let entry = Entry::new(py)?;
         Mailbox::of(&entry, &locals.event_loop(py))?;
         Ok(Some((entry, locals)))
+    }
+
+    pub(super) fn share(&self, py: Python<'_>, locals: TaskLocals) -> PyResult<TaskLocals> {
+        match self.share_context {
+            true => locals.share_context(py),
+            false => Ok(locals),
+        }
     }
 }

@@ -30,10 +30,9 @@ use pyo3::{PyClass, PyClassGuard, PyClassGuardMut};
 
 use super::by_type::Arguments;
 use super::returned::Coroutine;
-use crate::CancelHandle;
 use crate::entry::block_on;
 use crate::runtime::Runtime;
-use crate::to_python::Plan;
+use crate::{AwaitableBuilder, CancelHandle};
 
 pub use pyo3;
 
@@ -49,12 +48,15 @@ pub struct CoroutineOptions {
 }
 
 impl CoroutineOptions {
-    pub(super) fn plan(self) -> Plan {
-        let plan = Plan::new().made_at(self.made_at).named(self.names);
-        plan.arguments(self.arguments)
+    pub(super) fn builder<R: Runtime>(self) -> AwaitableBuilder<R> {
+        let mut builder = AwaitableBuilder::new()
             .eager_start(self.eager_start)
             .detach_on_cancel(self.detach_on_cancel)
-            .share_context(self.share_context)
+            .share_context(self.share_context);
+        let plan = &mut builder.plan;
+        (plan.names, plan.made_at) = (Some(self.names), self.made_at);
+        plan.arguments = self.arguments;
+        builder
     }
 }
 
@@ -63,9 +65,6 @@ impl CoroutineOptions {
 pub fn here() -> &'static Location<'static> {
     Location::caller()
 }
-
-/// The plan of a coroutine, without its future.
-pub struct Planned(Plan);
 
 /// A type that a stub can show as the result of a coroutine.
 #[cfg(feature = "experimental-inspect")]
@@ -111,7 +110,7 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
     T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
-    W::coroutine::<R, F, T>(py, Planned(options.plan()), future).map(Coroutine::new)
+    W::coroutine::<R, F, T>(py, options.builder(), future).map(Coroutine::new)
 }
 
 pub fn cancellable_coroutine<R, W, F, T, O>(
@@ -125,9 +124,9 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static, // drop what is not Send before the next await, in a block of its own
     T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
-    let mut plan = options.plan();
-    let future = make(plan.cancel_handle());
-    W::coroutine::<R, F, T>(py, Planned(plan), future).map(Coroutine::new)
+    let mut builder = options.builder();
+    let future = make(builder.cancel_handle());
+    W::coroutine::<R, F, T>(py, builder, future).map(Coroutine::new)
 }
 
 /// How a future runs, which depends on whether it borrows its receiver.
@@ -136,7 +135,7 @@ pub trait Way {
 
     fn coroutine<R, F, T>(
         py: Python<'_>,
-        Planned(plan): Planned,
+        builder: AwaitableBuilder<R>,
         future: F,
     ) -> PyResult<Bound<'_, PyAny>>
     where
@@ -145,11 +144,11 @@ pub trait Way {
         T: for<'a> IntoPyObject<'a> + Send + 'static,
     {
         if !Self::BORROWS {
-            return plan.coroutine::<R, F, T>(py, future);
+            return builder.coroutine(py, future);
         }
         let mut future = Box::pin(future);
         take_borrow(future.as_mut())?;
-        plan.loop_coroutine::<R, _, T>(py, future)
+        builder.plan.loop_coroutine::<R, _, T>(py, future)
     }
 
     /// Blocks until the future is done.

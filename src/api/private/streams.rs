@@ -30,7 +30,7 @@ where
     F: Future<Output = PyResult<()>> + Send + 'static, // the stream has to be `Send`
     T: for<'py> IntoPyObject<'py> + Send + 'static, // Python gets it: make it a `#[pyclass]`, or implement `IntoPyObject`
 {
-    let generator = options.plan().async_generator::<R, _, T>(py, emitted(make));
+    let generator = options.builder::<R>().async_generator(py, emitted(make));
     generator.map(AsyncGenerator::new)
 }
 
