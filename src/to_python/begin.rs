@@ -20,8 +20,7 @@ use std::task::{Context, Poll, Waker};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use super::cancel::OnCancel;
-use super::coroutine::{Start, Started};
+use super::coroutine::{Start, Stepped, wait};
 use super::crossing::{Crossing, Ended, UserFuture};
 use super::future::RustFuture;
 use super::local::{ThreadBound, spawn_on_loop};
@@ -45,17 +44,15 @@ pub(super) trait Place<F, T>: 'static {
     /// The first poll of an eager start, on this thread.
     fn first_poll(
         entry: &Entry<'_>,
-        user: Pin<Box<UserFuture<Self::Runtime, F>>>,
-    ) -> FirstPoll<Self::Runtime, F, T>;
+        user: Pin<&mut UserFuture<Self::Runtime, F>>,
+    ) -> Poll<Ended<T>>;
 
-    /// Starts the task of a future, and gives the Python future that it settles.
-    fn spawn<'py>(
-        entry: &Entry<'py>,
-        locals: &TaskLocals,
-        user: Pin<Box<UserFuture<Self::Runtime, F>>>,
-        on_cancel: OnCancel,
-        made_at: &'static Location<'static>,
-    ) -> PyResult<Bound<'py, RustFuture>>;
+    /// Starts the task of a future.
+    fn spawn(
+        entry: &Entry<'_>,
+        state: &Arc<FutureState>,
+        crossing: Crossing<Self::Runtime, F>,
+    ) -> PyResult<()>;
 }
 
 /// Dropped only if the runtime panics instead of taking the task. The panic reaches the caller, so the loss of the task is not
@@ -79,25 +76,13 @@ where
 {
     type Runtime = R;
 
-    fn first_poll(
-        entry: &Entry<'_>,
-        user: Pin<Box<UserFuture<Self::Runtime, F>>>,
-    ) -> FirstPoll<Self::Runtime, F, T> {
-        entry.detach(|| first_poll::<R, F, T>(user))
+    fn first_poll(entry: &Entry<'_>, user: Pin<&mut UserFuture<R, F>>) -> Poll<Ended<T>> {
+        entry.detach(|| first_poll(user))
     }
 
-    fn spawn<'py>(
-        entry: &Entry<'py>,
-        locals: &TaskLocals,
-        user: Pin<Box<UserFuture<Self::Runtime, F>>>,
-        on_cancel: OnCancel,
-        made_at: &'static Location<'static>,
-    ) -> PyResult<Bound<'py, RustFuture>> {
-        let (crossing, python) = Crossing::new(entry, locals, user, on_cancel, made_at)?;
-        let spawning = Spawning(&python.get().state);
+    fn spawn(_: &Entry<'_>, _: &Arc<FutureState>, crossing: Crossing<R, F>) -> PyResult<()> {
         R::spawn(crossing);
-        std::mem::forget(spawning);
-        Ok(python)
+        Ok(())
     }
 }
 
@@ -113,58 +98,36 @@ where
 {
     type Runtime = R;
 
-    fn first_poll(
-        _: &Entry<'_>,
-        user: Pin<Box<UserFuture<Self::Runtime, F>>>,
-    ) -> FirstPoll<Self::Runtime, F, T> {
-        first_poll::<R, F, T>(user)
+    fn first_poll(_: &Entry<'_>, user: Pin<&mut UserFuture<R, F>>) -> Poll<Ended<T>> {
+        first_poll(user)
     }
 
-    fn spawn<'py>(
-        entry: &Entry<'py>,
-        locals: &TaskLocals,
-        user: Pin<Box<UserFuture<Self::Runtime, F>>>,
-        on_cancel: OnCancel,
-        made_at: &'static Location<'static>,
-    ) -> PyResult<Bound<'py, RustFuture>> {
-        let py = entry.py();
-        let (crossing, python) = Crossing::new(entry, locals, user, on_cancel, made_at)?;
-        let running = asyncio::running_loop(py)?;
-        if running.is_some_and(|running| running.is(locals.event_loop(py))) {
-            spawn_on_loop::<R, _>(&python.get().state, crossing);
-            return Ok(python);
+    fn spawn(
+        entry: &Entry<'_>,
+        state: &Arc<FutureState>,
+        crossing: Crossing<R, F>,
+    ) -> PyResult<()> {
+        let running = asyncio::running_loop(entry.py())?;
+        if running.is_some_and(|running| running.is(&state.event_loop)) {
+            spawn_on_loop::<R, _>(state, crossing);
+            return Ok(());
         }
-        let spawning = Spawning(&python.get().state);
-        let spawned = R::spawn_local(crossing);
-        std::mem::forget(spawning);
-        if let Err(crossing) = spawned {
+        R::spawn_local(crossing).map_err(|crossing| {
             crossing.abort();
-            return Err(PyRuntimeError::new_err(format!(
+            PyRuntimeError::new_err(format!(
                 "a future that is not Send stays on its thread, and this thread cannot poll it: {WHERE_LOCAL}"
-            )));
-        }
-        Ok(python)
+            ))
+        })
     }
 }
 
-pub(super) enum FirstPoll<R: Runtime, F, T> {
-    Ready(Ended<T>),
-    Pending(Pin<Box<UserFuture<R, F>>>),
-}
-
-fn first_poll<R, F, T>(mut user: Pin<Box<UserFuture<R, F>>>) -> FirstPoll<R, F, T>
+fn first_poll<R, F, T>(user: Pin<&mut UserFuture<R, F>>) -> Poll<Ended<T>>
 where
     R: Runtime,
     F: Future<Output = PyResult<T>>,
     T: Send,
 {
-    R::enter(|| {
-        let mut context = Context::from_waker(Waker::noop());
-        match user.as_mut().poll(&mut context) {
-            Poll::Ready(ended) => FirstPoll::Ready(ended),
-            Poll::Pending => FirstPoll::Pending(user),
-        }
-    })
+    R::enter(|| user.poll(&mut Context::from_waker(Waker::noop())))
 }
 
 /// A Rust future that has begun.
@@ -177,23 +140,25 @@ pub(super) enum Begun<'py, T> {
 pub(super) fn begin<'py, P, F, T>(
     entry: &Entry<'py>,
     locals: &TaskLocals,
-    mut user: Pin<Box<UserFuture<P::Runtime, F>>>,
-    eager_start: bool,
-    on_cancel: OnCancel,
-    made_at: &'static Location<'static>,
+    plan: Plan,
+    future: F,
 ) -> PyResult<Begun<'py, T>>
 where
     P: Place<F, T>,
     F: Future<Output = PyResult<T>>,
 {
-    if eager_start {
-        user = match P::first_poll(entry, user) {
-            FirstPoll::Ready(ended) => return Ok(Begun::Ended(ended)),
-            FirstPoll::Pending(user) => user,
-        };
+    let mut user = UserFuture::new(locals.clone(), future, plan.spans);
+    if plan.eager_start {
+        if let Poll::Ready(ended) = P::first_poll(entry, user.as_mut()) {
+            return Ok(Begun::Ended(ended));
+        }
     }
-    let running = P::spawn(entry, locals, user, on_cancel, made_at)?;
-    Ok(Begun::Running(running))
+    let (crossing, python) = Crossing::new(entry, locals, user, plan.on_cancel, plan.made_at)?;
+    let state = &python.get().state;
+    let spawning = Spawning(state);
+    let spawned = P::spawn(entry, state, crossing);
+    std::mem::forget(spawning);
+    spawned.map(|()| Begun::Running(python))
 }
 
 /// A Python future that is done.
@@ -254,7 +219,7 @@ where
     K: Kept<F> + Send,
     T: Crossed,
 {
-    fn start(self: Box<Self>, entry: &Entry<'_>) -> PyResult<Started> {
+    fn start(self: Box<Self>, entry: &Entry<'_>) -> PyResult<Stepped> {
         let py = entry.py();
         let Self {
             future, mut plan, ..
@@ -268,13 +233,12 @@ where
                 "the Rust future of this coroutine is not Send: await it on the thread that made it",
             )
         })?;
-        let user = UserFuture::new(locals.clone(), future, plan.spans);
-        let (eager, on_cancel, made_at) = (plan.eager_start, plan.on_cancel, plan.made_at);
-        match begin::<P, F, T>(entry, &locals, user, eager, on_cancel, made_at)? {
-            Begun::Running(python) => Ok(Started::Waiting(python.unbind())),
+        let made_at = plan.made_at;
+        match begin::<P, F, T>(entry, &locals, plan, future)? {
+            Begun::Running(python) => wait(py, python.unbind()),
             Begun::Ended(ended) => {
                 let value = ended.convert(py);
-                value.map(Started::Done).map_err(|error| {
+                value.map(Stepped::Return).map_err(|error| {
                     note_future(error.value(py), made_at);
                     can_be_raised(py, error)
                 })

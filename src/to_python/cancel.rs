@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use pin_project_lite::pin_project;
 use pyo3::prelude::*;
 
 use super::future::RustFuture;
@@ -54,9 +53,9 @@ use crate::sync::cancel_slot::CancelSlot;
 pub struct CancelHandle(Arc<CancelSlot<PyErr>>);
 
 impl CancelHandle {
-    pub(super) fn new() -> (Self, Cancellation) {
+    pub(super) fn new() -> (Self, OnCancel) {
         let slot = Arc::new(CancelSlot::new());
-        (Self(Arc::clone(&slot)), Cancellation(slot))
+        (Self(Arc::clone(&slot)), OnCancel::Tell(slot))
     }
 
     /// Whether Python has cancelled the coroutine at least once. This call receives no cancellation.
@@ -96,81 +95,28 @@ impl Future for Cancelled<'_> {
     }
 }
 
-pin_project! {
-    /// A future that was given a handle.
-    pub(super) struct Cancellable<F> {
-        #[pin]
-        future: F,
-        // Drops after the future, which may own the handle.
-        slot: ClosedOnDrop,
-    }
-}
-
-impl<F, T> Future for Cancellable<F>
-where
-    F: Future<Output = PyResult<T>>,
-{
-    type Output = PyResult<T>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PyResult<T>> {
-        let this = self.project();
-        match this.future.poll(cx) {
-            Poll::Pending => this.slot.0.poll_left(cx.waker()).map(Err),
-            Poll::Ready(Ok(value)) => match this.slot.0.take_and_close() {
-                Some(cancelled) => Poll::Ready(Err(cancelled)),
-                None => Poll::Ready(Ok(value)),
-            },
-            failed => {
-                drop(this.slot.0.take_and_close());
-                failed
-            }
-        }
-    }
-}
-
-struct ClosedOnDrop(Arc<CancelSlot<PyErr>>);
-
-impl Drop for ClosedOnDrop {
-    fn drop(&mut self) {
-        drop(self.0.take_and_close());
-    }
-}
-
 /// What a cancellation does to the Rust future.
 pub(super) enum OnCancel {
     Drop,
     /// The future goes on to its end.
     Detach,
     /// The future is told.
-    Tell(Cancellation),
-}
-
-/// Python's end of the slot.
-pub(super) struct Cancellation(Arc<CancelSlot<PyErr>>);
-
-impl Cancellation {
-    /// Wraps the future that was given the handle.
-    pub(super) fn around<F>(&self, future: F) -> Cancellable<F> {
-        Cancellable {
-            future,
-            slot: ClosedOnDrop(Arc::clone(&self.0)),
-        }
-    }
-
-    /// Makes a Python object whose `cancel` puts cancellations into the slot.
-    pub(super) fn cancels(
-        self,
-        py: Python<'_>,
-        future: RustFuture,
-    ) -> PyResult<Bound<'_, RustFuture>> {
-        let future = PyClassInitializer::from(future).add_subclass(CancellableRustFuture(self.0));
-        Ok(Bound::new(py, future)?.into_super())
-    }
+    Tell(Arc<CancelSlot<PyErr>>),
 }
 
 /// A RustFuture that passes cancellations to its Rust future.
 #[pyclass(frozen, extends = RustFuture, module = "pyo3_asyncio")]
 struct CancellableRustFuture(Arc<CancelSlot<PyErr>>);
+
+/// Makes a Python object whose `cancel` puts cancellations into the slot.
+pub(super) fn cancellable(
+    py: Python<'_>,
+    future: RustFuture,
+    slot: Arc<CancelSlot<PyErr>>,
+) -> PyResult<Bound<'_, RustFuture>> {
+    let future = PyClassInitializer::from(future).add_subclass(CancellableRustFuture(slot));
+    Ok(Bound::new(py, future)?.into_super())
+}
 
 #[pymethods]
 impl CancellableRustFuture {

@@ -52,7 +52,7 @@ use introspection::{Renamed, RustFrame};
 
 /// The first step of a coroutine.
 pub(super) trait Start: Send {
-    fn start(self: Box<Self>, entry: &Entry<'_>) -> PyResult<Started>;
+    fn start(self: Box<Self>, entry: &Entry<'_>) -> PyResult<Stepped>;
 
     /// Objects to which it has two references: one in the Rust future, which the collector cannot see, and this one.
     fn arguments(&self) -> &[Py<PyAny>];
@@ -62,8 +62,8 @@ pub(super) trait Start: Send {
 struct Ready(Py<PyAny>);
 
 impl Start for Ready {
-    fn start(self: Box<Self>, _: &Entry<'_>) -> PyResult<Started> {
-        Ok(Started::Done(self.0))
+    fn start(self: Box<Self>, _: &Entry<'_>) -> PyResult<Stepped> {
+        Ok(Stepped::Return(self.0))
     }
 
     fn arguments(&self) -> &[Py<PyAny>] {
@@ -124,11 +124,6 @@ where
     Ok(coroutine.into_any())
 }
 
-pub(super) enum Started {
-    Done(Py<PyAny>),
-    Waiting(Py<RustFuture>),
-}
-
 /// A Rust future as a coroutine. It starts when it is awaited.
 #[pyclass(frozen, weakref, module = "pyo3_asyncio")]
 pub(crate) struct RustCoroutine {
@@ -164,7 +159,7 @@ impl Phase {
 }
 
 /// The result of a step.
-enum Stepped {
+pub(super) enum Stepped {
     Yield(Py<RustFuture>),
     Return(Py<PyAny>),
 }
@@ -204,12 +199,7 @@ impl RustCoroutine {
     fn step(&self, py: Python<'_>) -> PyResult<Stepped> {
         let (state, running) = self.begin()?;
         let step = match state {
-            Phase::Created(start) => Entry::new(py)
-                .and_then(|entry| start.start(&entry))
-                .and_then(|started| match started {
-                    Started::Done(value) => Ok(Stepped::Return(value)),
-                    Started::Waiting(future) => wait(py, future),
-                }),
+            Phase::Created(start) => Entry::new(py).and_then(|entry| start.start(&entry)),
             Phase::Suspended(future) => wait(py, future),
             Phase::Running | Phase::Finished => {
                 unreachable!("`begin` refuses these")
@@ -275,7 +265,7 @@ impl Drop for RunningStep<'_> {
 }
 
 /// Yields the future while it is pending, and returns its outcome after that.
-fn wait(py: Python<'_>, future: Py<RustFuture>) -> PyResult<Stepped> {
+pub(super) fn wait(py: Python<'_>, future: Py<RustFuture>) -> PyResult<Stepped> {
     match future.get().yields() {
         Ok(true) => Ok(Stepped::Yield(future)),
         Ok(false) => future.get().outcome(py).map(Stepped::Return),

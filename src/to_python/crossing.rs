@@ -18,7 +18,7 @@ use pin_project_lite::pin_project;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
-use super::cancel::OnCancel;
+use super::cancel::{OnCancel, cancellable};
 use super::future::RustFuture;
 use super::plan::Crossed;
 use super::state::FutureState;
@@ -30,6 +30,7 @@ use crate::panic::{Panic, catch, quietly};
 use crate::process::Entry;
 use crate::runtime::Runtime;
 use crate::sync::activity::Activity;
+use crate::sync::cancel_slot::CancelSlot;
 use crate::trace::Spans;
 use crate::user_value::{UserValue, drop_detached, drop_in};
 
@@ -57,6 +58,16 @@ impl Failure {
 }
 
 impl<T> Ended<T> {
+    /// The outcome of a future that has left this cancellation: an error of its own, or the cancellation.
+    fn or_cancelled(self, cancelled: Option<PyErr>) -> Self {
+        match cancelled {
+            Some(cancelled) if self.outcome.is_ok() => {
+                Self::failed(Failure::Error(cancelled), self.spans)
+            }
+            _ => self,
+        }
+    }
+
     fn failed(failure: Failure, spans: Spans) -> Self {
         Self {
             outcome: Err(failure),
@@ -176,6 +187,8 @@ pin_project! {
     /// The task that brings the outcome of a user's future to its Python future.
     pub(super) struct Crossing<R: Runtime, F> {
         future: Pin<Box<UserFuture<R, F>>>,
+        // Of a future with a `CancelHandle`.
+        cancel_slot: Option<Arc<CancelSlot<PyErr>>>,
         // `None` once the outcome is posted.
         state: Option<Arc<FutureState>>,
         in_flight: RustToPython,
@@ -185,21 +198,24 @@ pin_project! {
         // Posts an error if the runtime drops the task before it is done.
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            let Some(state) = this.state.take() else {
-                return;
-            };
-            if state.mailbox.is_inherited() {
-                this.in_flight.disown();
+            if let Some(state) = this.state.take() {
+                if state.mailbox.is_inherited() {
+                    this.in_flight.disown();
+                }
+                // A runtime that is shut down waits for this drop.
+                let _activity = Activity::enter_anyway();
+                this.future.as_mut().drop_future();
+                let stopped = RuntimeStopped::new_err(
+                    "the Rust runtime dropped this future before it was done: was the runtime shut down, or did its threads \
+                     stay behind in the parent of this process?",
+                );
+                let spans = this.future.spans.clone();
+                post(state, Ended::<()>::failed(Failure::Error(stopped), spans));
             }
-            // A runtime that is shut down waits for this drop.
-            let _activity = Activity::enter_anyway();
-            this.future.as_mut().drop_future();
-            let stopped = RuntimeStopped::new_err(
-                "the Rust runtime dropped this future before it was done: was the runtime shut down, or did its threads stay \
-                 behind in the parent of this process?",
-            );
-            let spans = this.future.spans.clone();
-            post(state, Ended::<()>::failed(Failure::Error(stopped), spans));
+            // After the drop of the future, which may own the handle.
+            if let Some(slot) = this.cancel_slot {
+                drop(slot.take_and_close());
+            }
         }
     }
 }
@@ -221,12 +237,13 @@ impl<R: Runtime, F> Crossing<R, F> {
         let detaches = matches!(on_cancel, OnCancel::Detach);
         let state = Arc::new(FutureState::new(mailbox, &event_loop, detaches)?);
         let python = RustFuture::new(Arc::clone(&state), made_at);
-        let python = match on_cancel {
-            OnCancel::Drop | OnCancel::Detach => Bound::new(py, python)?,
-            OnCancel::Tell(cancellation) => cancellation.cancels(py, python)?,
+        let (python, cancel_slot) = match on_cancel {
+            OnCancel::Drop | OnCancel::Detach => (Bound::new(py, python)?, None),
+            OnCancel::Tell(slot) => (cancellable(py, python, Arc::clone(&slot))?, Some(slot)),
         };
         let crossing = Self {
             future,
+            cancel_slot,
             state: Some(state),
             in_flight: RustToPython::start(),
         };
@@ -260,7 +277,16 @@ where
             this.future.as_mut().drop_future();
             *this.state = None;
         } else {
-            let ended = ready!(this.future.as_mut().poll(cx));
+            let ended = match (this.future.as_mut().poll(cx), this.cancel_slot) {
+                (Poll::Pending, None) => return Poll::Pending,
+                (Poll::Pending, Some(slot)) => {
+                    let cancelled = ready!(slot.poll_left(cx.waker()));
+                    this.future.as_mut().drop_future();
+                    Ended::failed(Failure::Error(cancelled), this.future.spans.clone())
+                }
+                (Poll::Ready(ended), None) => ended,
+                (Poll::Ready(ended), Some(slot)) => ended.or_cancelled(slot.take_and_close()),
+            };
             if let Some(state) = this.state.take() {
                 post(state, ended);
             }

@@ -19,9 +19,8 @@ use super::async_generator::{Batch, Fetch, generate};
 use super::begin::{
     Begun, FirstStep, Kept, OnRuntime, OnThisThread, Place, WHERE_LOCAL, begin, settled,
 };
-use super::cancel::{CancelHandle, Cancellable, OnCancel};
+use super::cancel::{CancelHandle, OnCancel};
 use super::coroutine::{Names, RustCoroutine, names_of, qualname};
-use super::crossing::UserFuture;
 use super::local::ThreadBound;
 use crate::asyncio;
 use crate::event_loop::Mailbox;
@@ -87,8 +86,8 @@ impl Plan {
 
     /// Makes a handle, which the caller gives to the future. Cancellations then go to the handle, and do not drop the future.
     pub(crate) fn cancel_handle(&mut self) -> CancelHandle {
-        let (handle, cancellation) = CancelHandle::new();
-        self.on_cancel = OnCancel::Tell(cancellation);
+        let (handle, on_cancel) = CancelHandle::new();
+        self.on_cancel = on_cancel;
         handle
     }
 
@@ -138,24 +137,12 @@ impl Plan {
         future: F,
     ) -> PyResult<Bound<'py, PyAny>>
     where
-        P: Place<F, T> + Place<Cancellable<F>, T>,
+        P: Place<F, T>,
         F: Future<Output = PyResult<T>>,
         T: Crossed,
     {
-        let (eager, made_at) = (self.eager_start, self.made_at);
-        let begun = match self.on_cancel {
-            OnCancel::Tell(cancellation) => {
-                let future = cancellation.around(future);
-                let user = UserFuture::new(locals.clone(), future, self.spans);
-                let on_cancel = OnCancel::Tell(cancellation);
-                begin::<P, _, T>(entry, locals, user, eager, on_cancel, made_at)?
-            }
-            on_cancel => {
-                let user = UserFuture::new(locals.clone(), future, self.spans);
-                begin::<P, F, T>(entry, locals, user, eager, on_cancel, made_at)?
-            }
-        };
-        match begun {
+        let made_at = self.made_at;
+        match begin::<P, F, T>(entry, locals, self, future)? {
             Begun::Running(python) => Ok(python.into_any()),
             Begun::Ended(ended) => settled(entry, locals, ended, made_at),
         }
@@ -168,13 +155,13 @@ impl Plan {
         F: Future<Output = PyResult<T>> + Send + 'static,
         T: Crossed,
     {
-        self.make_coroutine::<OnRuntime<R>, F, T, F, Cancellable<F>>(py, future)
+        self.make_coroutine::<OnRuntime<R>, F, T, F>(py, future)
     }
 
     /// Makes a coroutine whose Rust future the event loop polls, on its own thread, though it is `Send`.
     #[cfg(feature = "attributes")]
     pub(crate) fn loop_coroutine<R, F, T>(
-        self,
+        mut self,
         py: Python<'_>,
         future: F,
     ) -> PyResult<Bound<'_, PyAny>>
@@ -183,16 +170,13 @@ impl Plan {
         F: Future<Output = PyResult<T>> + Send + 'static,
         T: Crossed,
     {
-        let plan = Self {
-            eager_start: true,
-            ..self
-        };
-        plan.make_coroutine::<OnThisThread<R>, F, T, F, Cancellable<F>>(py, future)
+        self.eager_start = true;
+        self.make_coroutine::<OnThisThread<R>, F, T, F>(py, future)
     }
 
     /// Makes a coroutine whose Rust future stays on this thread. The first poll happens in the first step.
     pub(crate) fn local_coroutine<R, F, T>(
-        self,
+        mut self,
         py: Python<'_>,
         future: F,
     ) -> PyResult<Bound<'_, PyAny>>
@@ -201,13 +185,8 @@ impl Plan {
         F: Future<Output = PyResult<T>> + 'static,
         T: Crossed,
     {
-        let plan = Self {
-            eager_start: true,
-            ..self
-        };
-        plan.make_coroutine::<OnThisThread<R>, F, T, ThreadBound<F>, ThreadBound<Cancellable<F>>>(
-            py, future,
-        )
+        self.eager_start = true;
+        self.make_coroutine::<OnThisThread<R>, F, T, ThreadBound<F>>(py, future)
     }
 
     /// Makes an async generator.
@@ -226,7 +205,7 @@ impl Plan {
 
     /// Makes an async generator whose stream stays on this thread. Each fetch polls it first in its first step.
     pub(crate) fn local_async_generator<R, S, T>(
-        self,
+        mut self,
         py: Python<'_>,
         stream: S,
     ) -> PyResult<Bound<'_, PyAny>>
@@ -235,11 +214,8 @@ impl Plan {
         S: Stream<Item = PyResult<T>> + 'static,
         T: Crossed,
     {
-        let plan = Self {
-            eager_start: true,
-            ..self
-        };
-        plan.generate::<R, OnThisThread<R>, S, ThreadBound<Pin<Box<S>>>, T>(py, stream)
+        self.eager_start = true;
+        self.generate::<R, OnThisThread<R>, S, ThreadBound<Pin<Box<S>>>, T>(py, stream)
     }
 
     fn generate<R, P, S, K, T>(mut self, py: Python<'_>, stream: S) -> PyResult<Bound<'_, PyAny>>
@@ -277,47 +253,19 @@ impl Plan {
         Ok(generator)
     }
 
-    /// `K` keeps the future until the first step, or `C`, if the future has a `CancelHandle`.
-    fn make_coroutine<P, F, T, K, C>(
-        mut self,
-        py: Python<'_>,
-        future: F,
-    ) -> PyResult<Bound<'_, PyAny>>
-    where
-        P: Place<F, T> + Place<Cancellable<F>, T>,
-        F: Future<Output = PyResult<T>> + 'static,
-        T: Crossed,
-        K: Kept<F> + Send + 'static,
-        C: Kept<Cancellable<F>> + Send + 'static,
-    {
-        let names = self.names.unwrap_or(names_of::<F>);
-        match std::mem::replace(&mut self.on_cancel, OnCancel::Drop) {
-            OnCancel::Tell(cancellation) => {
-                let future = C::pack(cancellation.around(future));
-                let on_cancel = OnCancel::Tell(cancellation);
-                self.keep::<P, Cancellable<F>, T, C>(py, names, on_cancel, future)
-            }
-            on_cancel => self.keep::<P, F, T, K>(py, names, on_cancel, K::pack(future)),
-        }
-    }
-
-    fn keep<P, F, T, K>(
-        mut self,
-        py: Python<'_>,
-        names: Names,
-        on_cancel: OnCancel,
-        future: K,
-    ) -> PyResult<Bound<'_, PyAny>>
+    /// `K` keeps the future until the first step.
+    fn make_coroutine<P, F, T, K>(mut self, py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
     where
         P: Place<F, T>,
         F: Future<Output = PyResult<T>> + 'static,
         T: Crossed,
         K: Kept<F> + Send + 'static,
     {
+        let names = self.names.unwrap_or(names_of::<F>);
         let (name, made_at) = (self.name.take(), self.made_at);
         let start = FirstStep::<P, F, K, T> {
-            future: UserValue::new::<P::Runtime>(future),
-            plan: Self { on_cancel, ..self },
+            future: UserValue::new::<P::Runtime>(K::pack(future)),
+            plan: self,
             place: PhantomData,
         };
         let coroutine = RustCoroutine::new(py, names, made_at, Box::new(start))?;
