@@ -28,6 +28,7 @@ mod state;
 #[cfg(feature = "attributes")]
 mod type_hint;
 
+pub(crate) use begin::{OnRuntime, OnThisThread};
 pub use cancel::CancelHandle;
 pub(crate) use coroutine::names_of;
 pub use coroutine::ready;
@@ -37,6 +38,7 @@ pub(crate) use coroutine::traverse_arguments;
 pub(crate) use function::AsyncFunction;
 #[cfg(feature = "attributes")]
 pub use function::Declaration;
+pub(crate) use local::ThreadBound;
 pub(crate) use plan::Plan;
 #[cfg(feature = "attributes")]
 pub use type_hint::{Streamed, TypeHint};

@@ -4,12 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 
 use futures_core::Stream;
 use pyo3::prelude::*;
 
 use crate::runtime::Runtime;
-use crate::to_python::Plan;
+use crate::to_python::{OnRuntime, OnThisThread, Plan, ThreadBound};
 use crate::{CancelHandle, TaskLocals};
 
 /// Builds a Python awaitable of a Rust future, or an async generator of a Rust stream.
@@ -140,7 +141,7 @@ impl<R: Runtime> AwaitableBuilder<R> {
         F: Future<Output = PyResult<T>> + Send + 'static,
         T: for<'py> IntoPyObject<'py> + Send + 'static,
     {
-        self.plan.coroutine::<R, F, T>(py, future)
+        self.plan.coroutine::<OnRuntime<R>, F, T, F>(py, future)
     }
 
     /// Makes an async generator of a stream: see `into_async_generator` of a runtime's module, such as
@@ -155,7 +156,8 @@ impl<R: Runtime> AwaitableBuilder<R> {
         S: Stream<Item = PyResult<T>> + Send + 'static,
         T: for<'py> IntoPyObject<'py> + Send + 'static,
     {
-        self.plan.async_generator::<R, S, T>(py, stream)
+        self.plan
+            .async_generator::<R, OnRuntime<R>, S, Pin<Box<S>>, T>(py, stream)
     }
 
     /// Like [`future`](Self::future), for a Rust future that is not `Send`: see `local_future_into_py` of a runtime's module,
@@ -186,7 +188,8 @@ impl<R: Runtime> AwaitableBuilder<R> {
         F: Future<Output = PyResult<T>> + 'static,
         T: for<'py> IntoPyObject<'py> + Send + 'static,
     {
-        self.plan.local_coroutine::<R, F, T>(py, future)
+        self.plan
+            .coroutine::<OnThisThread<R>, F, T, ThreadBound<F>>(py, future)
     }
     /// Like [`async_generator`](Self::async_generator), for a stream that is not `Send`.
     ///
@@ -205,6 +208,7 @@ impl<R: Runtime> AwaitableBuilder<R> {
         S: Stream<Item = PyResult<T>> + 'static,
         T: for<'py> IntoPyObject<'py> + Send + 'static,
     {
-        self.plan.local_async_generator::<R, S, T>(py, stream)
+        self.plan
+            .async_generator::<R, OnThisThread<R>, S, ThreadBound<Pin<Box<S>>>, T>(py, stream)
     }
 }

@@ -171,7 +171,7 @@ where
 }
 
 /// Polls a stream until it has an item.
-pub(super) struct Fetch<R: Runtime, S, K, T> {
+pub(crate) struct Fetch<R: Runtime, S, K, T> {
     /// `None` on another thread than that of a stream that is not `Send`, and when the fetch is done.
     stream: Option<K>,
     slot: Arc<StreamSlot<R, K>>,
@@ -259,7 +259,7 @@ where
 }
 
 /// Items, on their way to Python.
-pub(super) struct Batch<R: Runtime, K, T> {
+pub(crate) struct Batch<R: Runtime, K, T> {
     items: Vec<T>,
     slot: Arc<StreamSlot<R, K>>,
 }

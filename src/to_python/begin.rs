@@ -38,8 +38,10 @@ pub(super) const WHERE_LOCAL: &str = "call this on the thread that runs the even
                            LocalSet, async-std's spawn_local)";
 
 /// Where a Rust future is polled.
-pub(super) trait Place<F, T>: 'static {
+pub(crate) trait Place<F, T>: 'static {
     type Runtime: Runtime;
+    /// Whether it is this thread. The first step of a coroutine then polls.
+    const IS_HERE: bool;
 
     /// The first poll of an eager start, on this thread.
     fn first_poll(
@@ -66,7 +68,7 @@ impl Drop for Spawning<'_> {
 }
 
 /// A future that is `Send`, on the runtime.
-pub(super) struct OnRuntime<R>(PhantomData<R>);
+pub(crate) struct OnRuntime<R>(PhantomData<R>);
 
 impl<R, F, T> Place<F, T> for OnRuntime<R>
 where
@@ -75,6 +77,7 @@ where
     T: Crossed,
 {
     type Runtime = R;
+    const IS_HERE: bool = false;
 
     fn first_poll(entry: &Entry<'_>, user: Pin<&mut UserFuture<R, F>>) -> Poll<Ended<T>> {
         entry.detach(|| first_poll(user))
@@ -88,7 +91,7 @@ where
 
 /// A future that stays on this thread. The event loop polls it if this thread runs the loop. Otherwise the runtime's local
 /// executor polls it, if this thread is inside one.
-pub(super) struct OnThisThread<R>(PhantomData<R>);
+pub(crate) struct OnThisThread<R>(PhantomData<R>);
 
 impl<R, F, T> Place<F, T> for OnThisThread<R>
 where
@@ -97,6 +100,7 @@ where
     T: Crossed,
 {
     type Runtime = R;
+    const IS_HERE: bool = true;
 
     fn first_poll(_: &Entry<'_>, user: Pin<&mut UserFuture<R, F>>) -> Poll<Ended<T>> {
         first_poll(user)
@@ -178,7 +182,7 @@ pub(super) fn settled<'py, T: Crossed>(
 }
 
 /// How a Python object keeps a future or a stream that no task has. The object is `Send`, which the future need not be.
-pub(super) trait Kept<F> {
+pub(crate) trait Kept<F> {
     fn pack(future: F) -> Self;
 
     /// `None` on another thread than that of a future that is not `Send`.
@@ -233,6 +237,7 @@ where
                 "the Rust future of this coroutine is not Send: await it on the thread that made it",
             )
         })?;
+        plan.eager_start |= P::IS_HERE;
         let made_at = plan.made_at;
         match begin::<P, F, T>(entry, &locals, plan, future)? {
             Begun::Running(python) => wait(py, python.unbind()),

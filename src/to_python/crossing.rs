@@ -41,7 +41,7 @@ pub(super) enum Failure {
 }
 
 /// The end of a user's future, which is dropped by now.
-pub(super) struct Ended<T> {
+pub(crate) struct Ended<T> {
     outcome: Result<UserValue<T>, Failure>,
     /// Dropped on the loop's thread, because an attached thread drops them at less cost.
     locals: Option<TaskLocals>,
@@ -106,7 +106,7 @@ impl<T: Crossed> Ended<T> {
 pin_project! {
     /// The one wrapper that polls futures of users: with their locals in place, inside of their spans, their panics caught, and
     /// dropped before anybody sees the outcome.
-    pub(super) struct UserFuture<R: Runtime, F> {
+    pub(crate) struct UserFuture<R: Runtime, F> {
         #[pin]
         future: Scope<F>,
         spans: Spans,
@@ -185,7 +185,7 @@ where
 
 pin_project! {
     /// The task that brings the outcome of a user's future to its Python future.
-    pub(super) struct Crossing<R: Runtime, F> {
+    pub(crate) struct Crossing<R: Runtime, F> {
         future: Pin<Box<UserFuture<R, F>>>,
         // Of a future with a `CancelHandle`.
         cancel_slot: Option<Arc<CancelSlot<PyErr>>>,

@@ -169,7 +169,7 @@ impl Drop for Values {
 }
 
 /// A value that only the thread that made it can reach. It is dropped there, or not at all.
-pub(super) struct ThreadBound<T> {
+pub(crate) struct ThreadBound<T> {
     home: ThreadId,
     key: usize,
     value: PhantomData<fn() -> T>,

@@ -1,8 +1,7 @@
 //! A [`Plan`] holds the options with which Python gets a Rust future or stream. Its methods make the Python object: a future, a
 //! coroutine or an async generator.
 //!
-//! The runtime polls a future that is `Send`. The methods with `local_` in their names keep the future on this thread.
-//! [`begin`](super::begin) starts it.
+//! [`begin`](super::begin) starts the future, and knows where it is polled.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -21,7 +20,6 @@ use super::begin::{
 };
 use super::cancel::{CancelHandle, OnCancel};
 use super::coroutine::{Names, RustCoroutine, names_of, qualname};
-use super::local::ThreadBound;
 use crate::asyncio;
 use crate::event_loop::Mailbox;
 use crate::locals::{TaskLocals, find_current_locals};
@@ -102,7 +100,7 @@ impl Plan {
         let (future, here) = UserValue::new::<R>(future).keep_if_ok(py, here)?;
         match here {
             Some((entry, locals)) => self.start_now::<OnRuntime<R>, F, T>(&entry, &locals, future),
-            None => self.coroutine::<R, F, T>(py, future),
+            None => self.coroutine::<OnRuntime<R>, F, T, F>(py, future),
         }
     }
 
@@ -148,77 +146,12 @@ impl Plan {
         }
     }
 
-    /// Makes a coroutine.
-    pub(crate) fn coroutine<R, F, T>(self, py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
-    where
-        R: Runtime,
-        F: Future<Output = PyResult<T>> + Send + 'static,
-        T: Crossed,
-    {
-        self.make_coroutine::<OnRuntime<R>, F, T, F>(py, future)
-    }
-
-    /// Makes a coroutine whose Rust future the event loop polls, on its own thread, though it is `Send`.
-    #[cfg(feature = "attributes")]
-    pub(crate) fn loop_coroutine<R, F, T>(
-        mut self,
-        py: Python<'_>,
-        future: F,
-    ) -> PyResult<Bound<'_, PyAny>>
-    where
-        R: Runtime,
-        F: Future<Output = PyResult<T>> + Send + 'static,
-        T: Crossed,
-    {
-        self.eager_start = true;
-        self.make_coroutine::<OnThisThread<R>, F, T, F>(py, future)
-    }
-
-    /// Makes a coroutine whose Rust future stays on this thread. The first poll happens in the first step.
-    pub(crate) fn local_coroutine<R, F, T>(
-        mut self,
-        py: Python<'_>,
-        future: F,
-    ) -> PyResult<Bound<'_, PyAny>>
-    where
-        R: Runtime,
-        F: Future<Output = PyResult<T>> + 'static,
-        T: Crossed,
-    {
-        self.eager_start = true;
-        self.make_coroutine::<OnThisThread<R>, F, T, ThreadBound<F>>(py, future)
-    }
-
-    /// Makes an async generator.
-    pub(crate) fn async_generator<R, S, T>(
-        self,
-        py: Python<'_>,
-        stream: S,
-    ) -> PyResult<Bound<'_, PyAny>>
-    where
-        R: Runtime,
-        S: Stream<Item = PyResult<T>> + Send + 'static,
-        T: Crossed,
-    {
-        self.generate::<R, OnRuntime<R>, S, Pin<Box<S>>, T>(py, stream)
-    }
-
-    /// Makes an async generator whose stream stays on this thread. Each fetch polls it first in its first step.
-    pub(crate) fn local_async_generator<R, S, T>(
+    /// Makes an async generator. `P` polls its stream, and `K` keeps it between two fetches.
+    pub(crate) fn async_generator<R, P, S, K, T>(
         mut self,
         py: Python<'_>,
         stream: S,
     ) -> PyResult<Bound<'_, PyAny>>
-    where
-        R: Runtime,
-        S: Stream<Item = PyResult<T>> + 'static,
-        T: Crossed,
-    {
-        self.eager_start = true;
-        self.generate::<R, OnThisThread<R>, S, ThreadBound<Pin<Box<S>>>, T>(py, stream)
-    }
-
-    fn generate<R, P, S, K, T>(mut self, py: Python<'_>, stream: S) -> PyResult<Bound<'_, PyAny>>
     where
         R: Runtime,
         P: Place<Fetch<R, S, K, T>, Batch<R, K, T>>,
@@ -253,8 +186,12 @@ impl Plan {
         Ok(generator)
     }
 
-    /// `K` keeps the future until the first step.
-    fn make_coroutine<P, F, T, K>(mut self, py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
+    /// Makes a coroutine. `P` polls its future, and `K` keeps it until the first step.
+    pub(crate) fn coroutine<P, F, T, K>(
+        mut self,
+        py: Python<'_>,
+        future: F,
+    ) -> PyResult<Bound<'_, PyAny>>
     where
         P: Place<F, T>,
         F: Future<Output = PyResult<T>> + 'static,

@@ -41,7 +41,7 @@ use crate::process::Entry;
 use crate::sync::cell::{Locked, WakerAction, WakerCell};
 
 /// What a Rust task and its Python future share. There is one for each future in flight, so its size counts.
-pub(super) struct FutureState {
+pub(crate) struct FutureState {
     pub(super) mailbox: Mailbox,
     pub(super) event_loop: Py<PyAny>,
     cell: WakerCell<State>,

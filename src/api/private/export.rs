@@ -32,6 +32,7 @@ use super::by_type::Arguments;
 use super::returned::Coroutine;
 use crate::entry::block_on;
 use crate::runtime::Runtime;
+use crate::to_python::OnThisThread;
 use crate::{AwaitableBuilder, CancelHandle};
 
 pub use pyo3;
@@ -148,7 +149,9 @@ pub trait Way {
         }
         let mut future = Box::pin(future);
         take_borrow(future.as_mut())?;
-        builder.plan.loop_coroutine::<R, _, T>(py, future)
+        builder
+            .plan
+            .coroutine::<OnThisThread<R>, _, T, Pin<Box<F>>>(py, future)
     }
 
     /// Blocks until the future is done.
