@@ -18,11 +18,9 @@
 //! 6. The loop drops the drain in `close()`, or when the loop is collected. That closes the mailbox. A weak reference to the
 //!    loop is a second signal, for a loop that leaks its handles. Closing drops the queued jobs, tells the watchers and closes
 //!    the descriptor.
-//! 7. A thread that blocks in `block_on` [marks](BlockedLoop) the loop that it runs. A future that this thread polls and that
-//!    waits for the loop then fails instead of waiting for ever. A [`background`] loop gets no new calls while it is marked.
-//! 8. In a loop of `tokio::new_event_loop`, the selector owns the drain, waits for the bell and runs the drain. Closing the
+//! 7. In a loop of `tokio::new_event_loop`, the selector owns the drain, waits for the bell and runs the drain. Closing the
 //!    selector closes the mailbox.
-//! 9. Locks are released before a job runs, before anything of the user is dropped and before Python is called.
+//! 8. Locks are released before a job runs, before anything of the user is dropped and before Python is called.
 
 pub(crate) mod background;
 // Everything that only unix has is in this module.
@@ -34,7 +32,7 @@ mod descriptor;
 pub(crate) mod doorbell;
 mod drain;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -83,8 +81,6 @@ struct MailboxInner {
     generation: u32,
     /// The loop's debug mode, as the last drain found it.
     debug: AtomicBool,
-    /// Whether its thread [keeps the loop waiting](BlockedLoop).
-    blocked: AtomicBool,
     /// The second signal of the loop's end.
     weakref: Mutex<Option<Py<PyWeakrefReference>>>,
 }
@@ -96,8 +92,6 @@ static REGISTRY: PerProcess<LazyLock<Registry<Mailbox>>> =
 thread_local! {
     /// The mailbox that this thread asked for last: nearly always the one that it asks for next.
     static LAST: RefCell<Option<Mailbox>> = const { RefCell::new(None) };
-    /// The address of the loop that this thread runs and keeps waiting: 0 if it runs none. `None` if it does not block.
-    static BLOCKED: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 impl Registered for Mailbox {
@@ -174,16 +168,6 @@ impl Mailbox {
         drop(self.0.watchers.remove(key));
     }
 
-    /// Whether this thread runs the loop and [keeps it waiting](BlockedLoop).
-    pub(crate) fn is_blocked_here(&self) -> bool {
-        BLOCKED.get() == Some(self.0.address)
-    }
-
-    /// Whether the loop can run what is posted now. Another thread may block it, or close it.
-    fn can_run(&self) -> bool {
-        self.is_open() && !self.0.blocked.load(Ordering::Relaxed)
-    }
-
     /// Opens the mailbox of a new loop whose selector waits for `bell` and runs the drain. The selector owns the drain.
     #[cfg(feature = "tokio-runtime")]
     pub(crate) fn open_for_selector<'py>(
@@ -208,7 +192,6 @@ impl Mailbox {
             address: event_loop.as_ptr() as usize,
             generation: generation_of_process(),
             debug: AtomicBool::new(asyncio::is_debug(event_loop)?),
-            blocked: AtomicBool::new(false),
             weakref: Mutex::new(None),
         })))
     }
@@ -298,45 +281,6 @@ pub(crate) fn forget_parents(py: Python<'_>) {
         // Never dropped: see `leave_to_parent`.
         std::mem::forget(mailbox);
     }
-}
-
-/// Notes that this thread blocks, and keeps the loop that it runs from its work, until this is dropped.
-#[must_use = "it is noted until this is dropped"]
-pub(crate) struct BlockedLoop {
-    outer: Option<usize>,
-    /// The mailbox of the loop, if this has marked it.
-    mailbox: Option<Mailbox>,
-}
-
-impl BlockedLoop {
-    /// `event_loop` is the running loop of this thread.
-    pub(crate) fn new(event_loop: Option<&Bound<'_, PyAny>>) -> Self {
-        let address = event_loop.map_or(0, |event_loop| event_loop.as_ptr() as usize);
-        let mailbox = Mailbox::find(address);
-        Self {
-            outer: BLOCKED.replace(Some(address)),
-            mailbox: mailbox.filter(|it| !it.0.blocked.swap(true, Ordering::Relaxed)),
-        }
-    }
-}
-
-impl Drop for BlockedLoop {
-    fn drop(&mut self) {
-        BLOCKED.set(self.outer);
-        if let Some(mailbox) = &self.mailbox {
-            mailbox.0.blocked.store(false, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Whether this thread blocks.
-pub(crate) fn blocks_here() -> bool {
-    BLOCKED.get().is_some()
-}
-
-/// Whether this thread runs this loop and [keeps it waiting](BlockedLoop).
-pub(crate) fn is_blocked_here(event_loop: &Bound<'_, PyAny>) -> bool {
-    BLOCKED.get() == Some(event_loop.as_ptr() as usize)
 }
 
 /// Called by the weak reference when the loop object dies.

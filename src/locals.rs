@@ -28,8 +28,7 @@ use pyo3::prelude::*;
 
 use crate::asyncio;
 use crate::error::LoopClosed;
-use crate::event_loop::background::background_loop as event_loop_in_background;
-use crate::event_loop::{self, BlockedLoop, Mailbox};
+use crate::event_loop::{Mailbox, background};
 use crate::process::Entry;
 
 /// The event loop and the `contextvars` context that a Rust task belongs to.
@@ -265,8 +264,17 @@ type Slot = LocalKey<RefCell<Option<TaskLocals>>>;
 thread_local! {
     static CURRENT: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
     static OF_THREAD: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
-    /// Those of a background loop that the current `block_on` of this thread has asked for.
-    static BACKGROUND: RefCell<Option<TaskLocals>> = const { RefCell::new(None) };
+    static BLOCKED: RefCell<Option<Blocked>> = const { RefCell::new(None) };
+}
+
+/// What the innermost `block_on` of this thread keeps waiting.
+struct Blocked {
+    /// The address of the loop that this thread runs. 0 if it runs none.
+    event_loop: usize,
+    /// Whether it is a background loop, and was not blocked before.
+    is_marked: bool,
+    /// Those of another background loop, once something has asked for them.
+    background: Option<TaskLocals>,
 }
 
 /// Restores the previous locals when it drops. Neither swapping nor dropping a `TaskLocals` can panic.
@@ -345,7 +353,7 @@ pub fn get_current_locals(py: Python<'_>) -> PyResult<TaskLocals> {
 /// The running loop of this thread, unless `block_on` blocks it.
 fn unblocked_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     let running = asyncio::running_loop(py)?;
-    Ok(running.filter(|event_loop| !event_loop::is_blocked_here(event_loop)))
+    Ok(running.filter(|event_loop| !is_blocked_here(event_loop.as_ptr() as usize)))
 }
 
 /// The locals of the Rust task, the running loop of this thread, even if it is blocked, or the loop that is given to this thread.
@@ -398,31 +406,57 @@ pub(crate) fn find_current_locals(py: Python<'_>) -> PyResult<Option<TaskLocals>
 /// ```
 pub fn background_loop(py: Python<'_>) -> PyResult<TaskLocals> {
     let entry = Entry::new(py)?;
-    in_current_context(event_loop_in_background(&entry)?)
+    in_current_context(background::background_loop(&entry)?)
 }
 
-/// Marks this thread as blocked on a future, until this is dropped. Calls that need a loop then get a background loop.
+/// Notes that this thread blocks, and keeps the loop that it runs waiting, until this is dropped.
+///
+/// Calls that need a loop then get a background loop. A future that this thread polls and that waits for the blocked loop fails.
 #[must_use = "it is noted until this is dropped"]
 pub(crate) struct Blocking {
-    _blocked: BlockedLoop,
+    outer: Option<Blocked>,
     _outside_task: Option<Entered>,
-    _background: Entered,
 }
 
 impl Blocking {
     pub(crate) fn begin(py: Python<'_>) -> PyResult<Self> {
-        let event_loop = asyncio::running_loop(py)?;
+        let running = asyncio::running_loop(py)?;
         // Whether this thread polls a task of the loop that it blocks.
-        let blocks_task = match (&event_loop, current()) {
-            (Some(event_loop), Some(locals)) => event_loop.is(&locals.0.event_loop),
+        let blocks_task = match (&running, current()) {
+            (Some(running), Some(locals)) => running.is(&locals.0.event_loop),
             _ => false,
         };
+        let event_loop = running.map_or(0, |running| running.as_ptr() as usize);
+        let blocked = Blocked {
+            event_loop,
+            is_marked: background::mark_blocked(event_loop, true),
+            background: None,
+        };
         Ok(Self {
-            _blocked: BlockedLoop::new(event_loop.as_ref()),
+            outer: BLOCKED.replace(Some(blocked)),
             _outside_task: blocks_task.then(|| Entered::replacing(&CURRENT, None)),
-            _background: Entered::replacing(&BACKGROUND, None),
         })
     }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        let ended = BLOCKED.replace(self.outer.take());
+        if let Some(ended) = ended.filter(|ended| ended.is_marked) {
+            background::mark_blocked(ended.event_loop, false);
+        }
+    }
+}
+
+fn with_blocked<R>(look: impl FnOnce(&mut Blocked) -> R) -> Option<R> {
+    // An error: the thread is ending, and does not block.
+    let looked = BLOCKED.try_with(|blocked| blocked.borrow_mut().as_mut().map(look));
+    looked.ok().flatten()
+}
+
+/// Whether this thread runs the loop with this address and keeps it waiting.
+pub(crate) fn is_blocked_here(address: usize) -> bool {
+    with_blocked(|blocked| blocked.event_loop == address).unwrap_or(false)
 }
 
 /// The running loop of this thread with a copy of the current context, even while a Rust task is being polled.
@@ -552,8 +586,13 @@ pub(crate) fn locals_of_call() -> PyResult<TaskLocals> {
 /// The locals of a loop that runs in another thread: of the one that is given to this thread or, inside of `block_on`, of a
 /// background loop. It attaches to make that one.
 fn locals_of_thread() -> PyResult<Option<TaskLocals>> {
-    let known = get(&OF_THREAD).or_else(|| get(&BACKGROUND));
-    if known.is_some() || !event_loop::blocks_here() {
+    if let Some(locals) = get(&OF_THREAD) {
+        return Ok(Some(locals));
+    }
+    let Some(known) = with_blocked(|blocked| blocked.background.clone()) else {
+        return Ok(None);
+    };
+    if known.is_some() {
         return Ok(known);
     }
     #[expect(
@@ -561,6 +600,8 @@ fn locals_of_thread() -> PyResult<Option<TaskLocals>> {
         reason = "the thread waits for Python in any case"
     )]
     let locals = Python::attach(background_loop)?;
-    drop(swap(&BACKGROUND, Some(locals.clone())));
+    drop(with_blocked(|blocked| {
+        blocked.background.replace(locals.clone())
+    }));
     Ok(Some(locals))
 }

@@ -5,7 +5,7 @@
 //! 1. The first call of [`background_loop`] makes a loop and its thread. Python makes the thread, so `threading` knows it. It is a
 //!    daemon thread, because Python waits for all others before it calls the callbacks of `atexit`.
 //! 2. Later calls return the oldest loop that can run, so that callbacks share clients and locks of asyncio. A loop cannot run
-//!    while it [is blocked](super::BlockedLoop), and it does not serve a call from its own thread. If no loop is left, the call
+//!    while a callback [blocks](mark_blocked) it, and it does not serve a call from its own thread. If no loop is left, the call
 //!    makes another. Hence a callback may block again, at any depth.
 //! 3. At the end of the process, each loop is stopped. Its thread then cancels the tasks, waits for them and ends the async
 //!    generators. It does not wait for the threads of the loop's executor. A thread that then needs another loop rests for ever.
@@ -29,6 +29,7 @@ struct BackgroundLoop {
     event_loop: Py<PyAny>,
     mailbox: Mailbox,
     thread: Py<PyAny>,
+    is_blocked: bool,
 }
 
 /// The oldest first.
@@ -43,7 +44,7 @@ pub(crate) fn background_loop<'py>(entry: &Entry<'py>) -> PyResult<Bound<'py, Py
             |it: &BackgroundLoop| !here.as_ref().is_some_and(|here| here.is(&it.event_loop));
         let found = loops
             .iter()
-            .find(|it| it.mailbox.can_run() && is_elsewhere(it))?;
+            .find(|it| !it.is_blocked && it.mailbox.is_open() && is_elsewhere(it))?;
         Some(found.event_loop.bind(py).clone())
     };
     let found = find(&lock(BACKGROUND.get()));
@@ -58,6 +59,7 @@ pub(crate) fn background_loop<'py>(entry: &Entry<'py>) -> PyResult<Bound<'py, Py
         mailbox: Mailbox::of(entry, &event_loop)?,
         event_loop: event_loop.clone().unbind(),
         thread: thread.clone().unbind(),
+        is_blocked: false,
     };
     let (faster, unused) = {
         let mut loops = lock(BACKGROUND.get());
@@ -85,6 +87,13 @@ pub(crate) fn background_loop<'py>(entry: &Entry<'py>) -> PyResult<Bound<'py, Py
         return Err(error);
     }
     Ok(event_loop)
+}
+
+/// Notes whether a callback blocks the loop with this address. True if that is new, and the loop is one of these.
+pub(crate) fn mark_blocked(address: usize, is_blocked: bool) -> bool {
+    let mut loops = lock(BACKGROUND.get());
+    let marked = loops.iter_mut().find(|it| it.mailbox.address() == address);
+    marked.is_some_and(|it| std::mem::replace(&mut it.is_blocked, is_blocked) != is_blocked)
 }
 
 /// Ends the loops of this process, and waits for their threads.

@@ -37,7 +37,7 @@ use super::given_up::GivenUpTasks;
 use crate::asyncio;
 use crate::error::LoopClosed;
 use crate::event_loop::{Mailbox, Watcher, WatcherKey};
-use crate::locals::TaskLocals;
+use crate::locals::{TaskLocals, is_blocked_here};
 use crate::metrics::PythonToRust;
 use crate::process::Entry;
 use crate::sync::handoff::{GivenUp, Handoff, Interest, POLLED_AGAIN};
@@ -233,7 +233,7 @@ pub(super) fn poll_outcome<T, R>(
         return Poll::Ready(Err(loop_in_parent()));
     }
     match handoff.poll(cx.waker()) {
-        Poll::Pending if mailbox.is_blocked_here() => Poll::Ready(Err(loop_blocked())),
+        Poll::Pending if is_blocked_here(mailbox.address()) => Poll::Ready(Err(loop_blocked())),
         polled => polled,
     }
 }
