@@ -4,7 +4,6 @@ mod convert;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::Location;
-use std::sync::LazyLock;
 
 use pyo3::create_exception;
 use pyo3::exceptions::{PyBaseException, PyException, PyRuntimeError};
@@ -78,10 +77,8 @@ pub(crate) fn stream_in_parent() -> PyErr {
 
 /// Notes where the Rust future of an error was made, if `RUST_LIB_BACKTRACE` or `RUST_BACKTRACE` asks for backtraces.
 pub(crate) fn note_future(error: &Bound<'_, PyBaseException>, made_at: &Location<'_>) {
-    // The standard library reads the variables once.
-    static WANTED: LazyLock<bool> =
-        LazyLock::new(|| Backtrace::capture().status() == BacktraceStatus::Captured);
-    if *WANTED {
+    // The standard library reads the variables once, and captures nothing unless they ask.
+    if Backtrace::capture().status() == BacktraceStatus::Captured {
         note_place(error, "in the Rust future made", made_at);
     }
 }

@@ -25,9 +25,8 @@ use super::crossing::{Crossing, Ended, UserFuture};
 use super::future::RustFuture;
 use super::local::{ThreadBound, spawn_on_loop};
 use super::plan::{Crossed, Plan};
-use super::state::{FutureState, can_be_raised};
+use super::state::FutureState;
 use crate::asyncio;
-use crate::error::note_future;
 use crate::event_loop::Mailbox;
 use crate::locals::{TaskLocals, get_running_locals};
 use crate::process::Entry;
@@ -177,7 +176,7 @@ pub(super) fn settled<'py, T: Crossed>(
     let mailbox = Mailbox::of(entry, &event_loop)?;
     let state = Arc::new(FutureState::new(mailbox, &event_loop, false)?);
     let python = Bound::new(py, RustFuture::new(Arc::clone(&state), made_at))?;
-    state.settle(py, ended.convert(py))?;
+    state.settle(py, ended.convert(py, made_at))?;
     Ok(python.into_any())
 }
 
@@ -241,13 +240,7 @@ where
         let made_at = plan.made_at;
         match begin::<P, F, T>(entry, &locals, plan, future)? {
             Begun::Running(python) => wait(py, python.unbind()),
-            Begun::Ended(ended) => {
-                let value = ended.convert(py);
-                value.map(Stepped::Return).map_err(|error| {
-                    note_future(error.value(py), made_at);
-                    can_be_raised(py, error)
-                })
-            }
+            Begun::Ended(ended) => ended.convert(py, made_at).map(Stepped::Return),
         }
     }
 

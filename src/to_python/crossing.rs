@@ -21,8 +21,8 @@ use pyo3::prelude::*;
 use super::cancel::{OnCancel, cancellable};
 use super::future::RustFuture;
 use super::plan::Crossed;
-use super::state::FutureState;
-use crate::error::{RuntimeStopped, rust_panic};
+use super::state::{FutureState, can_be_raised};
+use crate::error::{RuntimeStopped, note_future, rust_panic};
 use crate::event_loop::Mailbox;
 use crate::locals::{Scope, TaskLocals, scope};
 use crate::metrics::RustToPython;
@@ -49,11 +49,14 @@ pub(crate) struct Ended<T> {
 }
 
 impl Failure {
-    pub(super) fn into_error(self, py: Python<'_>) -> PyErr {
-        match self {
+    /// The error that Python gets, with a note of where the future or stream was made.
+    pub(super) fn into_error(self, py: Python<'_>, made_at: &Location<'_>) -> PyErr {
+        let error = match self {
             Self::Error(error) => error,
             Self::Panic(panic) => rust_panic(py, panic),
-        }
+        };
+        note_future(error.value(py), made_at);
+        error
     }
 }
 
@@ -79,22 +82,28 @@ impl<T> Ended<T> {
 
 impl<T: Crossed> Ended<T> {
     /// Converts the outcome to Python.
-    pub(super) fn convert(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    pub(super) fn convert(self, py: Python<'_>, made_at: &Location<'_>) -> PyResult<Py<PyAny>> {
         drop(self.locals);
         let _spans = self.spans.enter();
-        match self.outcome {
-            Ok(value) => {
-                let value = value.into_inner();
-                catch(|| value.into_py_any(py)).unwrap_or_else(|panic| Err(rust_panic(py, panic)))
-            }
-            Err(failure) => Err(failure.into_error(py)),
-        }
+        let converted = self.outcome.and_then(|value| {
+            let value = value.into_inner();
+            let converted = catch(|| value.into_py_any(py)).map_err(Failure::Panic)?;
+            converted.map_err(Failure::Error)
+        });
+        converted.map_err(|failure| can_be_raised(py, failure.into_error(py, made_at)))
     }
 
     /// Python has settled the future already. Drops the output. An error of a future that went on goes to the loop.
-    fn report_or_drop(self, py: Python<'_>, state: &FutureState) -> PyResult<()> {
+    fn report_or_drop(
+        self,
+        py: Python<'_>,
+        state: &FutureState,
+        made_at: &Location<'_>,
+    ) -> PyResult<()> {
         match self.outcome {
-            Err(failure) if state.detaches() => state.report_detached(py, failure.into_error(py)),
+            Err(failure) if state.detaches() => {
+                state.report_detached(py, failure.into_error(py, made_at))
+            }
             outcome => {
                 drop_detached(py, outcome);
                 Ok(())
@@ -191,6 +200,7 @@ pin_project! {
         cancel_slot: Option<Arc<CancelSlot<PyErr>>>,
         // `None` once the outcome is posted.
         state: Option<Arc<FutureState>>,
+        made_at: &'static Location<'static>,
         in_flight: RustToPython,
     }
 
@@ -210,7 +220,8 @@ pin_project! {
                      stay behind in the parent of this process?",
                 );
                 let spans = this.future.spans.clone();
-                post(state, Ended::<()>::failed(Failure::Error(stopped), spans));
+                let ended = Ended::<()>::failed(Failure::Error(stopped), spans);
+                post(state, ended, this.made_at);
             }
             // After the drop of the future, which may own the handle.
             if let Some(slot) = this.cancel_slot {
@@ -245,6 +256,7 @@ impl<R: Runtime, F> Crossing<R, F> {
             future,
             cancel_slot,
             state: Some(state),
+            made_at,
             in_flight: RustToPython::start(),
         };
         Ok((crossing, python))
@@ -288,7 +300,7 @@ where
                 (Poll::Ready(ended), Some(slot)) => ended.or_cancelled(slot.take_and_close()),
             };
             if let Some(state) = this.state.take() {
-                post(state, ended);
+                post(state, ended, this.made_at);
             }
         }
         Poll::Ready(())
@@ -296,15 +308,15 @@ where
 }
 
 /// Sends the outcome to the loop's thread.
-fn post<T: Crossed>(state: Arc<FutureState>, ended: Ended<T>) {
+fn post<T: Crossed>(state: Arc<FutureState>, ended: Ended<T>, made_at: &'static Location<'static>) {
     let posted = ended.spans.post();
     state.task_is_done();
     let mailbox = state.mailbox.clone();
     mailbox.post(Box::new(move |py| {
         posted.arrive();
         if state.is_done() {
-            return ended.report_or_drop(py, &state);
+            return ended.report_or_drop(py, &state, made_at);
         }
-        state.settle(py, ended.convert(py))
+        state.settle(py, ended.convert(py, made_at))
     }));
 }

@@ -17,7 +17,6 @@ use super::awaiting::RustFutureIterator;
 use super::callbacks::Callback;
 use super::state::{FutureState, Outcome};
 use crate::asyncio;
-use crate::error::note_future;
 
 /// A Rust future that Python awaits. Does what asyncio.Future does.
 #[pyclass(frozen, weakref, subclass, module = "pyo3_asyncio")]
@@ -81,18 +80,10 @@ impl RustFuture {
             Seen::Error(error, traceback) => {
                 let error = error.into_bound(py);
                 asyncio::set_traceback(&error, traceback.as_ref().map(|it| it.bind(py)))?;
-                self.note(&error);
                 Err(PyErr::from_value(error))
             }
             Seen::Cancelled => Err(PyErr::from_value(self.cancelled_error(py)?)),
             Seen::Pending => Err(asyncio::invalid_state(py, "Result is not set.")),
-        }
-    }
-
-    /// Notes on an error that is taken where the future was made.
-    fn note(&self, error: &Bound<'_, PyAny>) {
-        if let Ok(error) = error.cast() {
-            note_future(error, self.made_at);
         }
     }
 
@@ -153,9 +144,6 @@ impl RustFuture {
                 other => Err(matches!(other, Outcome::Pending(_))),
             }
         };
-        if let Ok(Some(error)) = &exception {
-            self.note(error.bind(py));
-        }
         exception.or_else(|pending| {
             Err(if pending {
                 asyncio::invalid_state(py, "Exception is not set.")

@@ -490,7 +490,7 @@ impl Outcome {
                 error: Some(error.into_value(py).into_any()),
             });
         }
-        Self::error(can_be_raised(py, error).into_value(py).bind(py))
+        Self::error(error.into_value(py).bind(py))
     }
 
     pub(super) fn error(error: &Bound<'_, PyAny>) -> PyResult<Self> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use crate::error::{LoopClosed, note_future, stream_in_parent};
+use crate::error::{LoopClosed, stream_in_parent};
 use crate::event_loop::{Mailbox, Watcher, WatcherKey};
 use crate::runtime::Runtime;
 use crate::sync::primitive::lock;
@@ -70,9 +70,7 @@ impl<R: Runtime, K: Send + 'static> StreamSlot<R, K> {
             Parking::Away | Parking::Ended => Ok(None),
             Parking::Failed(failure) => {
                 drop(state);
-                let error = failure.into_error(py);
-                note_future(error.value(py), made_at);
-                Err(error)
+                Err(failure.into_error(py, made_at))
             }
         }
     }
