@@ -14,6 +14,14 @@ use std::process::ExitCode;
 
 use pyo3::prelude::*;
 
+// What PyO3's own attributes expand to. PyO3 may change it in each version.
+pub use pyo3::impl_::concat::{combine_to_array, combined_len};
+/// A type that a stub can show as the result of a coroutine.
+#[cfg(feature = "experimental-inspect")]
+pub use pyo3::impl_::introspection::PyReturnType as Shown;
+use pyo3::impl_::pyfunction::{PyFunctionDef, WrapPyFunctionArg};
+pub use pyo3::impl_::pymodule::PyAddToModule;
+
 pub use self::blocking::*;
 pub use self::by_type::*;
 pub use self::declaration::*;

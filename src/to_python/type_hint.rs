@@ -87,9 +87,9 @@ impl<T: TypeHint> TypeHint for Vec<T> {
     }
 }
 
-macro_rules! type_hints_of_collections {
-    ($($collection:ident $(<$other:ident>)?, $python:ty: $($item:ident)+;)+) => {$(
-        impl<$($item: TypeHint,)+ $($other)?> TypeHint for $collection<$($item,)+ $($other)?> {
+macro_rules! generic_type_hints {
+    ($($python:ty: <$($item:ident)+ $(, $other:ident)?> $rust:ty;)+) => {$(
+        impl<$($item: TypeHint,)+ $($other)?> TypeHint for $rust {
             fn type_hint(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
                 subscript::<$python>(py, ($($item::type_hint(py)?,)+))
             }
@@ -97,24 +97,16 @@ macro_rules! type_hints_of_collections {
     )+};
 }
 
-type_hints_of_collections! {
-    BTreeMap, PyDict: K V;
-    BTreeSet, PySet: T;
-    HashMap<S>, PyDict: K V;
-    HashSet<S>, PySet: T;
+generic_type_hints! {
+    PyDict: <K V> BTreeMap<K, V>;
+    PyDict: <K V, S> HashMap<K, V, S>;
+    PySet: <T> BTreeSet<T>;
+    PySet: <T, S> HashSet<T, S>;
+    PyTuple: <A> (A,);
+    PyTuple: <A B> (A, B);
+    PyTuple: <A B C> (A, B, C);
+    PyTuple: <A B C D> (A, B, C, D);
 }
-
-macro_rules! type_hints_of_tuples {
-    ($(($($item:ident)+))+) => {$(
-        impl<$($item: TypeHint),+> TypeHint for ($($item,)+) {
-            fn type_hint(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-                subscript::<PyTuple>(py, ($($item::type_hint(py)?,)+))
-            }
-        }
-    )+};
-}
-
-type_hints_of_tuples!((A)(A B)(A B C)(A B C D));
 
 /// The items of an async generator.
 #[derive(Debug)]

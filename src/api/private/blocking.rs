@@ -6,7 +6,6 @@
 use std::future::Future;
 
 use pyo3::IntoPyObjectExt;
-pub use pyo3::impl_::concat::{combine_to_array, combined_len};
 use pyo3::prelude::*;
 
 use super::export::{CoroutineOptions, Way};

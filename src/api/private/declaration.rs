@@ -7,12 +7,11 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use pyo3::PyTypeInfo;
-use pyo3::impl_::pyfunction::{PyFunctionDef, WrapPyFunctionArg};
-pub use pyo3::impl_::pymodule::PyAddToModule;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 
 use super::export::{Annotated, Annotation};
+use super::{PyAddToModule, PyFunctionDef, WrapPyFunctionArg};
 use crate::asyncio;
 use crate::to_python::AsyncFunction;
 pub use crate::to_python::{Declaration, Streamed, TypeHint};

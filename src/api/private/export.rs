@@ -67,16 +67,6 @@ pub fn here() -> &'static Location<'static> {
     Location::caller()
 }
 
-/// A type that a stub can show as the result of a coroutine.
-#[cfg(feature = "experimental-inspect")]
-pub use pyo3::impl_::introspection::PyReturnType as Shown;
-
-#[cfg(not(feature = "experimental-inspect"))]
-pub trait Shown {}
-
-#[cfg(not(feature = "experimental-inspect"))]
-impl<T> Shown for T {}
-
 /// The return annotation in `signature = (…) -> "text"`.
 pub trait Annotation {
     const TEXT: &'static str;

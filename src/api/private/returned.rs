@@ -7,7 +7,14 @@ use pyo3::prelude::*;
 #[cfg(feature = "experimental-inspect")]
 use pyo3::{type_hint_identifier as identifier, type_hint_subscript as subscript, types::PyNone};
 
-use super::export::Shown;
+#[cfg(feature = "experimental-inspect")]
+use super::Shown;
+
+#[cfg(not(feature = "experimental-inspect"))]
+pub trait Shown {}
+
+#[cfg(not(feature = "experimental-inspect"))]
+impl<T> Shown for T {}
 
 /// Defines types of return values. A stub shows the type behind the arrow.
 macro_rules! returned {
