@@ -2,7 +2,8 @@ from asyncio import _get_running_loop, get_running_loop
 from types import coroutine
 
 
-async def iterate(sink, iterator, room, items):
+async def iterate(sink, iterator, room):
+    items = []
     await deliver_each_step(iteration(sink, iterator, room, items), sink, items)
 
 
@@ -18,7 +19,7 @@ def deliver_each_step(iteration, sink, items):
             return
         try:
             if items:
-                sink.deliver()
+                sink.deliver(items)
             step, value = send, (yield awaited)
         except GeneratorExit:
             iteration.close()
@@ -52,6 +53,6 @@ async def iteration(sink, iterator, room, items):
         raise
     finally:
         if not is_destroyed:
-            sink.clean_up()
+            sink.clean_up(items)
             if close is not None:
                 await close()

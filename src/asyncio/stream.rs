@@ -2,7 +2,6 @@
 //! consumer.
 
 use pyo3::prelude::*;
-use pyo3::types::PyList;
 
 use super::lookup::{defines, intern};
 
@@ -39,17 +38,16 @@ pub(crate) fn rename(generator: &Bound<'_, PyAny>, name: &str, qualname: &str) -
 
 /// A coroutine that iterates as only Python's `async for` does: with its errors, tracebacks, contexts and cancellations.
 ///
-/// `sink` returns the iterator as its `__aiter__()`. It takes what is in `items` by `deliver()`, says by `is_wanted()` whether to go
-/// on, settles the future given to `ask` with the room for more items, and hears by `clean_up()` that the iteration is over. `room`
+/// `sink` returns the iterator as its `__aiter__()`. It empties a list of items by `deliver(items)`, says by `is_wanted()` whether to
+/// go on, settles the future given to `ask` with the room for more items, and takes the last items by `clean_up(items)`. `room`
 /// counts the items that the coroutine may make before it asks for more room. The items of one step of the task are delivered
 /// together, when the step ends.
 pub(crate) fn iterate<'py>(
     sink: &Bound<'py, PyAny>,
     iterator: &Bound<'py, PyAny>,
     room: usize,
-    items: &Bound<'py, PyList>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    iterate_function(sink.py())?.call1((sink, iterator, room, items))
+    iterate_function(sink.py())?.call1((sink, iterator, room))
 }
 
 /// Whether `async for` accepts the object.

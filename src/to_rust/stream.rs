@@ -25,15 +25,15 @@ use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
 
 use super::call::Function;
-use super::task::PyTask;
+use super::task::{CleansUp, PyTask};
 use crate::asyncio;
 use crate::event_loop::Mailbox;
 use crate::locals::TaskLocals;
@@ -292,26 +292,26 @@ impl<T: Send + 'static> Setup<T> {
         let (source, capacity) = (self.source, self.capacity);
         let (mailbox, made_at) = (self.mailbox.clone(), self.made_at);
         let (consumer, producer) = Channel::open(mailbox, capacity, self.convert, made_at);
+        let cleans_up = CleansUp::default();
+        let sets_cleans_up = Arc::clone(&cleans_up);
         let iterate = Box::new(move |py: Python<'_>| {
             let iterable = source(py)?.into_bound(py);
             check_iterable(&iterable)?;
             let iterator = asyncio::aiter(&iterable)?;
-            let items = PyList::empty(py);
             let sink = Sink {
                 channel: producer,
                 iterator: iterator.clone().unbind(),
-                items: items.clone().unbind(),
+                cleans_up: sets_cleans_up,
             };
             let sink = Bound::new(py, sink)?.into_any();
-            Ok(asyncio::iterate(&sink, &iterator, capacity, &items)?.unbind())
+            Ok(asyncio::iterate(&sink, &iterator, capacity)?.unbind())
         });
-        let cleans_up = Some(consumer.cleans_up());
         let task = PyTask::call(
             self.mailbox,
             self.locals,
             self.name,
             iterate,
-            cleans_up,
+            Some(cleans_up),
             made_at,
         );
         Iteration { consumer, task }

@@ -30,7 +30,6 @@ pub(super) struct Channel<T> {
     items: Bounded<PyResult<UserValue<T>>>,
     /// Taken while it converts.
     convert: Mutex<Option<ConvertItem<T>>>,
-    cleans_up: CleansUp,
     /// The Python future that is settled when there is room. Changed only while attached.
     asked: Mutex<Option<Py<PyAny>>>,
 }
@@ -48,7 +47,6 @@ pub(super) trait Producer: Send + Sync {
     fn is_wanted(&self) -> bool;
     fn deliver(&self, items: &Bound<'_, PyList>) -> PyResult<()>;
     fn ask(&self, room: Py<PyAny>);
-    fn clean_up(&self);
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
 
@@ -65,7 +63,6 @@ impl<T: Send + 'static> Channel<T> {
             spans: Spans::of_caller(),
             items: Bounded::new(capacity),
             convert: Mutex::new(Some(convert)),
-            cleans_up: CleansUp::default(),
             asked: Mutex::new(None),
         });
         let consumer = Consumer {
@@ -150,11 +147,6 @@ impl<T: Send + 'static> Consumer<T> {
         }
     }
 
-    /// Set by the coroutine before it cleans up.
-    pub(super) fn cleans_up(&self) -> CleansUp {
-        Arc::clone(&self.channel.cleans_up)
-    }
-
     /// Takes no more items.
     pub(super) fn stop(&self, wanted: Wanted) {
         let (left, calls) = self.channel.items.stop(wanted);
@@ -218,10 +210,6 @@ impl<T: Send + 'static> Producer for Channel<T> {
         drop(previous);
     }
 
-    fn clean_up(&self) {
-        self.cleans_up.store(true, Ordering::Relaxed);
-    }
-
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&*lock(&self.asked))
     }
@@ -232,7 +220,7 @@ impl<T: Send + 'static> Producer for Channel<T> {
 pub(super) struct Sink {
     pub(super) channel: Arc<dyn Producer>,
     pub(super) iterator: Py<PyAny>,
-    pub(super) items: Py<PyList>,
+    pub(super) cleans_up: CleansUp,
 }
 
 #[pymethods]
@@ -245,8 +233,8 @@ impl Sink {
         self.channel.is_wanted()
     }
 
-    fn deliver(&self, py: Python<'_>) -> PyResult<()> {
-        self.channel.deliver(self.items.bind(py))
+    fn deliver(&self, items: &Bound<'_, PyList>) -> PyResult<()> {
+        self.channel.deliver(items)
     }
 
     fn ask(&self, room: Py<PyAny>) {
@@ -254,14 +242,13 @@ impl Sink {
     }
 
     /// Delivers the last items. From now on, the stream does not cancel the task.
-    fn clean_up(&self, py: Python<'_>) -> PyResult<()> {
-        self.channel.clean_up();
-        self.deliver(py)
+    fn clean_up(&self, items: &Bound<'_, PyList>) -> PyResult<()> {
+        self.cleans_up.store(true, Ordering::Relaxed);
+        self.deliver(items)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.iterator)?;
-        visit.call(&self.items)?;
         self.channel.traverse(&visit)
     }
 }
