@@ -322,15 +322,7 @@ pub(crate) fn current() -> Option<TaskLocals> {
 ///
 /// `RuntimeError` if there is none.
 pub fn get_current_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    if let Some(locals) = current() {
-        return Ok(locals.event_loop(py));
-    }
-    match unblocked_loop(py)? {
-        Some(event_loop) => Ok(event_loop),
-        None => Ok(locals_of_thread()?
-            .ok_or_else(no_running_loop)?
-            .event_loop(py)),
-    }
+    Ok(get_current_locals(py)?.event_loop(py))
 }
 
 /// The locals of the Rust task that is being polled on this thread. Outside a task, the running loop of the thread with a copy of
@@ -344,16 +336,11 @@ pub fn get_current_locals(py: Python<'_>) -> PyResult<TaskLocals> {
     if let Some(locals) = current() {
         return Ok(locals);
     }
-    match unblocked_loop(py)? {
+    let running = asyncio::running_loop(py)?;
+    match running.filter(|event_loop| !is_blocked_here(event_loop.as_ptr() as usize)) {
         Some(event_loop) => in_current_context(event_loop),
         None => locals_of_thread()?.ok_or_else(no_running_loop),
     }
-}
-
-/// The running loop of this thread, unless `block_on` blocks it.
-fn unblocked_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    let running = asyncio::running_loop(py)?;
-    Ok(running.filter(|event_loop| !is_blocked_here(event_loop.as_ptr() as usize)))
 }
 
 /// The locals of the Rust task, the running loop of this thread, even if it is blocked, or the loop that is given to this thread.
@@ -465,13 +452,8 @@ pub(crate) fn get_running_locals(py: Python<'_>) -> PyResult<TaskLocals> {
 }
 
 fn in_current_context(event_loop: Bound<'_, PyAny>) -> PyResult<TaskLocals> {
-    open_mailbox(&event_loop);
-    let context = asyncio::copy_context(event_loop.py())?;
-    Ok(TaskLocals(Arc::new(LoopAndContext {
-        event_loop: event_loop.unbind(),
-        context: Some(context.unbind()),
-        is_shared: false,
-    })))
+    let py = event_loop.py();
+    TaskLocals::new(event_loop).copy_context(py)
 }
 
 fn no_running_loop() -> PyErr {

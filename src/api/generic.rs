@@ -217,10 +217,7 @@ pub fn get_current_loop<R>(py: Python<'_>) -> PyResult<Bound<'_, PyAny>>
 where
     R: ContextExt,
 {
-    match R::get_task_locals() {
-        Some(locals) => Ok(locals.event_loop(py)),
-        None => locals::get_current_loop(py),
-    }
+    Ok(get_current_locals::<R>(py)?.event_loop(py))
 }
 
 /// The locals of the Rust task that is being polled on this thread. Outside a task, the running loop of the thread with a copy of
