@@ -112,7 +112,7 @@ where
     ) -> PyResult<()> {
         let running = asyncio::running_loop(entry.py())?;
         if running.is_some_and(|running| running.is(&state.event_loop)) {
-            spawn_on_loop::<R, _>(state, crossing);
+            spawn_on_loop::<R, _>(state, crossing.made_at, crossing);
             return Ok(());
         }
         R::spawn_local(crossing).map_err(|crossing| {
@@ -176,7 +176,7 @@ pub(super) fn settled<'py, T: Crossed>(
     let mailbox = Mailbox::of(entry, &event_loop)?;
     let state = Arc::new(FutureState::new(mailbox, &event_loop, false)?);
     let python = Bound::new(py, RustFuture::new(Arc::clone(&state), made_at))?;
-    state.settle(py, ended.convert(py, made_at))?;
+    state.settle(py, ended.convert(py, made_at), made_at)?;
     Ok(python.into_any())
 }
 

@@ -1,6 +1,4 @@
-//! The done callbacks of a Python future. There is nearly always one, which needs no allocation.
-
-use std::panic::Location;
+//! The done callbacks of a Python future.
 
 use pyo3::prelude::*;
 
@@ -45,49 +43,5 @@ impl Callback {
             }
             result => result,
         }
-    }
-}
-
-#[derive(Default)]
-pub(super) enum Callbacks {
-    #[default]
-    None,
-    One(Callback),
-    #[expect(clippy::box_collection, reason = "the box keeps the other cases small")]
-    Many(Box<Vec<Callback>>),
-    /// Python dropped the object, which was made here: none can come. Only an error is reported.
-    ObjectDropped(&'static Location<'static>),
-}
-
-impl Callbacks {
-    pub(super) fn push(&mut self, callback: Callback) {
-        *self = match std::mem::take(self) {
-            Self::None | Self::ObjectDropped(_) => Self::One(callback),
-            Self::One(first) => Self::Many(Box::new(vec![first, callback])),
-            Self::Many(mut callbacks) => {
-                callbacks.push(callback);
-                Self::Many(callbacks)
-            }
-        };
-    }
-
-    pub(super) fn as_slice(&self) -> &[Callback] {
-        match self {
-            Self::None | Self::ObjectDropped(_) => &[],
-            Self::One(callback) => std::slice::from_ref(callback),
-            Self::Many(callbacks) => callbacks,
-        }
-    }
-
-    /// Removes and returns the callbacks that match.
-    pub(super) fn remove(&mut self, matches: impl Fn(&Callback) -> bool) -> Vec<Callback> {
-        let callbacks = match std::mem::take(self) {
-            Self::None | Self::ObjectDropped(_) => Vec::new(),
-            Self::One(callback) => vec![callback],
-            Self::Many(callbacks) => *callbacks,
-        };
-        let (removed, kept): (Vec<_>, Vec<_>) = callbacks.into_iter().partition(matches);
-        kept.into_iter().for_each(|callback| self.push(callback));
-        removed
     }
 }

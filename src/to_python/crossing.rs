@@ -200,7 +200,7 @@ pin_project! {
         cancel_slot: Option<Arc<CancelSlot<PyErr>>>,
         // `None` once the outcome is posted.
         state: Option<Arc<FutureState>>,
-        made_at: &'static Location<'static>,
+        pub(super) made_at: &'static Location<'static>,
         in_flight: RustToPython,
     }
 
@@ -317,6 +317,6 @@ fn post<T: Crossed>(state: Arc<FutureState>, ended: Ended<T>, made_at: &'static 
         if state.is_done() {
             return ended.report_or_drop(py, &state, made_at);
         }
-        state.settle(py, ended.convert(py, made_at))
+        state.settle(py, ended.convert(py, made_at), made_at)
     }));
 }

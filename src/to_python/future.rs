@@ -15,7 +15,7 @@ use pyo3::types::{PyList, PyType};
 
 use super::awaiting::RustFutureIterator;
 use super::callbacks::Callback;
-use super::state::{FutureState, Outcome};
+use super::state::{Awaiting, FutureState, Outcome, Waiting};
 use crate::asyncio;
 
 /// A Rust future that Python awaits. Does what asyncio.Future does.
@@ -36,17 +36,18 @@ impl RustFuture {
     /// Errors if the future was already yielded, and the task has not waited for it.
     pub(super) fn yields(&self) -> PyResult<bool> {
         let mut state = self.state.state();
-        let pending = matches!(state.outcome, Outcome::Pending(_));
-        if pending && state.blocking {
-            return Err(PyRuntimeError::new_err("await wasn't used with future"));
+        if !matches!(state.outcome, Outcome::Pending(_)) {
+            return Ok(false);
         }
-        state.blocking |= pending;
-        Ok(pending)
+        match std::mem::replace(&mut state.awaiting, Awaiting::Yielded) {
+            Awaiting::Yielded => Err(PyRuntimeError::new_err("await wasn't used with future")),
+            Awaiting::No | Awaiting::Taken => Ok(true),
+        }
     }
 
     /// Allows the future to be yielded again, because the task that got it no longer waits for it.
     pub(super) fn forget_wait(&self) {
-        self.state.state().blocking = false;
+        self.state.state().awaiting = Awaiting::No;
     }
 
     /// Drops the Rust future unless it is done. Its coroutine has ended.
@@ -56,35 +57,33 @@ impl RustFuture {
 
     /// The value, or the error that `await` raises. Marks an error as retrieved.
     pub(super) fn outcome(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        enum Seen {
-            Value(Py<PyAny>),
-            Error(Py<PyAny>, Option<Py<PyAny>>),
-            Cancelled,
-            Pending,
-        }
-        let seen = {
+        let (error, traceback) = {
             let mut state = self.state.state();
             state.unretrieved = false;
             match &state.outcome {
-                Outcome::Value(value) => Seen::Value(value.clone_ref(py)),
+                Outcome::Value(value) => return Ok(value.clone_ref(py)),
                 Outcome::Error { error, traceback } => {
                     let traceback = traceback.as_ref().map(|it| it.clone_ref(py));
-                    Seen::Error(error.clone_ref(py), traceback)
+                    (Some(error.clone_ref(py)), traceback)
                 }
-                Outcome::Cancelled { .. } => Seen::Cancelled,
-                Outcome::Pending(_) => Seen::Pending,
+                Outcome::Cancelled { .. } | Outcome::Pending(_) => (None, None),
             }
         };
-        match seen {
-            Seen::Value(value) => Ok(value),
-            Seen::Error(error, traceback) => {
-                let error = error.into_bound(py);
-                asyncio::set_traceback(&error, traceback.as_ref().map(|it| it.bind(py)))?;
-                Err(PyErr::from_value(error))
-            }
-            Seen::Cancelled => Err(PyErr::from_value(self.cancelled_error(py)?)),
-            Seen::Pending => Err(asyncio::invalid_state(py, "Result is not set.")),
+        let Some(error) = error else {
+            return Err(self.without_outcome(py, "Result is not set."));
+        };
+        let error = error.into_bound(py);
+        asyncio::set_traceback(&error, traceback.as_ref().map(|it| it.bind(py)))?;
+        Err(PyErr::from_value(error))
+    }
+
+    /// The error of asking a future that is cancelled, or pending.
+    fn without_outcome(&self, py: Python<'_>, pending: &str) -> PyErr {
+        if !self.cancelled() {
+            return asyncio::invalid_state(py, pending);
         }
+        let cancelled = self.cancelled_error(py);
+        cancelled.map_or_else(|error| error, PyErr::from_value)
     }
 
     fn cancelled_error<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -103,10 +102,18 @@ impl RustFuture {
     fn callback_functions(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
         match &self.state.state().outcome {
             Outcome::Pending(waiting) => {
-                let callbacks = waiting.callbacks.as_slice().iter();
+                let callbacks = waiting.callbacks.iter();
                 callbacks.map(|it| it.function.clone_ref(py)).collect()
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// Errors if there is an outcome.
+    fn set(&self, py: Python<'_>, outcome: Outcome) -> PyResult<()> {
+        match self.state.set_from_python(py, outcome)? {
+            true => Ok(()),
+            false => Err(self.invalid_state(py)),
         }
     }
 
@@ -135,22 +142,16 @@ impl RustFuture {
 
     /// The exception, or None. Raises CancelledError, or InvalidStateError if the future is not done.
     fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let exception = {
+        {
             let mut state = self.state.state();
             state.unretrieved = false;
             match &state.outcome {
-                Outcome::Value(_) => Ok(None),
-                Outcome::Error { error, .. } => Ok(Some(error.clone_ref(py))),
-                other => Err(matches!(other, Outcome::Pending(_))),
+                Outcome::Value(_) => return Ok(None),
+                Outcome::Error { error, .. } => return Ok(Some(error.clone_ref(py))),
+                Outcome::Cancelled { .. } | Outcome::Pending(_) => {}
             }
-        };
-        exception.or_else(|pending| {
-            Err(if pending {
-                asyncio::invalid_state(py, "Exception is not set.")
-            } else {
-                PyErr::from_value(self.cancelled_error(py)?)
-            })
-        })
+        }
+        Err(self.without_outcome(py, "Exception is not set."))
     }
 
     /// Cancels the future and drops its Rust future. Returns False if the future is already done.
@@ -193,7 +194,11 @@ impl RustFuture {
         }
         let matches = |it: &Callback| equal.iter().any(|function| function.is(&it.function));
         let removed = match &mut self.state.state().outcome {
-            Outcome::Pending(waiting) => waiting.callbacks.remove(matches),
+            Outcome::Pending(Waiting { callbacks, .. }) => {
+                let (removed, kept) = std::mem::take(callbacks).into_iter().partition(matches);
+                *callbacks = kept;
+                removed
+            }
             _ => Vec::new(),
         };
         Ok(removed.len())
@@ -201,11 +206,7 @@ impl RustFuture {
 
     /// Sets the result and drops the Rust future.
     fn set_result(&self, py: Python<'_>, result: Py<PyAny>) -> PyResult<()> {
-        if self.state.set_from_python(py, Outcome::Value(result))? {
-            Ok(())
-        } else {
-            Err(self.invalid_state(py))
-        }
+        self.set(py, Outcome::Value(result))
     }
 
     /// Sets the exception and drops the Rust future.
@@ -223,14 +224,7 @@ impl RustFuture {
             return Err(PyTypeError::new_err("invalid exception object"));
         }
         let exception = replace_stop_iteration(exception)?;
-        if self
-            .state
-            .set_from_python(py, Outcome::error(&exception)?)?
-        {
-            Ok(())
-        } else {
-            Err(self.invalid_state(py))
-        }
+        self.set(py, Outcome::error(&exception)?)
     }
 
     /// The event loop that the future belongs to.
@@ -267,14 +261,17 @@ impl RustFuture {
 
     #[getter(_asyncio_future_blocking)]
     fn blocking(&self) -> bool {
-        self.state.state().blocking
+        self.state.state().awaiting == Awaiting::Yielded
     }
 
     #[setter(_asyncio_future_blocking)]
     fn set_blocking(&self, blocking: bool) {
         let mut state = self.state.state();
-        state.expects_waiter = state.blocking && !blocking;
-        state.blocking = blocking;
+        state.awaiting = match (blocking, state.awaiting) {
+            (true, _) => Awaiting::Yielded,
+            (false, Awaiting::Yielded) => Awaiting::Taken,
+            (false, _) => Awaiting::No,
+        };
     }
 
     fn _make_cancelled_error<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -296,7 +293,7 @@ impl RustFuture {
         let callbacks: Vec<_> = {
             let state = self.state.state();
             let callbacks = match &state.outcome {
-                Outcome::Pending(waiting) => waiting.callbacks.as_slice(),
+                Outcome::Pending(waiting) => &waiting.callbacks[..],
                 _ => &[],
             };
             callbacks

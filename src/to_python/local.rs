@@ -16,6 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
@@ -25,6 +26,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
+use super::crossing::Failure;
 use super::state::FutureState;
 use crate::event_loop::{Mailbox, Watcher, WatcherKey};
 use crate::runtime::Runtime;
@@ -34,8 +36,11 @@ use crate::sync::wake_flag::WakeFlag;
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Starts `future`, which brings the outcome of `state`, on this thread, which runs the event loop.
-pub(super) fn spawn_on_loop<R, F>(state: &Arc<FutureState>, future: F)
-where
+pub(super) fn spawn_on_loop<R, F>(
+    state: &Arc<FutureState>,
+    made_at: &'static Location<'static>,
+    future: F,
+) where
     R: Runtime,
     F: Future<Output = ()> + 'static,
 {
@@ -43,6 +48,7 @@ where
         future: ThreadBound::new(Box::pin(future)),
         mailbox: state.mailbox.clone(),
         state: Arc::downgrade(state),
+        made_at,
         is_posted: WakeFlag::new(false),
         watching: Mutex::new(None),
         runtime: PhantomData,
@@ -64,6 +70,7 @@ struct LocalTask<R> {
     mailbox: Mailbox,
     /// Weak, because a waker must not keep the event loop alive. The future keeps the state.
     state: Weak<FutureState>,
+    made_at: &'static Location<'static>,
     is_posted: WakeFlag,
     watching: Mutex<Option<WatcherKey>>,
     runtime: PhantomData<fn() -> R>,
@@ -118,7 +125,8 @@ impl<R: Runtime> LocalTask<R> {
         let error = PyRuntimeError::new_err(
             "a future that is not Send was started when another thread ran this event loop: it can go on there only",
         );
-        state.settle(py, Err(error))
+        let error = Failure::Error(error).into_error(py, self.made_at);
+        state.settle(py, Err(error), self.made_at)
     }
 
     /// Drops the future. False if it is being polled, or gone.

@@ -31,7 +31,7 @@ use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::callbacks::{Callback, Callbacks};
+use super::callbacks::Callback;
 use super::future::RustFuture;
 use crate::asyncio;
 use crate::error::RuntimeStopped;
@@ -58,13 +58,22 @@ pub(super) struct State {
     pub(super) source_traceback: Option<Py<PyAny>>,
     /// Set while the loop is watched for `Waiting::object`.
     watching: Option<WatcherKey>,
-    /// `_asyncio_future_blocking`: an `await` has yielded the future to its task.
-    pub(super) blocking: bool,
-    /// A task has just cleared `blocking`: the next callback is its wake-up.
-    pub(super) expects_waiter: bool,
+    pub(super) awaiting: Awaiting,
+    /// Python dropped the object, so an error cannot be retrieved any more.
+    is_object_dropped: bool,
     /// The outcome is an exception that nobody has looked at.
     pub(super) unretrieved: bool,
     detachment: Detachment,
+}
+
+/// How far an `await` has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaiting {
+    No,
+    /// `_asyncio_future_blocking`: it has yielded the future to its task.
+    Yielded,
+    /// The task has just cleared that: the next callback is its wake-up.
+    Taken,
 }
 
 /// Whether the Rust future goes on when Python settles first. In one byte.
@@ -95,7 +104,7 @@ pub(super) enum Outcome {
 /// The waiters of a pending outcome.
 #[derive(Default)]
 pub(super) struct Waiting {
-    pub(super) callbacks: Callbacks,
+    pub(super) callbacks: Vec<Callback>,
     /// The Python object, once there is a callback to pass it to. Nothing else may keep it alive.
     object: Option<Py<RustFuture>>,
 }
@@ -124,8 +133,8 @@ impl FutureState {
                 outcome: Outcome::Pending(Waiting::default()),
                 source_traceback,
                 watching: None,
-                blocking: false,
-                expects_waiter: false,
+                awaiting: Awaiting::No,
+                is_object_dropped: false,
                 unretrieved: false,
                 detachment: match detaches {
                     true => Detachment::WhenSettled,
@@ -199,9 +208,14 @@ impl FutureState {
         };
         let late = {
             let mut state = self.state();
-            callback.is_waiter = std::mem::take(&mut state.expects_waiter);
+            if state.awaiting == Awaiting::Taken {
+                state.awaiting = Awaiting::No;
+                callback.is_waiter = true;
+            }
             match &mut state.outcome {
                 Outcome::Pending(waiting) => {
+                    // There is nearly always one.
+                    waiting.callbacks.reserve_exact(1);
                     waiting.callbacks.push(callback);
                     if waiting.object.is_some() {
                         return Ok(());
@@ -246,6 +260,7 @@ impl FutureState {
         self: &Arc<Self>,
         py: Python<'_>,
         result: PyResult<Py<PyAny>>,
+        made_at: &'static Location<'static>,
     ) -> PyResult<()> {
         let mut exit = None;
         let outcome = match result {
@@ -263,7 +278,7 @@ impl FutureState {
         let Some((future, callbacks)) = self.set(outcome) else {
             return Ok(());
         };
-        if callbacks.as_slice().iter().any(|it| it.is_waiter) {
+        if callbacks.iter().any(|it| it.is_waiter) {
             // The awaiting task receives it, and raises it to the loop unless it catches it.
             exit = None;
         }
@@ -275,17 +290,22 @@ impl FutureState {
             self.state().unretrieved = false;
             return Err(exit);
         }
-        if let Callbacks::ObjectDropped(made_at) = callbacks {
+        if self.state().is_object_dropped {
             self.object_dropped(py, made_at);
         }
         Ok(())
     }
 
     /// Calls back from the drain.
-    fn call(&self, py: Python<'_>, future: &Py<RustFuture>, callbacks: &Callbacks) -> PyResult<()> {
+    fn call(
+        &self,
+        py: Python<'_>,
+        future: &Py<RustFuture>,
+        callbacks: &[Callback],
+    ) -> PyResult<()> {
         let event_loop = self.event_loop.bind(py);
         let future = future.bind(py).as_any();
-        let mut callbacks = callbacks.as_slice().iter();
+        let mut callbacks = callbacks.iter();
         let interrupted = if self.mailbox.is_debug() {
             Ok(())
         } else {
@@ -311,7 +331,7 @@ impl FutureState {
             return Ok(false);
         };
         if let Some(future) = future {
-            for callback in callbacks.as_slice() {
+            for callback in &callbacks {
                 callback.call_soon(self.event_loop.bind(py), future.bind(py).as_any())?;
             }
         }
@@ -329,7 +349,7 @@ impl FutureState {
     }
 
     /// Sets the outcome and takes the waiters out, unless there is an outcome already.
-    fn set(&self, outcome: Outcome) -> Option<(Option<Py<RustFuture>>, Callbacks)> {
+    fn set(&self, outcome: Outcome) -> Option<(Option<Py<RustFuture>>, Vec<Callback>)> {
         if self.mailbox.is_inherited() {
             // The Rust task is in the parent, where nobody has settled anything.
             self.task_is_done();
@@ -363,10 +383,7 @@ impl FutureState {
     ) {
         {
             let mut state = self.state();
-            if let Outcome::Pending(waiting) = &mut state.outcome {
-                // There are no callbacks: one would keep the object.
-                waiting.callbacks = Callbacks::ObjectDropped(made_at);
-            }
+            state.is_object_dropped = true;
             if !state.unretrieved {
                 return;
             }
@@ -415,7 +432,7 @@ impl FutureState {
         visit.call(&state.source_traceback)?;
         match &state.outcome {
             Outcome::Pending(waiting) => {
-                let mut callbacks = waiting.callbacks.as_slice().iter();
+                let mut callbacks = waiting.callbacks.iter();
                 callbacks.try_for_each(|callback| {
                     visit.call(&callback.function)?;
                     visit.call(&callback.context)
