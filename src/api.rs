@@ -22,7 +22,6 @@ mod exporting;
 pub mod generic;
 #[cfg(feature = "attributes")]
 pub mod private;
-#[macro_use]
 mod python_for_rust;
 #[macro_use]
 mod running;
@@ -49,10 +48,10 @@ macro_rules! facade {
         pub use crate::locals::{
             background_loop, get_current_locals, get_current_loop, scope, scope_local,
         };
-        use crate::{AwaitableBuilder, PyCall, PyStream, PyTask, TaskLocals};
+        pub use crate::api::python_for_rust::*;
+        use crate::{AwaitableBuilder, TaskLocals};
 
         rust_for_python!($($arguments)*);
-        python_for_rust!($($arguments)*);
         running!($($arguments)*);
     };
 }
