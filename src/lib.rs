@@ -40,6 +40,9 @@
 //! A worker never attaches to the interpreter for this crate. So Python code that holds the GIL delays no Rust timer and no Rust
 //! connection. The loop wakes once for a burst of results and calls.
 //!
+//! A function with an argument of Python's may be called on any thread that is attached to the interpreter, every other one on any
+//! thread. A [`PyTask`], [`PyCall`] or [`PyStream`] may be polled on any thread.
+//!
 //! # Calling Python from a Rust future
 //!
 //! [`tokio::run_coroutine`] and [`tokio::call_soon`] call a closure on the loop's thread, which is attached anyway.

@@ -127,7 +127,7 @@ pub struct Metrics {
     pub longest_mailbox_wait: Duration,
 }
 
-/// Reads the counters of this process. May be called on any thread, and takes no lock.
+/// Reads the counters of this process. Takes no lock.
 ///
 /// Each counter is exact, but they are not read at the same moment. A forked child continues the counts of its parent, except for
 /// the crossings in flight.

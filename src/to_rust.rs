@@ -21,8 +21,7 @@ pub use task::{PyTask, into_future_with_locals, into_future_with_loop};
 impl TaskLocals {
     /// Calls a function on the thread of the event loop, and awaits there the awaitable that it returns.
     ///
-    /// Like [`tokio::run_coroutine`](crate::tokio::run_coroutine), on the loop and in the context of these locals. Call it on
-    /// any thread, attached or not.
+    /// Like [`tokio::run_coroutine`](crate::tokio::run_coroutine), on the loop and in the context of these locals.
     #[track_caller]
     pub fn run_coroutine<F>(&self, function: F) -> PyTask
     where
@@ -34,7 +33,6 @@ impl TaskLocals {
     /// Calls a function on the thread of the event loop, and iterates there over the async iterable that it returns.
     ///
     /// Like [`tokio::run_async_generator`](crate::tokio::run_async_generator), on the loop and in the context of these locals.
-    /// Call it on any thread, attached or not.
     #[track_caller]
     pub fn run_async_generator<F>(&self, function: F) -> PyStream
     where
@@ -45,8 +43,7 @@ impl TaskLocals {
 
     /// Calls a function on the thread of the event loop.
     ///
-    /// Like [`tokio::call_soon`](crate::tokio::call_soon), on the loop and in the context of these locals. Call it on any
-    /// thread, attached or not.
+    /// Like [`tokio::call_soon`](crate::tokio::call_soon), on the loop and in the context of these locals.
     #[track_caller]
     pub fn call_soon<F, T>(&self, function: F) -> PyCall<T>
     where

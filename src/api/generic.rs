@@ -328,8 +328,7 @@ where
 
 /// Starts a Python awaitable as a task of the current loop and returns a Rust future of its result.
 ///
-/// The loop and the context are those of [`get_current_locals`]. May be called on any attached thread. The returned future can be
-/// awaited anywhere.
+/// The loop and the context are those of [`get_current_locals`].
 ///
 /// # Errors
 ///

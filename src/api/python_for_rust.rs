@@ -8,10 +8,8 @@ use crate::{PyCall, PyStream, PyTask, to_rust};
 
 /// Starts a Python awaitable as a task of the current loop and returns a Rust future of its result.
 ///
-/// The loop and the context are those of [`get_current_locals`]. Inside a future that [`future_into_py`] or [`run`]
-/// started, they are that future's own.
-///
-/// May be called on any thread that is attached to the interpreter. The returned future may be awaited on any thread.
+/// The loop and the context are those of [`get_current_locals`]. Inside a future that
+/// [`future_into_py`](crate::tokio::future_into_py) or [`run`](crate::tokio::run) started, they are that future's own.
 ///
 /// Inside a Rust future, use [`run_coroutine`], which does not wait for the interpreter. See
 /// [Calling Python from a Rust future](crate#calling-python-from-a-rust-future).
@@ -60,13 +58,12 @@ pub fn into_future(awaitable: Bound<'_, PyAny>) -> PyResult<PyTask> {
 /// for the interpreter. A burst of calls wakes the loop once. Calls from one thread run in their order.
 ///
 /// [`PyTask::extract`] and [`PyTask::and_then`] convert the result on the loop's thread too.
-/// [`TaskLocals::share_context`] has several calls run in one context instead of copies.
+/// [`TaskLocals::share_context`](crate::TaskLocals::share_context) has several calls run in one context instead of copies.
 ///
 /// *Dropping* the [`PyTask`] before the function is called drops the function uncalled, on the loop's thread. Later, it
-/// cancels the task. A function that computes or blocks delays the loop; in debug mode,
-/// asyncio's log has its name.
+/// cancels the task. A function that computes or blocks delays the loop; in debug mode, asyncio's log has its name.
 ///
-/// May be called on any thread, attached or not, also on the loop's own: the call comes in a later turn of the loop.
+/// On the loop's own thread, the call comes in a later turn of the loop.
 ///
 /// # Errors
 ///
@@ -100,14 +97,11 @@ where
 
 /// Calls a function on the thread of the event loop, and gives a future of what it returns.
 ///
-/// It replaces `Python::attach` in a Rust future. The function is called attached to the interpreter, on the loop and in a
-/// copy of the context of the current future, while this thread never waits for the interpreter. A burst of calls wakes
-/// the loop once. Calls from one thread run in their order.
+/// It replaces `Python::attach` in a Rust future. The call is as that of [`run_coroutine`]: on the loop's thread, in a copy of the
+/// context of the current future, in the order of the calls, in a later turn of the loop.
 ///
-/// *Dropping* the [`PyCall`] before the call drops the function uncalled, on the loop's thread. A function
-/// that computes or blocks delays the loop.
-///
-/// May be called on any thread, attached or not, also on the loop's own: the call comes in a later turn of the loop.
+/// *Dropping* the [`PyCall`] before the call drops the function uncalled, on the loop's thread. A function that computes or blocks
+/// delays the loop.
 ///
 /// # Errors
 ///
@@ -143,11 +137,10 @@ where
 /// Makes a Rust stream of a Python async generator, or of any object with `__aiter__`.
 ///
 /// One task of the event loop iterates over it, in the context of this call, and may be ahead of the consumer by as many
-/// items as [`PyStream::capacity`](PyStream::capacity) says. Nothing runs before the first poll.
-/// [`PyStream::extract`](PyStream::extract) converts the items on the loop's thread.
+/// items as [`PyStream::capacity`] says. Nothing runs before the first poll. [`PyStream::extract`] converts the items on the loop's thread.
 ///
-/// The loop and the context are those of [`get_current_locals`]. May be called on any thread that is attached to the
-/// interpreter. The stream may be polled on any thread. *Dropping it* ends the iteration: the loop awaits `aclose()`.
+/// The loop and the context are those of [`get_current_locals`]. *Dropping the stream* ends the iteration: the loop awaits
+/// `aclose()`.
 ///
 /// Inside a Rust future, use [`run_async_generator`], which does not wait for the interpreter.
 ///
@@ -208,7 +201,7 @@ pub fn into_stream(iterable: Bound<'_, PyAny>) -> PyResult<PyStream> {
 /// the first poll has the function called, attached to the interpreter, on the loop and in a copy of the context of the
 /// current future, while no Rust thread waits for the interpreter.
 ///
-/// May be called on any thread, attached or not. *Dropping the stream* before the function is called drops the function
+/// *Dropping the stream* before the function is called drops the function
 /// uncalled. Later, it ends the iteration: the loop awaits `aclose()`.
 ///
 /// # Errors

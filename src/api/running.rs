@@ -68,8 +68,6 @@ macro_rules! running {
         /// second. So does every signal whose Python handler raises. What the future awaits in Python is cancelled, and cleans up
         /// on the background loop, after this has returned.
         ///
-        /// May be called on any thread that is attached to the interpreter.
-        ///
         /// # Errors
         ///
         /// The future's own error, [`RustPanic`](crate::err::RustPanic) if it panics, and whatever a signal handler raises.

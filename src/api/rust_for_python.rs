@@ -41,8 +41,6 @@ macro_rules! rust_for_python {
         /// Without a loop, this returns a coroutine, as [`into_coroutine`] does. That is so if this thread neither runs a loop
         /// nor polls a Rust future that knows one. Hence `asyncio.run(rust_function())` works, and starts the Rust future.
         ///
-        /// May be called on any thread that is attached to the interpreter.
-        ///
         /// # Errors
         ///
         /// [`LoopClosed`](crate::err::LoopClosed) if the loop is closed.
@@ -119,7 +117,7 @@ macro_rules! rust_for_python {
 
         /// Makes a coroutine of a Rust future, like the one that calling an `async def` returns.
         ///
-        /// Nothing runs before the coroutine is awaited or made a task. Then the Rust future starts on the runtime. Inside of
+        /// Nothing runs, and no loop has to run, before the coroutine is awaited or made a task. Then the Rust future starts on the runtime. Inside of
         /// it, [`get_current_loop`] and [`into_future`] find the loop and the context of the awaiting task. asyncio accepts it
         /// wherever it accepts a coroutine: `asyncio.run`, `create_task`, `TaskGroup`, `gather`, `wait_for`. It is named after
         /// the function that calls this.
@@ -127,14 +125,10 @@ macro_rules! rust_for_python {
         /// *Cancelling* its task drops the Rust future on the runtime, without polling it again. So do `close()` and dropping
         /// the coroutine. Use [`into_cancellable_coroutine`] for a future that has to clean up first.
         ///
-        /// Python's garbage collector does not see what the Rust future holds. A reference cycle through the future lasts until
-        /// the future is done or the coroutine is closed.
-        ///
-        /// May be called on any thread that is attached to the interpreter. No loop has to run yet.
+        /// Python's garbage collector does not see what a Rust future or stream holds. A reference cycle through it lasts until it is
+        /// done, or closed.
         ///
         /// # Errors
-        ///
-        /// Python's own error if it cannot allocate the object.
         ///
         /// Awaiting the coroutine raises the error that the Rust future returns, and [`RustPanic`](crate::err::RustPanic) if it
         /// panics. It raises `RuntimeError` if no event loop runs, or if the coroutine was awaited before. Python warns about a
@@ -213,13 +207,7 @@ macro_rules! rust_for_python {
         /// A generator that ends or is closed while nobody awaits an item drops the stream on that thread, detached and inside the
         /// runtime's context. A cancelled task drops it on the runtime.
         ///
-        /// Python's garbage collector does not see what the stream holds.
-        ///
-        /// May be called on any thread that is attached to the interpreter. No loop has to run yet.
-        ///
         /// # Errors
-        ///
-        /// Python's own error if it cannot allocate the object.
         ///
         /// An error of the stream ends it, and is raised after the items before it. So is [`RustPanic`](crate::err::RustPanic), if the
         /// stream panics, or the conversion of an item to Python, and so is the error of such a conversion. Awaiting an item raises

@@ -40,8 +40,6 @@ use crate::user_value::{UserValue, drop_detached};
 ///
 /// The loop calls the function even if this is not polled. *Dropping this before the call* drops the function on the loop's
 /// thread, without calling it. To let it run, [`detach`](Self::detach) it.
-///
-/// It may be polled on any thread, attached to the interpreter or not.
 #[must_use = "dropping a PyCall drops the function uncalled; detach it to have it called"]
 pub struct PyCall<T>(Result<Arc<Called<T>>, Option<PyErr>>);
 
@@ -86,7 +84,7 @@ impl<T: Send + 'static> PyCall<T> {
 
     /// Lets the function run, without waiting for its result.
     ///
-    /// If the function returns an error, the loop's exception handler gets it. May be called on any thread.
+    /// If the function returns an error, the loop's exception handler gets it.
     pub fn detach(self) {
         if let Ok(called) = &self.0 {
             if let Some(Err(error)) = called.handoff.detach() {

@@ -60,8 +60,6 @@ const CAPACITY: usize = 128;
 /// is at its end already, ahead of the consumer, gets the cancellation in its last `finally` block, as a task would.
 /// [`close`](Self::close) does the same, waits, and gives the error. [`detach`](Self::detach) lets the iteration run on.
 ///
-/// It is `Send` and may be polled on any thread, attached to the interpreter or not.
-///
 /// # Errors
 ///
 /// An error is always the last item:
@@ -100,8 +98,7 @@ struct Iteration<T> {
 
 /// Iterates over a Python async iterable on the loop and in the context of `locals`.
 ///
-/// If `locals` has no context, the iteration runs in this thread's current context. May be called on any attached thread. See
-/// [`PyStream`].
+/// If `locals` has no context, the iteration runs in this thread's current context. See [`PyStream`].
 ///
 /// # Errors
 ///
@@ -244,7 +241,7 @@ impl<T: Send + 'static> PyStream<T> {
 
     /// Lets the iteration run on to its end, without taking its items.
     ///
-    /// If it has not started, it starts now. If it fails, the loop's exception handler gets the error. May be called on any thread.
+    /// If it has not started, it starts now. If it fails, the loop's exception handler gets the error.
     pub fn detach(mut self) {
         self.start();
         if let StreamState::Running(Iteration { consumer, task }) = self.0 {

@@ -54,8 +54,6 @@ use start::{Source, StartTask, check_awaitable};
 /// The awaitable starts at once, as a task of its event loop, and not at the first poll. *Dropping this cancels the task*, as
 /// dropping any Rust future ends its work, so that `timeout` and `select!` work as expected. To let the task run on,
 /// [`detach`](Self::detach) it.
-///
-/// It is `Send` and may be polled on any thread, attached to the interpreter or not.
 #[must_use = "dropping a PyTask cancels the Python task; detach it to let it run on"]
 pub struct PyTask(Result<Arc<Execution>, Option<PyErr>>);
 
@@ -77,7 +75,7 @@ pub(super) type CleansUp = Arc<AtomicBool>;
 
 /// Starts a Python awaitable as a task on the loop and in the context of `locals`, and returns a Rust future of its result.
 ///
-/// If `locals` has no context, the task runs in this thread's current context. May be called on any attached thread.
+/// If `locals` has no context, the task runs in this thread's current context.
 ///
 /// # Errors
 ///
@@ -164,7 +162,7 @@ impl PyTask {
 
     /// Whether the Python task is done, so that the next poll returns its outcome.
     ///
-    /// Also `true` after the outcome is taken, and after the loop has closed. May be called on any thread, attached or not.
+    /// Also `true` after the outcome is taken, and after the loop has closed.
     pub fn is_finished(&self) -> bool {
         match &self.0 {
             Ok(execution) => execution.mailbox.is_inherited() || execution.handoff.is_finished(),
@@ -174,7 +172,7 @@ impl PyTask {
 
     /// Lets the Python task run on, without awaiting it.
     ///
-    /// If the task fails, asyncio passes the error to the loop's exception handler. May be called on any thread.
+    /// If the task fails, asyncio passes the error to the loop's exception handler.
     pub fn detach(self) {
         if let Some(execution) = self.execution() {
             if let Some(Err(error)) = execution.handoff.detach() {
