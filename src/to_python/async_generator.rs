@@ -32,7 +32,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use super::begin::{FirstStep, Kept, Place};
+use super::begin::{Executor, FirstStep, Kept};
 use super::cancel::OnCancel;
 use super::coroutine::{RustCoroutine, traverse_arguments};
 use super::crossing::Failure;
@@ -86,40 +86,40 @@ impl RustStream {
     }
 }
 
-/// Makes the async generator of a stream. `P` is where its fetches are polled, and `K` keeps it in between.
-pub(super) fn generate<R, P, S, K, T>(
+/// Makes the async generator of a stream. `E` polls its fetches, and `K` keeps it in between.
+pub(super) fn generate<R, E, S, K, T>(
     py: Python<'_>,
     mut plan: Plan,
     stream: S,
 ) -> PyResult<Bound<'_, PyAny>>
 where
     R: Runtime,
-    P: Place<Fetch<R, S, K, T>, Batch<R, K, T>>,
+    E: Executor<Fetch<R, S, K, T>, Batch<R, K, T>>,
     S: Stream<Item = PyResult<T>> + 'static,
     K: Kept<Pin<Box<S>>> + Send + 'static,
     T: Crossed,
 {
-    let source = StreamSource::<R, P, S, K, T> {
+    let source = StreamSource::<R, E, S, K, T> {
         slot: Arc::new(StreamSlot::new(K::pack(Box::pin(stream)))),
         arguments: Mutex::new(std::mem::take(&mut plan.arguments)),
         plan,
-        place: PhantomData,
+        executor: PhantomData,
     };
     asyncio::async_generator(Bound::new(py, RustStream(Box::new(source)))?.into_any())
 }
 
-struct StreamSource<R: Runtime, P, S, K, T> {
+struct StreamSource<R: Runtime, E, S, K, T> {
     slot: Arc<StreamSlot<R, K>>,
     plan: Plan,
     /// Python objects that the stream owns until its first poll, for the garbage collector to see.
     arguments: Mutex<Vec<Py<PyAny>>>,
-    place: PhantomData<fn(P, S) -> T>,
+    executor: PhantomData<fn(E, S) -> T>,
 }
 
-impl<R, P, S, K, T> Source for StreamSource<R, P, S, K, T>
+impl<R, E, S, K, T> Source for StreamSource<R, E, S, K, T>
 where
     R: Runtime,
-    P: Place<Fetch<R, S, K, T>, Batch<R, K, T>>,
+    E: Executor<Fetch<R, S, K, T>, Batch<R, K, T>>,
     S: Stream<Item = PyResult<T>> + 'static,
     K: Kept<Pin<Box<S>>> + Send + 'static,
     T: Crossed,
@@ -133,7 +133,7 @@ where
         let Some((stream, is_ready)) = self.slot.take(py, mailbox, plan.made_at)? else {
             return Ok(None);
         };
-        let start = FirstStep::<P, _, _, Batch<R, K, T>> {
+        let start = FirstStep::<E, _, _, Batch<R, K, T>> {
             future: UserValue::new::<R>(Fetch {
                 stream: Some(stream),
                 slot: Arc::clone(&self.slot),
@@ -153,7 +153,7 @@ where
                 made_at: plan.made_at,
                 spans: plan.spans.clone(),
             },
-            place: PhantomData,
+            executor: PhantomData,
         };
         let names = plan.names.unwrap_or(|| ("rust_stream", None));
         RustCoroutine::new(py, names, plan.made_at, Box::new(start)).map(Some)

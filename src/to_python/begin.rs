@@ -36,10 +36,10 @@ use crate::user_value::UserValue;
 pub(super) const WHERE_LOCAL: &str = "call this on the thread that runs the event loop, or inside the runtime's local executor (tokio's \
                            LocalSet, async-std's spawn_local)";
 
-/// Where a Rust future is polled.
-pub(crate) trait Place<F, T>: 'static {
+/// What polls a Rust future.
+pub(crate) trait Executor<F, T>: 'static {
     type Runtime: Runtime;
-    /// Whether it is this thread. The first step of a coroutine then polls.
+    /// Whether it polls on this thread. The first step of a coroutine then polls too.
     const IS_HERE: bool;
 
     /// The first poll of an eager start, on this thread.
@@ -69,7 +69,7 @@ impl Drop for Spawning<'_> {
 /// A future that is `Send`, on the runtime.
 pub(crate) struct OnRuntime<R>(PhantomData<R>);
 
-impl<R, F, T> Place<F, T> for OnRuntime<R>
+impl<R, F, T> Executor<F, T> for OnRuntime<R>
 where
     R: Runtime,
     F: Future<Output = PyResult<T>> + Send + 'static,
@@ -92,7 +92,7 @@ where
 /// executor polls it, if this thread is inside one.
 pub(crate) struct OnThisThread<R>(PhantomData<R>);
 
-impl<R, F, T> Place<F, T> for OnThisThread<R>
+impl<R, F, T> Executor<F, T> for OnThisThread<R>
 where
     R: Runtime,
     F: Future<Output = PyResult<T>> + 'static,
@@ -140,26 +140,26 @@ pub(super) enum Begun<'py, T> {
     Ended(Ended<T>),
 }
 
-pub(super) fn begin<'py, P, F, T>(
+pub(super) fn begin<'py, E, F, T>(
     entry: &Entry<'py>,
     locals: &TaskLocals,
     plan: Plan,
     future: F,
 ) -> PyResult<Begun<'py, T>>
 where
-    P: Place<F, T>,
+    E: Executor<F, T>,
     F: Future<Output = PyResult<T>>,
 {
     let mut user = UserFuture::new(locals.clone(), future, plan.spans);
     if plan.eager_start {
-        if let Poll::Ready(ended) = P::first_poll(entry, user.as_mut()) {
+        if let Poll::Ready(ended) = E::first_poll(entry, user.as_mut()) {
             return Ok(Begun::Ended(ended));
         }
     }
     let (crossing, python) = Crossing::new(entry, locals, user, plan.on_cancel, plan.made_at)?;
     let state = &python.get().state;
     let spawning = Spawning(state);
-    let spawned = P::spawn(entry, state, crossing);
+    let spawned = E::spawn(entry, state, crossing);
     std::mem::forget(spawning);
     spawned.map(|()| Begun::Running(python))
 }
@@ -209,15 +209,15 @@ impl<F: 'static> Kept<F> for ThreadBound<F> {
 }
 
 /// The first step of a coroutine.
-pub(super) struct FirstStep<P, F, K, T> {
+pub(super) struct FirstStep<E, F, K, T> {
     pub(super) future: UserValue<K>,
     pub(super) plan: Plan,
-    pub(super) place: PhantomData<fn(P, F) -> T>,
+    pub(super) executor: PhantomData<fn(E, F) -> T>,
 }
 
-impl<P, F, K, T> Start for FirstStep<P, F, K, T>
+impl<E, F, K, T> Start for FirstStep<E, F, K, T>
 where
-    P: Place<F, T>,
+    E: Executor<F, T>,
     F: Future<Output = PyResult<T>> + 'static,
     K: Kept<F> + Send,
     T: Crossed,
@@ -236,9 +236,9 @@ where
                 "the Rust future of this coroutine is not Send: await it on the thread that made it",
             )
         })?;
-        plan.eager_start |= P::IS_HERE;
+        plan.eager_start |= E::IS_HERE;
         let made_at = plan.made_at;
-        match begin::<P, F, T>(entry, &locals, plan, future)? {
+        match begin::<E, F, T>(entry, &locals, plan, future)? {
             Begun::Running(python) => wait(py, python.unbind()),
             Begun::Ended(ended) => ended.convert(py, made_at).map(Stepped::Return),
         }

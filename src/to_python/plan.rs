@@ -16,7 +16,7 @@ use pyo3::types::PyString;
 
 use super::async_generator::{Batch, Fetch, generate};
 use super::begin::{
-    Begun, FirstStep, Kept, OnRuntime, OnThisThread, Place, WHERE_LOCAL, begin, settled,
+    Begun, Executor, FirstStep, Kept, OnRuntime, OnThisThread, WHERE_LOCAL, begin, settled,
 };
 use super::cancel::{CancelHandle, OnCancel};
 use super::coroutine::{Names, RustCoroutine, names_of, qualname};
@@ -128,33 +128,33 @@ impl Plan {
         }
     }
 
-    fn start_now<'py, P, F, T>(
+    fn start_now<'py, E, F, T>(
         self,
         entry: &Entry<'py>,
         locals: &TaskLocals,
         future: F,
     ) -> PyResult<Bound<'py, PyAny>>
     where
-        P: Place<F, T>,
+        E: Executor<F, T>,
         F: Future<Output = PyResult<T>>,
         T: Crossed,
     {
         let made_at = self.made_at;
-        match begin::<P, F, T>(entry, locals, self, future)? {
+        match begin::<E, F, T>(entry, locals, self, future)? {
             Begun::Running(python) => Ok(python.into_any()),
             Begun::Ended(ended) => settled(entry, locals, ended, made_at),
         }
     }
 
-    /// Makes an async generator. `P` polls its stream, and `K` keeps it between two fetches.
-    pub(crate) fn async_generator<R, P, S, K, T>(
+    /// Makes an async generator. `E` polls its stream, and `K` keeps it between two fetches.
+    pub(crate) fn async_generator<R, E, S, K, T>(
         mut self,
         py: Python<'_>,
         stream: S,
     ) -> PyResult<Bound<'_, PyAny>>
     where
         R: Runtime,
-        P: Place<Fetch<R, S, K, T>, Batch<R, K, T>>,
+        E: Executor<Fetch<R, S, K, T>, Batch<R, K, T>>,
         S: Stream<Item = PyResult<T>> + 'static,
         K: Kept<Pin<Box<S>>> + Send + 'static,
         T: Crossed,
@@ -177,7 +177,7 @@ impl Plan {
             return Err(PyRuntimeError::new_err(refused));
         }
         let (name, names) = (self.name.take(), self.names);
-        let generator = generate::<R, P, S, K, T>(py, self, stream)?;
+        let generator = generate::<R, E, S, K, T>(py, self, stream)?;
         match (name, names) {
             (Some(name), _) => asyncio::rename(&generator, &name, &name)?,
             (None, Some(names)) => asyncio::rename(&generator, names().0, &qualname(names))?,
@@ -186,24 +186,24 @@ impl Plan {
         Ok(generator)
     }
 
-    /// Makes a coroutine. `P` polls its future, and `K` keeps it until the first step.
-    pub(crate) fn coroutine<P, F, T, K>(
+    /// Makes a coroutine. `E` polls its future, and `K` keeps it until the first step.
+    pub(crate) fn coroutine<E, F, T, K>(
         mut self,
         py: Python<'_>,
         future: F,
     ) -> PyResult<Bound<'_, PyAny>>
     where
-        P: Place<F, T>,
+        E: Executor<F, T>,
         F: Future<Output = PyResult<T>> + 'static,
         T: Crossed,
         K: Kept<F> + Send + 'static,
     {
         let names = self.names.unwrap_or(names_of::<F>);
         let (name, made_at) = (self.name.take(), self.made_at);
-        let start = FirstStep::<P, F, K, T> {
-            future: UserValue::new::<P::Runtime>(K::pack(future)),
+        let start = FirstStep::<E, F, K, T> {
+            future: UserValue::new::<E::Runtime>(K::pack(future)),
             plan: self,
-            place: PhantomData,
+            executor: PhantomData,
         };
         let coroutine = RustCoroutine::new(py, names, made_at, Box::new(start))?;
         if let Some(name) = name {
