@@ -3,8 +3,7 @@
 //!
 //! # Protocol
 //!
-//! 1. A loop has one mailbox. [`Mailbox::of`] finds it by the loop's address: in the thread's own cache, then in the
-//!    [registry](crate::sync::registry). Closed mailboxes are never found. An open mailbox belongs to a loop that lives,
+//! 1. A loop has one mailbox. [`Mailbox::of`] finds it by the loop's address in the [registry](crate::sync::registry). Closed mailboxes are never found. An open mailbox belongs to a loop that lives,
 //!    because the end of a loop closes its mailbox (6).
 //! 2. Posting pushes the job to the [queue](crate::sync::queue), which rings the [`doorbell`] once for a burst.
 //! 3. The loop then calls the [`drain`], which runs a bounded number of jobs and returns to the loop. If a job fails, the drain
@@ -32,7 +31,6 @@ mod descriptor;
 pub(crate) mod doorbell;
 mod drain;
 
-use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -89,11 +87,6 @@ struct MailboxInner {
 static REGISTRY: PerProcess<LazyLock<Registry<Mailbox>>> =
     PerProcess::new(LazyLock::new(Registry::new));
 
-thread_local! {
-    /// The mailbox that this thread asked for last: nearly always the one that it asks for next.
-    static LAST: RefCell<Option<Mailbox>> = const { RefCell::new(None) };
-}
-
 impl Registered for Mailbox {
     fn address(&self) -> usize {
         self.0.address
@@ -114,23 +107,12 @@ impl Mailbox {
     /// Errors if the loop is closed, or if the system has no descriptor left.
     pub(crate) fn of(entry: &Entry<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         let address = event_loop.as_ptr() as usize;
-        let mailbox = match Self::find(address) {
-            Some(mailbox) => mailbox,
-            None => Self::open(entry, event_loop)?,
-        };
-        let previous = LAST.replace(Some(mailbox.clone()));
-        drop(previous);
-        Ok(mailbox)
+        Self::find(address).map_or_else(|| Self::open(entry, event_loop), Ok)
     }
 
     /// The mailbox of the loop at this address, if it has one. Called on any thread, attached or not.
     pub(crate) fn find(address: usize) -> Option<Self> {
-        let last = LAST.with_borrow(|last| {
-            last.as_ref()
-                .filter(|it| it.address() == address && it.is_open())
-                .cloned()
-        });
-        last.or_else(|| REGISTRY.get().find(address))
+        REGISTRY.get().find(address)
     }
 
     /// The `id()` of the loop.

@@ -1,7 +1,6 @@
 //! Coroutines, tasks and futures, and the errors that end them.
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::OnceLock;
 
 use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
@@ -141,9 +140,8 @@ fn starter<'py>(
 /// Whether the loop would make an `asyncio.Task`, which can start eagerly since Python 3.12. A task factory or a `create_task`
 /// of the user's makes what it likes.
 fn starts_eagerly(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
-    static IS_POSSIBLE: OnceLock<bool> = OnceLock::new();
     let py = event_loop.py();
-    if !*IS_POSSIBLE.get_or_init(|| py.version_info() >= (3, 12)) {
+    if py.version_info() < (3, 12) {
         return Ok(false);
     }
     let create_task = event_loop.getattr(intern!(py, "create_task"))?;
