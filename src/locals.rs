@@ -495,14 +495,12 @@ impl<F> Scope<F> {
         self.scoped.is_none()
     }
 
-    /// Drops the future with its locals in place, and returns the locals, which an attached thread drops at less cost. `None` if
-    /// the future is already dropped.
-    pub(crate) fn end(self: Pin<&mut Self>) -> Option<TaskLocals> {
+    /// Drops the future with its locals in place, unless that is done.
+    pub(crate) fn end(self: Pin<&mut Self>) {
         let mut scoped = self.project().scoped;
-        let locals = scoped.as_ref().as_pin_ref()?.locals.clone();
-        let _entered = locals.enter();
+        let locals = scoped.as_ref().as_pin_ref().map(|it| it.locals.clone());
+        let _entered = locals.as_ref().map(TaskLocals::enter);
         scoped.set(None);
-        Some(locals)
     }
 }
 

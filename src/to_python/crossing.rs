@@ -43,8 +43,6 @@ pub(super) enum Failure {
 /// The end of a user's future, which is dropped by now.
 pub(crate) struct Ended<T> {
     outcome: Result<UserValue<T>, Failure>,
-    /// Dropped on the loop's thread, because an attached thread drops them at less cost.
-    locals: Option<TaskLocals>,
     spans: Spans,
 }
 
@@ -74,7 +72,6 @@ impl<T> Ended<T> {
     fn failed(failure: Failure, spans: Spans) -> Self {
         Self {
             outcome: Err(failure),
-            locals: None,
             spans,
         }
     }
@@ -83,7 +80,6 @@ impl<T> Ended<T> {
 impl<T: Crossed> Ended<T> {
     /// Converts the outcome to Python.
     pub(super) fn convert(self, py: Python<'_>, made_at: &Location<'_>) -> PyResult<Py<PyAny>> {
-        drop(self.locals);
         let _spans = self.spans.enter();
         let converted = self.outcome.and_then(|value| {
             let value = value.into_inner();
@@ -148,7 +144,7 @@ impl<R: Runtime, F> UserFuture<R, F> {
         let future = this.future;
         if !future.has_ended() {
             let _spans = this.spans.enter();
-            drop_in::<R>(|| drop(future.end()));
+            drop_in::<R>(|| future.end());
         }
     }
 }
@@ -169,24 +165,23 @@ where
         let mut output = None;
         let ended = catch(|| {
             output = Some(ready!(future.as_mut().poll(cx)));
-            Poll::Ready(future.as_mut().end())
+            future.as_mut().end();
+            Poll::Ready(())
         });
-        let (outcome, locals) = match (ended, output) {
-            (Ok(Poll::Ready(locals)), Some(output)) => {
-                let output = output.map(UserValue::new::<R>);
-                (output.map_err(Failure::Error), locals)
+        let outcome = match (ended, output) {
+            (Ok(Poll::Ready(())), Some(output)) => {
+                output.map(UserValue::new::<R>).map_err(Failure::Error)
             }
             (Ok(_), _) => return Poll::Pending,
             (Err(panic), output) => {
                 quietly(|| drop(output));
-                let locals = catch(|| future.end()).ok().flatten();
-                (Err(Failure::Panic(panic)), locals)
+                quietly(|| future.end());
+                Err(Failure::Panic(panic))
             }
         };
         drop(entered);
         Poll::Ready(Ended {
             outcome,
-            locals,
             spans: this.spans.clone(),
         })
     }
