@@ -6,7 +6,6 @@ use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
-use super::event_loop::copy_context;
 use super::lookup::{defines, imports, intern};
 
 imports! {
@@ -73,18 +72,6 @@ pub(crate) fn start_task<'py>(
     }
     let (start, kwargs) = starter(event_loop, awaitable)?;
     context.call_method(intern!(py, "run"), (start, awaitable), kwargs.as_ref())
-}
-
-/// Like [`start_task`], in a copy of the current context.
-pub(crate) fn start_task_here<'py>(
-    event_loop: &Bound<'py, PyAny>,
-    awaitable: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
-    if is_coroutine(awaitable)? && starts_eagerly(event_loop)? {
-        return start_eagerly(event_loop, awaitable, &copy_context(event_loop.py())?);
-    }
-    let (start, kwargs) = starter(event_loop, awaitable)?;
-    start.call((awaitable,), kwargs.as_ref())
 }
 
 /// Like [`start_task`], in a context that other tasks run in too. Never eagerly: the caller may be inside of the context.

@@ -182,8 +182,7 @@ fn in_empty_context<'py>(
     py: Python<'py>,
     args: impl PyCallArgs<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let context = import_context(py)?.call0()?;
-    context.call_method1(intern!(py, "run"), args)
+    run_in_context(&import_context(py)?.call0()?, args)
 }
 
 /// False if the loop does not watch this, for whatever reason: it watches nothing, or only sockets, or nothing more. `watched` is
@@ -267,24 +266,12 @@ pub(crate) fn copy_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     import_copy_context(py)?.call0()
 }
 
-/// `context.run(callback, argument)`
+/// `context.run(function, …)`. Fails while the context is entered.
 pub(crate) fn run_in_context<'py>(
     context: &Bound<'py, PyAny>,
-    callback: &Bound<'py, PyAny>,
-    argument: &Bound<'py, PyAny>,
-) -> PyResult<()> {
-    let py = context.py();
-    context
-        .call_method1(intern!(py, "run"), (callback, argument))
-        .map(drop)
-}
-
-/// `context.run(function)`. Fails while the context is entered.
-pub(crate) fn run_function<'py>(
-    context: &Bound<'py, PyAny>,
-    function: &Bound<'py, PyAny>,
+    args: impl PyCallArgs<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    context.call_method1(intern!(context.py(), "run"), (function,))
+    context.call_method1(intern!(context.py(), "run"), args)
 }
 
 /// `context.copy()`

@@ -33,7 +33,8 @@ impl Callback {
         let py = future.py();
         let function = self.function.bind(py);
         // PyO3 panics when a callback raises `PanicException`, as callbacks written in Rust do.
-        let result = catch(|| asyncio::run_in_context(self.context.bind(py), function, future));
+        let context = self.context.bind(py);
+        let result = catch(|| asyncio::run_in_context(context, (function, future)).map(drop));
         match result.unwrap_or_else(|panic| Err(rust_panic(py, panic))) {
             Err(error) if !asyncio::ends_the_loop(py, &error) => {
                 let callback = asyncio::describe_callback(function, future)?;

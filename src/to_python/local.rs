@@ -78,7 +78,7 @@ struct LocalTask<R> {
 
 impl<R: Runtime> Wake for LocalTask<R> {
     fn wake(self: Arc<Self>) {
-        let is_given_up = |state: Arc<FutureState>| state.is_done() && !state.detaches();
+        let is_given_up = |state: Arc<FutureState>| state.state().is_given_up();
         let is_given_up = self.future.is_here() && self.state.upgrade().is_some_and(is_given_up);
         // A future that is being polled cannot be dropped now. The next poll does it.
         if !(is_given_up && self.drop_future()) {

@@ -113,6 +113,11 @@ impl State {
     fn is_settled(&self) -> bool {
         !matches!(self.outcome, Outcome::Pending(_))
     }
+
+    /// Whether the Rust future is to be dropped, because the outcome is there.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.is_settled() && matches!(self.detachment, Detachment::No)
+    }
 }
 
 impl FutureState {
@@ -150,9 +155,8 @@ impl FutureState {
 
     /// Whether the Rust future is to be dropped, because the outcome is there. If not, `waker` is woken when Python settles.
     pub(super) fn poll_given_up(&self, waker: &Waker) -> Poll<()> {
-        self.cell.poll(0, waker, |state| {
-            (state.is_settled() && matches!(state.detachment, Detachment::No)).then_some(())
-        })
+        self.cell
+            .poll(0, waker, |state| state.is_given_up().then_some(()))
     }
 
     /// Whether the Rust future goes on to its end, whatever Python does.

@@ -209,10 +209,10 @@ where
     let once = Bound::new(py, once)?;
     let context = locals.context_for_call(py)?;
     if !mailbox.is_debug() {
-        return asyncio::run_function(&context, once.as_any());
+        return asyncio::run_in_context(&context, (once,));
     }
     let started = Instant::now();
-    let result = asyncio::run_function(&context, once.as_any());
+    let result = asyncio::run_in_context(&context, (once,));
     asyncio::warn_if_slow(&locals.event_loop(py), name, started.elapsed())?;
     result
 }

@@ -58,7 +58,9 @@ impl Source {
                 call_in_context(py, mailbox, locals, name, move |py| {
                     let awaitable = function(py)?.into_bound(py);
                     check_awaitable(&awaitable)?;
-                    Ok(asyncio::start_task_here(event_loop.bind(py), &awaitable)?.unbind())
+                    let context = asyncio::copy_context(py)?;
+                    let task = asyncio::start_task(event_loop.bind(py), &awaitable, &context)?;
+                    Ok(task.unbind())
                 })
             }
         }
