@@ -64,8 +64,10 @@ impl<'py> Entry<'py> {
         static AT_EXIT: AtomicU32 = AtomicU32::new(0);
         if AT_EXIT.load(Ordering::Relaxed) != generation() + 1 {
             let generation = generation_of_process() + 1;
-            if AT_EXIT.swap(generation, Ordering::Relaxed) != generation {
-                watch(py).inspect_err(|_| AT_EXIT.store(0, Ordering::Relaxed))?;
+            let before = AT_EXIT.swap(generation, Ordering::Relaxed);
+            if before != generation {
+                let watched = watch(py, before == 0);
+                watched.inspect_err(|_| AT_EXIT.store(before, Ordering::Relaxed))?;
             }
         }
         // An error: Python imports nothing any more.
@@ -97,16 +99,14 @@ impl<'py> Entry<'py> {
     }
 }
 
-/// Registers the hooks of this process.
-fn watch(py: Python<'_>) -> PyResult<()> {
-    static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+/// Registers the hooks of this process. Those of a fork stay registered in every child.
+fn watch(py: Python<'_>, is_first: bool) -> PyResult<()> {
     let at_exit = AtExit {
         generation: generation(),
         was_called: AtomicBool::new(false),
     };
     asyncio::at_exit(Bound::new(py, at_exit)?.as_any())?;
-    // Both stay registered for ever, in every child too.
-    if !IS_WATCHED.swap(true, Ordering::Relaxed) {
+    if is_first {
         asyncio::at_fork(Bound::new(py, AroundFork)?.as_any())?;
         py.detach(panic::install_hook);
     }

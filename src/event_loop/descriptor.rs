@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 
@@ -93,8 +92,5 @@ fn replace(own: &OwnedFd, shared: &mut OwnedFd) -> io::Result<()> {
 
 /// Whether the user asks for the helper where a descriptor would do.
 fn helper_is_forced() -> bool {
-    static FORCED: OnceLock<bool> = OnceLock::new();
-    *FORCED.get_or_init(|| {
-        std::env::var_os("PYO3_ASYNCIO_DOORBELL").is_some_and(|kind| kind == "call_soon_threadsafe")
-    })
+    std::env::var_os("PYO3_ASYNCIO_DOORBELL").is_some_and(|kind| kind == "call_soon_threadsafe")
 }
