@@ -175,7 +175,7 @@ pub(super) fn settled<'py, T: Crossed>(
     let event_loop = locals.event_loop(py);
     let mailbox = Mailbox::of(entry, &event_loop)?;
     let state = Arc::new(FutureState::new(mailbox, &event_loop, false)?);
-    let python = Bound::new(py, RustFuture::new(Arc::clone(&state), made_at))?;
+    let python = Bound::new(py, RustFuture::new(Arc::clone(&state), made_at, None))?;
     state.settle(py, ended.convert(py, made_at), made_at)?;
     Ok(python.into_any())
 }

@@ -8,8 +8,6 @@ use std::task::{Context, Poll};
 
 use pyo3::prelude::*;
 
-use super::future::RustFuture;
-use crate::asyncio;
 use crate::sync::cancel_slot::CancelSlot;
 
 /// Tells a Rust future that Python cancels its coroutine. The future can then clean up, and await while it does.
@@ -102,52 +100,4 @@ pub(super) enum OnCancel {
     Detach,
     /// The future is told.
     Tell(Arc<CancelSlot<PyErr>>),
-}
-
-/// A RustFuture that passes cancellations to its Rust future.
-#[pyclass(frozen, extends = RustFuture, module = "pyo3_asyncio")]
-struct CancellableRustFuture(Arc<CancelSlot<PyErr>>);
-
-/// Makes a Python object whose `cancel` puts cancellations into the slot.
-pub(super) fn cancellable(
-    py: Python<'_>,
-    future: RustFuture,
-    slot: Arc<CancelSlot<PyErr>>,
-) -> PyResult<Bound<'_, RustFuture>> {
-    let future = PyClassInitializer::from(future).add_subclass(CancellableRustFuture(slot));
-    Ok(Bound::new(py, future)?.into_super())
-}
-
-#[pymethods]
-impl CancellableRustFuture {
-    /// Asks the Rust future to end. False if it is done already.
-    #[pyo3(signature = (msg=None))]
-    fn cancel(slf: &Bound<'_, Self>, msg: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
-        let future = slf.as_super().get();
-        if future.done() {
-            return Ok(false);
-        }
-        let error = asyncio::cancelled_error(slf.py(), msg.as_ref())?;
-        if slf.get().0.hand(PyErr::from_value(error)) {
-            return Ok(true);
-        }
-        future.cancel(slf.py(), msg.map(Bound::unbind))
-    }
-}
-
-/// Passes an error that is thrown into a coroutine to the future that the coroutine awaits. `false` if the error is not a
-/// cancellation, or if the future takes no cancellations.
-pub(super) fn hand_over(future: &Bound<'_, RustFuture>, error: &PyErr) -> PyResult<bool> {
-    let py = future.py();
-    let Ok(cancellable) = future.cast::<CancellableRustFuture>() else {
-        return Ok(false);
-    };
-    if future.get().done() || !asyncio::is_cancelled_error(py, error)? {
-        return Ok(false);
-    }
-    let is_handed = cancellable.get().0.hand(error.clone_ref(py));
-    if is_handed {
-        future.get().forget_wait();
-    }
-    Ok(is_handed)
 }

@@ -40,7 +40,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use super::awaiting::{RustCoroutineWrapper, check_throw, returned, thrown};
-use super::cancel::hand_over;
 use super::future::RustFuture;
 use super::state::can_be_raised;
 use crate::asyncio;
@@ -345,7 +344,7 @@ impl RustCoroutine {
         };
         let (state, running) = self.begin()?;
         let step = match state {
-            Phase::Suspended(future) => match hand_over(future.bind(py), &error) {
+            Phase::Suspended(future) => match future.get().hand_over(py, &error) {
                 Ok(true) => wait(py, future),
                 Ok(false) => future.get().drop_rust_future(py).and(Err(error)),
                 Err(failed) => future.get().drop_rust_future(py).and(Err(failed)),

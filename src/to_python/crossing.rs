@@ -18,7 +18,7 @@ use pin_project_lite::pin_project;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
-use super::cancel::{OnCancel, cancellable};
+use super::cancel::OnCancel;
 use super::future::RustFuture;
 use super::plan::Crossed;
 use super::state::{FutureState, can_be_raised};
@@ -242,11 +242,12 @@ impl<R: Runtime, F> Crossing<R, F> {
         spans.rust_to_python::<F>(mailbox.address());
         let detaches = matches!(on_cancel, OnCancel::Detach);
         let state = Arc::new(FutureState::new(mailbox, &event_loop, detaches)?);
-        let python = RustFuture::new(Arc::clone(&state), made_at);
-        let (python, cancel_slot) = match on_cancel {
-            OnCancel::Drop | OnCancel::Detach => (Bound::new(py, python)?, None),
-            OnCancel::Tell(slot) => (cancellable(py, python, Arc::clone(&slot))?, Some(slot)),
+        let cancel_slot = match on_cancel {
+            OnCancel::Drop | OnCancel::Detach => None,
+            OnCancel::Tell(slot) => Some(slot),
         };
+        let python = RustFuture::new(Arc::clone(&state), made_at, cancel_slot.clone());
+        let python = Bound::new(py, python)?;
         let crossing = Self {
             future,
             cancel_slot,

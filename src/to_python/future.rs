@@ -17,18 +17,29 @@ use super::awaiting::RustFutureIterator;
 use super::callbacks::Callback;
 use super::state::{Awaiting, FutureState, Outcome, Waiting};
 use crate::asyncio;
+use crate::sync::cancel_slot::CancelSlot;
 
 /// A Rust future that Python awaits. Does what asyncio.Future does.
-#[pyclass(frozen, weakref, subclass, module = "pyo3_asyncio")]
+#[pyclass(frozen, weakref, module = "pyo3_asyncio")]
 pub(crate) struct RustFuture {
     pub(super) state: Arc<FutureState>,
     /// Here and not in the state, where a word more costs more.
     pub(super) made_at: &'static Location<'static>,
+    /// Takes the cancellations of a Rust future that has a `CancelHandle`.
+    cancel_slot: Option<Arc<CancelSlot<PyErr>>>,
 }
 
 impl RustFuture {
-    pub(super) fn new(state: Arc<FutureState>, made_at: &'static Location<'static>) -> Self {
-        Self { state, made_at }
+    pub(super) fn new(
+        state: Arc<FutureState>,
+        made_at: &'static Location<'static>,
+        cancel_slot: Option<Arc<CancelSlot<PyErr>>>,
+    ) -> Self {
+        Self {
+            state,
+            made_at,
+            cancel_slot,
+        }
     }
 
     /// Whether `await` yields the future to the task next. It does while there is no outcome.
@@ -45,9 +56,17 @@ impl RustFuture {
         }
     }
 
-    /// Allows the future to be yielded again, because the task that got it no longer waits for it.
-    pub(super) fn forget_wait(&self) {
-        self.state.state().awaiting = Awaiting::No;
+    /// Hands an error that is thrown into the coroutine which awaits this to the Rust future. The task then waits no longer, so this
+    /// may be yielded again. False if the error is no cancellation, or the Rust future takes none.
+    pub(super) fn hand_over(&self, py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+        let Some(slot) = self.cancel_slot.as_ref().filter(|_| !self.done()) else {
+            return Ok(false);
+        };
+        let is_handed = asyncio::is_cancelled_error(py, error)? && slot.hand(error.clone_ref(py));
+        if is_handed {
+            self.state.state().awaiting = Awaiting::No;
+        }
+        Ok(is_handed)
     }
 
     /// Drops the Rust future unless it is done. Its coroutine has ended.
@@ -126,7 +145,7 @@ impl RustFuture {
 #[pymethods]
 impl RustFuture {
     /// Whether the future has a result, has an exception, or is cancelled.
-    pub(super) fn done(&self) -> bool {
+    fn done(&self) -> bool {
         self.state.is_done()
     }
 
@@ -154,9 +173,15 @@ impl RustFuture {
         Err(self.without_outcome(py, "Exception is not set."))
     }
 
-    /// Cancels the future and drops its Rust future. Returns False if the future is already done.
+    /// Cancels the future and drops its Rust future, or asks that to end. Returns False if the future is already done.
     #[pyo3(signature = (msg=None))]
-    pub(super) fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
+    fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
+        if let Some(slot) = self.cancel_slot.as_ref().filter(|_| !self.done()) {
+            let error = asyncio::cancelled_error(py, msg.as_ref().map(|it| it.bind(py)))?;
+            if slot.hand(PyErr::from_value(error)) {
+                return Ok(true);
+            }
+        }
         self.state.state().unretrieved = false;
         self.state.set_from_python(
             py,

@@ -393,7 +393,7 @@ impl FutureState {
             }
         }
         // The handler's context has the future. A new object takes the place of the one that is gone.
-        match Bound::new(py, RustFuture::new(Arc::clone(self), made_at)) {
+        match Bound::new(py, RustFuture::new(Arc::clone(self), made_at, None)) {
             Ok(future) => self.report_unretrieved(&future),
             Err(error) => error.write_unraisable(py, Some(self.event_loop.bind(py))),
         }
