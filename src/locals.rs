@@ -57,9 +57,10 @@ use crate::process::Entry;
 ///     Ok(())
 /// }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TaskLocals(Arc<LoopAndContext>);
 
+#[derive(Debug)]
 struct LoopAndContext {
     event_loop: Py<PyAny>,
     context: Option<Py<PyAny>>,
@@ -224,16 +225,6 @@ impl TaskLocals {
     #[cfg(feature = "testing")]
     pub(crate) fn enter_thread(&self) -> Entered {
         Entered::replacing(&OF_THREAD, Some(self.clone()))
-    }
-}
-
-impl fmt::Debug for TaskLocals {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskLocals")
-            .field("event_loop", &self.0.event_loop)
-            .field("context", &self.0.context)
-            .field("is_shared", &self.0.is_shared)
-            .finish()
     }
 }
 

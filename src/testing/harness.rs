@@ -9,8 +9,8 @@
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
@@ -21,7 +21,7 @@ use pyo3::prelude::*;
 use super::case::{Ignored, on_thread};
 use super::outcome::TestFailure;
 use super::{Args, Test};
-use crate::sync::primitive::lock;
+use crate::sync::cell::{WakerAction, WakerCell};
 
 /// Runs the tests that `args` select, prints the report of cargo's harness, and fails if a test fails.
 ///
@@ -42,7 +42,7 @@ pub async fn test_harness(tests: Vec<Test>, args: Args) -> PyResult<()> {
             "`--test-threads` cannot be 0: give the number of tests that may run at once, 1 or more",
         ));
     }
-    let arrivals = Arc::new(Arrivals::default());
+    let arrivals = Arc::new(Arrivals(WakerCell::new(Vec::new())));
     let common = common_crate(&tests);
     let trials: Vec<_> = tests
         .into_iter()
@@ -99,8 +99,7 @@ struct RunningTest {
 }
 
 /// Tests on their way from the threads of `libtest-mimic` to the caller's task.
-#[derive(Default)]
-struct Arrivals(Mutex<(Vec<RunningTest>, Option<Waker>)>);
+struct Arrivals(WakerCell<Vec<RunningTest>>);
 
 impl Arrivals {
     /// Sends the test and waits for its result.
@@ -108,7 +107,9 @@ impl Arrivals {
         let (result, received) = sync_channel(1);
         // The caller's task calls `task()`, because that may use the runtime too.
         let future = Box::pin(async move { test.task().await });
-        self.send(RunningTest { future, result });
+        let test = RunningTest { future, result };
+        self.0
+            .change(|arrived| (arrived.push(test), [WakerAction::Wake]));
         match received.recv() {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(error))) => Err(TestFailure::of_error(&error).into()),
@@ -119,26 +120,14 @@ impl Arrivals {
         }
     }
 
-    fn send(&self, test: RunningTest) {
-        let waker = {
-            let mut arrivals = lock(&self.0);
-            arrivals.0.push(test);
-            arrivals.1.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
     /// Takes the tests that have arrived. The next one wakes the waker.
     fn take(&self, waker: &Waker) -> Vec<RunningTest> {
-        let waker = waker.clone();
-        let (arrived, previous) = {
-            let mut arrivals = lock(&self.0);
-            (std::mem::take(&mut arrivals.0), arrivals.1.replace(waker))
-        };
-        drop(previous);
-        arrived
+        let take = |arrived: &mut Vec<_>| (!arrived.is_empty()).then(|| std::mem::take(arrived));
+        let mut taken = Vec::new();
+        while let Poll::Ready(arrived) = self.0.poll(0, waker, take) {
+            taken.extend(arrived);
+        }
+        taken
     }
 }
 
@@ -183,7 +172,7 @@ mod tests {
             .collect();
         let common = common_crate(&tests);
         let arguments = Arguments::default();
-        let arrivals = Arc::default();
+        let arrivals = Arc::new(Arrivals(WakerCell::new(Vec::new())));
         let trials = tests
             .into_iter()
             .map(|test| trial(test, &common, &arguments, &arrivals));

@@ -72,21 +72,20 @@ const CAPACITY: usize = 128;
 pub struct PyStream<T = Py<PyAny>>(StreamState<T>);
 
 enum StreamState<T> {
-    Idle(Setup<T>),
+    Idle(Setup, ConvertItem<T>),
     Failed(PyErr),
     Running(Iteration<T>),
     Over,
 }
 
 /// All that a first poll needs.
-struct Setup<T> {
+struct Setup {
     mailbox: Mailbox,
     made_at: &'static Location<'static>,
     locals: TaskLocals,
     name: Cow<'static, str>,
     /// Gives the iterable.
     source: Function,
-    convert: ConvertItem<T>,
     capacity: usize,
 }
 
@@ -163,15 +162,15 @@ impl PyStream {
         source: Function,
         made_at: &'static Location<'static>,
     ) -> Self {
-        Self(StreamState::Idle(Setup {
+        let setup = Setup {
             mailbox,
             made_at,
             locals,
             name,
             source,
-            convert: Box::new(|item| Ok(item.unbind())),
             capacity: CAPACITY,
-        }))
+        };
+        Self(StreamState::Idle(setup, Box::new(|item| Ok(item.unbind()))))
     }
 
     /// Converts each item on the loop's thread, which is attached anyway.
@@ -190,15 +189,10 @@ impl PyStream {
     {
         let mut function = UserValue::of_any_runtime(function);
         PyStream(match self.0 {
-            StreamState::Idle(setup) => StreamState::Idle(Setup {
-                convert: Box::new(move |item| function.get_mut()(item.py(), item)),
-                mailbox: setup.mailbox,
-                made_at: setup.made_at,
-                locals: setup.locals,
-                name: setup.name,
-                source: setup.source,
-                capacity: setup.capacity,
-            }),
+            StreamState::Idle(setup, _) => StreamState::Idle(
+                setup,
+                Box::new(move |item| function.get_mut()(item.py(), item)),
+            ),
             StreamState::Failed(error) => StreamState::Failed(error),
             StreamState::Running(_) | StreamState::Over => panic!("{POLLED_BEFORE}"),
         })
@@ -232,7 +226,7 @@ impl<T: Send + 'static> PyStream<T> {
     pub fn capacity(mut self, capacity: usize) -> Self {
         assert!(capacity > 0, "the capacity of a stream is at least 1");
         match &mut self.0 {
-            StreamState::Idle(setup) => setup.capacity = capacity,
+            StreamState::Idle(setup, _) => setup.capacity = capacity,
             StreamState::Failed(_) => {}
             StreamState::Running(_) | StreamState::Over => panic!("{POLLED_BEFORE}"),
         }
@@ -263,7 +257,7 @@ impl<T: Send + 'static> PyStream<T> {
         let Iteration { mut consumer, task } = match self.0 {
             StreamState::Running(iteration) => iteration,
             StreamState::Failed(error) => return Err(error),
-            StreamState::Idle(_) | StreamState::Over => return Ok(()),
+            StreamState::Idle(..) | StreamState::Over => return Ok(()),
         };
         consumer.stop(Wanted::Nothing);
         if let Some(end) = consumer.end() {
@@ -274,21 +268,22 @@ impl<T: Send + 'static> PyStream<T> {
     }
 
     fn start(&mut self) {
-        if !matches!(self.0, StreamState::Idle(_)) {
+        if !matches!(self.0, StreamState::Idle(..)) {
             return;
         }
-        if let StreamState::Idle(setup) = std::mem::replace(&mut self.0, StreamState::Over) {
-            self.0 = StreamState::Running(setup.run());
+        if let StreamState::Idle(setup, convert) = std::mem::replace(&mut self.0, StreamState::Over)
+        {
+            self.0 = StreamState::Running(setup.run(convert));
         }
     }
 }
 
-impl<T: Send + 'static> Setup<T> {
+impl Setup {
     /// Posts the job that starts the task. Called on any thread, attached or not.
-    fn run(self) -> Iteration<T> {
+    fn run<T: Send + 'static>(self, convert: ConvertItem<T>) -> Iteration<T> {
         let (source, capacity) = (self.source, self.capacity);
         let (mailbox, made_at) = (self.mailbox.clone(), self.made_at);
-        let (consumer, producer) = Channel::open(mailbox, capacity, self.convert, made_at);
+        let (consumer, producer) = Channel::open(mailbox, capacity, convert, made_at);
         let cleans_up = CleansUp::default();
         let sets_cleans_up = Arc::clone(&cleans_up);
         let iterate = Box::new(move |py: Python<'_>| {
