@@ -1,8 +1,5 @@
-//! Counters of the crossings.
-//!
-//! Each counter is written by one kind of thread, with relaxed ordering, and has its own cache line. Starts and ends have separate
-//! counters, so that a loop and a worker do not contend for one line. The difference of the two is the number in flight. Jobs are
-//! counted once a turn. The clock is read twice a burst: when the doorbell rings and when the drain answers.
+//! Counters of the crossings, all with relaxed ordering. Jobs are counted once a turn. The clock is read twice a burst: when the
+//! doorbell rings and when the drain answers.
 
 #![expect(
     clippy::disallowed_macros,
@@ -14,92 +11,65 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-/// Aligned to two cache lines, because processors fetch lines in pairs.
-#[repr(align(128))]
-struct Counter(AtomicU64);
-
-impl Counter {
-    const fn new() -> Self {
-        Self(AtomicU64::new(0))
-    }
-
-    fn add(&self, more: u64) {
-        self.0.fetch_add(more, Relaxed);
-    }
-
-    /// Raises a maximum. Nearly every call only reads.
-    fn raise(&self, value: u64) {
-        if value > self.get() {
-            self.0.fetch_max(value, Relaxed);
-        }
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-static JOBS: Counter = Counter::new();
-static LARGEST_BURST: Counter = Counter::new();
-static WAKE_UPS: Counter = Counter::new();
-static MAILBOX_WAIT: Counter = Counter::new();
-static LONGEST_MAILBOX_WAIT: Counter = Counter::new();
-
-static STARTED: [Counter; 3] = [const { Counter::new() }; 3];
-static ENDED: [Counter; 3] = [const { Counter::new() }; 3];
+static JOBS: AtomicU64 = AtomicU64::new(0);
+static LARGEST_BURST: AtomicU64 = AtomicU64::new(0);
+static WAKE_UPS: AtomicU64 = AtomicU64::new(0);
+static MAILBOX_WAIT: AtomicU64 = AtomicU64::new(0);
+static LONGEST_MAILBOX_WAIT: AtomicU64 = AtomicU64::new(0);
+static IN_FLIGHT: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
 
 /// Counts a crossing as in flight until this is dropped. Zero-sized.
-pub(crate) struct InFlight<const DIRECTION: usize>(());
+pub(crate) struct InFlight<const KIND: usize>(());
 
 pub(crate) type RustToPython = InFlight<0>;
 pub(crate) type PythonToRust = InFlight<1>;
 /// A Rust future that goes on after its cancellation.
 pub(crate) type Detached = InFlight<2>;
 
-impl<const DIRECTION: usize> InFlight<DIRECTION> {
+impl<const KIND: usize> InFlight<KIND> {
     pub(crate) fn start() -> Self {
-        STARTED[DIRECTION].add(1);
+        IN_FLIGHT[KIND].fetch_add(1, Relaxed);
         Self(())
     }
 
     /// Balances the drop of an inherited crossing in a child, which has not counted its start.
     pub(crate) fn disown(&self) {
-        STARTED[DIRECTION].add(1);
+        IN_FLIGHT[KIND].fetch_add(1, Relaxed);
     }
 
     pub(crate) fn count() -> u64 {
-        // Nothing orders the two loads, so the second may be the smaller one. Ordering them would cost on every crossing.
-        let ended = ENDED[DIRECTION].get();
-        STARTED[DIRECTION].get().saturating_sub(ended)
+        IN_FLIGHT[KIND].load(Relaxed)
     }
 }
 
-impl<const DIRECTION: usize> Drop for InFlight<DIRECTION> {
+impl<const KIND: usize> Drop for InFlight<KIND> {
     fn drop(&mut self) {
-        ENDED[DIRECTION].add(1);
+        // In a child, one of the parent may end that is not counted.
+        let fewer = |count: u64| count.checked_sub(1);
+        let _ = IN_FLIGHT[KIND].fetch_update(Relaxed, Relaxed, fewer);
     }
 }
 
 /// In the child of a fork: stops counting what is in flight in the parent.
 pub(crate) fn forget_parents() {
-    for (started, ended) in STARTED.iter().zip(&ENDED) {
-        ended.0.store(started.get(), Relaxed);
+    for count in &IN_FLIGHT {
+        count.store(0, Relaxed);
     }
 }
 
 /// Counts a drain that answers the doorbell.
 pub(crate) fn woken(rung: Instant) {
     let nanoseconds = u64::try_from(rung.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    WAKE_UPS.add(1);
-    MAILBOX_WAIT.add(nanoseconds);
-    LONGEST_MAILBOX_WAIT.raise(nanoseconds);
+    WAKE_UPS.fetch_add(1, Relaxed);
+    MAILBOX_WAIT.fetch_add(nanoseconds, Relaxed);
+    LONGEST_MAILBOX_WAIT.fetch_max(nanoseconds, Relaxed);
 }
 
 /// Counts the jobs that a drain ran in one turn.
 pub(crate) fn turn(jobs: usize) {
     let jobs = jobs as u64;
-    JOBS.add(jobs);
-    LARGEST_BURST.raise(jobs);
+    JOBS.fetch_add(jobs, Relaxed);
+    LARGEST_BURST.fetch_max(jobs, Relaxed);
 }
 
 /// The crossings of this process since it started, on all event loops. Returned by [`metrics()`].
@@ -146,10 +116,10 @@ pub fn metrics() -> Metrics {
         rust_futures: RustToPython::count(),
         detached_futures: Detached::count(),
         python_tasks: PythonToRust::count(),
-        jobs: JOBS.get(),
-        wake_ups: WAKE_UPS.get(),
-        largest_burst: LARGEST_BURST.get(),
-        mailbox_wait: Duration::from_nanos(MAILBOX_WAIT.get()),
-        longest_mailbox_wait: Duration::from_nanos(LONGEST_MAILBOX_WAIT.get()),
+        jobs: JOBS.load(Relaxed),
+        wake_ups: WAKE_UPS.load(Relaxed),
+        largest_burst: LARGEST_BURST.load(Relaxed),
+        mailbox_wait: Duration::from_nanos(MAILBOX_WAIT.load(Relaxed)),
+        longest_mailbox_wait: Duration::from_nanos(LONGEST_MAILBOX_WAIT.load(Relaxed)),
     }
 }
