@@ -199,7 +199,7 @@ impl Mailbox {
     }
 
     /// The loop, unless it is gone.
-    fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         lock(&self.0.weakref).as_ref()?.bind(py).upgrade()
     }
 

@@ -111,8 +111,8 @@ where
         crossing: Crossing<R, F>,
     ) -> PyResult<()> {
         let running = asyncio::running_loop(entry.py())?;
-        if running.is_some_and(|running| running.is(&state.event_loop)) {
-            spawn_on_loop::<R, _>(state, crossing.made_at, crossing);
+        if running.is_some_and(|running| running.as_ptr() as usize == state.mailbox.address()) {
+            spawn_on_loop::<R, _>(state, crossing);
             return Ok(());
         }
         R::spawn_local(crossing).map_err(|crossing| {
@@ -174,9 +174,9 @@ pub(super) fn settled<'py, T: Crossed>(
     let py = entry.py();
     let event_loop = locals.event_loop(py);
     let mailbox = Mailbox::of(entry, &event_loop)?;
-    let state = Arc::new(FutureState::new(mailbox, &event_loop, false)?);
-    let python = Bound::new(py, RustFuture::new(Arc::clone(&state), made_at, None))?;
-    state.settle(py, ended.convert(py, made_at), made_at)?;
+    let state = Arc::new(FutureState::new(mailbox, &event_loop, made_at, false)?);
+    let python = Bound::new(py, RustFuture::new(Arc::clone(&state), &event_loop, None))?;
+    state.settle(py, ended.convert(py, made_at))?;
     Ok(python.into_any())
 }
 

@@ -90,15 +90,10 @@ impl<T: Crossed> Ended<T> {
     }
 
     /// Python has settled the future already. Drops the output. An error of a future that went on goes to the loop.
-    fn report_or_drop(
-        self,
-        py: Python<'_>,
-        state: &FutureState,
-        made_at: &Location<'_>,
-    ) -> PyResult<()> {
+    fn report_or_drop(self, py: Python<'_>, state: &FutureState) -> PyResult<()> {
         match self.outcome {
             Err(failure) if state.detaches() => {
-                state.report_detached(py, failure.into_error(py, made_at))
+                state.report_detached(py, failure.into_error(py, state.made_at))
             }
             outcome => {
                 drop_detached(py, outcome);
@@ -195,7 +190,6 @@ pin_project! {
         cancel_slot: Option<Arc<CancelSlot<PyErr>>>,
         // `None` once the outcome is posted.
         state: Option<Arc<FutureState>>,
-        pub(super) made_at: &'static Location<'static>,
         in_flight: RustToPython,
     }
 
@@ -216,7 +210,7 @@ pin_project! {
                 );
                 let spans = this.future.spans.clone();
                 let ended = Ended::<()>::failed(Failure::Error(stopped), spans);
-                post(state, ended, this.made_at);
+                post(state, ended);
             }
             // After the drop of the future, which may own the handle.
             if let Some(slot) = this.cancel_slot {
@@ -241,18 +235,18 @@ impl<R: Runtime, F> Crossing<R, F> {
         let spans = future.as_mut().project().spans;
         spans.rust_to_python::<F>(mailbox.address());
         let detaches = matches!(on_cancel, OnCancel::Detach);
-        let state = Arc::new(FutureState::new(mailbox, &event_loop, detaches)?);
+        let state = FutureState::new(mailbox, &event_loop, made_at, detaches)?;
+        let state = Arc::new(state);
         let cancel_slot = match on_cancel {
             OnCancel::Drop | OnCancel::Detach => None,
             OnCancel::Tell(slot) => Some(slot),
         };
-        let python = RustFuture::new(Arc::clone(&state), made_at, cancel_slot.clone());
+        let python = RustFuture::new(Arc::clone(&state), &event_loop, cancel_slot.clone());
         let python = Bound::new(py, python)?;
         let crossing = Self {
             future,
             cancel_slot,
             state: Some(state),
-            made_at,
             in_flight: RustToPython::start(),
         };
         Ok((crossing, python))
@@ -296,7 +290,7 @@ where
                 (Poll::Ready(ended), Some(slot)) => ended.or_cancelled(slot.take_and_close()),
             };
             if let Some(state) = this.state.take() {
-                post(state, ended, this.made_at);
+                post(state, ended);
             }
         }
         Poll::Ready(())
@@ -304,15 +298,15 @@ where
 }
 
 /// Sends the outcome to the loop's thread.
-fn post<T: Crossed>(state: Arc<FutureState>, ended: Ended<T>, made_at: &'static Location<'static>) {
+fn post<T: Crossed>(state: Arc<FutureState>, ended: Ended<T>) {
     let posted = ended.spans.post();
     state.task_is_done();
     let mailbox = state.mailbox.clone();
     mailbox.post(Box::new(move |py| {
         posted.arrive();
         if state.is_done() {
-            return ended.report_or_drop(py, &state, made_at);
+            return ended.report_or_drop(py, &state);
         }
-        state.settle(py, ended.convert(py, made_at), made_at)
+        state.settle(py, ended.convert(py, state.made_at))
     }));
 }

@@ -3,7 +3,6 @@
 //! It follows `Modules/_asynciomodule.c` and `Lib/asyncio/futures.py`. It also has the private attributes that asyncio reads in
 //! `gather`, `Task` and `_future_repr_info`.
 
-use std::panic::Location;
 use std::sync::Arc;
 
 use pyo3::exceptions::{
@@ -23,8 +22,7 @@ use crate::sync::cancel_slot::CancelSlot;
 #[pyclass(frozen, weakref, module = "pyo3_asyncio")]
 pub(crate) struct RustFuture {
     pub(super) state: Arc<FutureState>,
-    /// Here and not in the state, where a word more costs more.
-    pub(super) made_at: &'static Location<'static>,
+    pub(super) event_loop: Py<PyAny>,
     /// Takes the cancellations of a Rust future that has a `CancelHandle`.
     cancel_slot: Option<Arc<CancelSlot<PyErr>>>,
 }
@@ -32,12 +30,12 @@ pub(crate) struct RustFuture {
 impl RustFuture {
     pub(super) fn new(
         state: Arc<FutureState>,
-        made_at: &'static Location<'static>,
+        event_loop: &Bound<'_, PyAny>,
         cancel_slot: Option<Arc<CancelSlot<PyErr>>>,
     ) -> Self {
         Self {
             state,
-            made_at,
+            event_loop: event_loop.clone().unbind(),
             cancel_slot,
         }
     }
@@ -254,7 +252,7 @@ impl RustFuture {
 
     /// The event loop that the future belongs to.
     fn get_loop(&self, py: Python<'_>) -> Py<PyAny> {
-        self.state.event_loop.clone_ref(py)
+        self.event_loop.clone_ref(py)
     }
 
     fn __await__(slf: Bound<'_, Self>) -> RustFutureIterator {
@@ -270,7 +268,8 @@ impl RustFuture {
         let future = slf.get();
         // In debug mode, asyncio says where in Python it was made.
         if future.state.state().source_traceback.is_none() {
-            let (file, line) = (future.made_at.file(), future.made_at.line());
+            let made_at = future.state.made_at;
+            let (file, line) = (made_at.file(), made_at.line());
             info.push(format!("created at {file}:{line}"));
         }
         Ok(format!("<RustFuture {}>", info.join(" ")))
@@ -388,6 +387,7 @@ impl RustFuture {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.event_loop)?;
         self.state.traverse_owned(&visit)
     }
 
@@ -412,7 +412,7 @@ impl RustFuture {
 
 impl Drop for RustFuture {
     fn drop(&mut self) {
-        asyncio::in_deallocation(|py| self.state.object_dropped(py, self.made_at));
+        asyncio::in_deallocation(|py| self.state.object_dropped(self.event_loop.bind(py)));
     }
 }
 

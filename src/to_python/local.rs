@@ -16,7 +16,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
@@ -36,11 +35,8 @@ use crate::sync::wake_flag::WakeFlag;
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Starts `future`, which brings the outcome of `state`, on this thread, which runs the event loop.
-pub(super) fn spawn_on_loop<R, F>(
-    state: &Arc<FutureState>,
-    made_at: &'static Location<'static>,
-    future: F,
-) where
+pub(super) fn spawn_on_loop<R, F>(state: &Arc<FutureState>, future: F)
+where
     R: Runtime,
     F: Future<Output = ()> + 'static,
 {
@@ -48,7 +44,6 @@ pub(super) fn spawn_on_loop<R, F>(
         future: ThreadBound::new(Box::pin(future)),
         mailbox: state.mailbox.clone(),
         state: Arc::downgrade(state),
-        made_at,
         is_posted: WakeFlag::new(false),
         watching: Mutex::new(None),
         runtime: PhantomData,
@@ -70,7 +65,6 @@ struct LocalTask<R> {
     mailbox: Mailbox,
     /// Weak, because a waker must not keep the event loop alive. The future keeps the state.
     state: Weak<FutureState>,
-    made_at: &'static Location<'static>,
     is_posted: WakeFlag,
     watching: Mutex<Option<WatcherKey>>,
     runtime: PhantomData<fn() -> R>,
@@ -125,8 +119,8 @@ impl<R: Runtime> LocalTask<R> {
         let error = PyRuntimeError::new_err(
             "a future that is not Send was started when another thread ran this event loop: it can go on there only",
         );
-        let error = Failure::Error(error).into_error(py, self.made_at);
-        state.settle(py, Err(error), self.made_at)
+        let error = Failure::Error(error).into_error(py, state.made_at);
+        state.settle(py, Err(error))
     }
 
     /// Drops the future. False if it is being polled, or gone.

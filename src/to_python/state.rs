@@ -43,7 +43,7 @@ use crate::sync::cell::{Locked, WakerAction, WakerCell};
 /// What a Rust task and its Python future share. There is one for each future in flight, so its size counts.
 pub(crate) struct FutureState {
     pub(super) mailbox: Mailbox,
-    pub(super) event_loop: Py<PyAny>,
+    pub(super) made_at: &'static Location<'static>,
     cell: WakerCell<State>,
 }
 
@@ -124,6 +124,7 @@ impl FutureState {
     pub(super) fn new(
         mailbox: Mailbox,
         event_loop: &Bound<'_, PyAny>,
+        made_at: &'static Location<'static>,
         detaches: bool,
     ) -> PyResult<Self> {
         let source_traceback = if asyncio::is_debug(event_loop)? {
@@ -133,7 +134,7 @@ impl FutureState {
         };
         Ok(Self {
             mailbox,
-            event_loop: event_loop.clone().unbind(),
+            made_at,
             cell: WakerCell::new(State {
                 outcome: Outcome::Pending(Waiting::default()),
                 source_traceback,
@@ -182,11 +183,13 @@ impl FutureState {
         if asyncio::is_cancelled_error(py, &error)? {
             return Ok(());
         }
-        let event_loop = self.event_loop.bind(py);
+        let Some(event_loop) = self.mailbox.event_loop(py) else {
+            return Ok(());
+        };
         let message =
             "exception in a Rust future that went on after its Python future was cancelled";
         let error = error.into_value(py).into_bound(py).into_any();
-        asyncio::call_exception_handler(event_loop, message, &error, None, None)
+        asyncio::call_exception_handler(&event_loop, message, &error, None, None)
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -231,7 +234,7 @@ impl FutureState {
             }
         };
         match late {
-            Some(callback) => callback.call_soon(self.event_loop.bind(py), future.as_any()),
+            Some(callback) => callback.call_soon(future.get().event_loop.bind(py), future.as_any()),
             None => {
                 self.watch();
                 Ok(())
@@ -264,7 +267,6 @@ impl FutureState {
         self: &Arc<Self>,
         py: Python<'_>,
         result: PyResult<Py<PyAny>>,
-        made_at: &'static Location<'static>,
     ) -> PyResult<()> {
         let mut exit = None;
         let outcome = match result {
@@ -294,8 +296,9 @@ impl FutureState {
             self.state().unretrieved = false;
             return Err(exit);
         }
-        if self.state().is_object_dropped {
-            self.object_dropped(py, made_at);
+        let is_object_dropped = self.state().is_object_dropped;
+        if let (true, Some(event_loop)) = (is_object_dropped, self.mailbox.event_loop(py)) {
+            self.object_dropped(&event_loop);
         }
         Ok(())
     }
@@ -307,7 +310,7 @@ impl FutureState {
         future: &Py<RustFuture>,
         callbacks: &[Callback],
     ) -> PyResult<()> {
-        let event_loop = self.event_loop.bind(py);
+        let event_loop = future.get().event_loop.bind(py);
         let future = future.bind(py).as_any();
         let mut callbacks = callbacks.iter();
         let interrupted = if self.mailbox.is_debug() {
@@ -335,8 +338,9 @@ impl FutureState {
             return Ok(false);
         };
         if let Some(future) = future {
+            let event_loop = future.get().event_loop.bind(py);
             for callback in &callbacks {
-                callback.call_soon(self.event_loop.bind(py), future.bind(py).as_any())?;
+                callback.call_soon(event_loop, future.bind(py).as_any())?;
             }
         }
         Ok(true)
@@ -379,12 +383,8 @@ impl FutureState {
         Some((waiting.object, waiting.callbacks))
     }
 
-    /// Python dropped its object, which was made at this place.
-    pub(super) fn object_dropped(
-        self: &Arc<Self>,
-        py: Python<'_>,
-        made_at: &'static Location<'static>,
-    ) {
+    /// Python dropped its object.
+    pub(super) fn object_dropped(self: &Arc<Self>, event_loop: &Bound<'_, PyAny>) {
         {
             let mut state = self.state();
             state.is_object_dropped = true;
@@ -393,9 +393,10 @@ impl FutureState {
             }
         }
         // The handler's context has the future. A new object takes the place of the one that is gone.
-        match Bound::new(py, RustFuture::new(Arc::clone(self), made_at, None)) {
+        let future = RustFuture::new(Arc::clone(self), event_loop, None);
+        match Bound::new(event_loop.py(), future) {
             Ok(future) => self.report_unretrieved(&future),
-            Err(error) => error.write_unraisable(py, Some(self.event_loop.bind(py))),
+            Err(error) => error.write_unraisable(event_loop.py(), Some(event_loop)),
         }
     }
 
@@ -413,17 +414,16 @@ impl FutureState {
             let stack = state.source_traceback.as_ref();
             (error.clone_ref(py), stack.map(|it| it.bind(py).clone()))
         };
-        let event_loop = self.event_loop.bind(py);
-        let reported =
-            asyncio::source_traceback(py, stack, future.get().made_at).and_then(|source| {
-                asyncio::call_exception_handler(
-                    event_loop,
-                    "RustFuture exception was never retrieved",
-                    error.bind(py),
-                    Some(future.as_any()),
-                    Some(&source),
-                )
-            });
+        let event_loop = future.get().event_loop.bind(py);
+        let reported = asyncio::source_traceback(py, stack, self.made_at).and_then(|source| {
+            asyncio::call_exception_handler(
+                event_loop,
+                "RustFuture exception was never retrieved",
+                error.bind(py),
+                Some(future.as_any()),
+                Some(&source),
+            )
+        });
         if let Err(error) = reported {
             error.write_unraisable(py, Some(event_loop));
         }
@@ -432,7 +432,6 @@ impl FutureState {
     /// Shows the garbage collector the objects that only this state owns.
     pub(super) fn traverse_owned(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         let state = self.state();
-        visit.call(&self.event_loop)?;
         visit.call(&state.source_traceback)?;
         match &state.outcome {
             Outcome::Pending(waiting) => {
