@@ -32,7 +32,7 @@ struct BackgroundLoop {
     is_blocked: bool,
 }
 
-/// The oldest first. One that something else has stopped stays, closed.
+/// The oldest first.
 static BACKGROUND: PerProcess<Mutex<Vec<BackgroundLoop>>> = PerProcess::new(Mutex::new(Vec::new()));
 
 /// A loop that can run now, in another thread.
@@ -61,14 +61,21 @@ pub(crate) fn background_loop<'py>(entry: &Entry<'py>) -> PyResult<Bound<'py, Py
         thread: thread.clone().unbind(),
         is_blocked: false,
     };
-    let faster = {
+    let (faster, unused) = {
         let mut loops = lock(BACKGROUND.get());
-        let faster = find(&loops);
-        if faster.is_none() {
-            loops.push(made);
+        match find(&loops) {
+            Some(faster) => (Some(faster), vec![made]),
+            None => {
+                let (open, closed) = std::mem::take(&mut *loops)
+                    .into_iter()
+                    .partition(|it| it.mailbox.is_open());
+                *loops = open;
+                loops.push(made);
+                (None, closed)
+            }
         }
-        faster
     };
+    drop(unused);
     if let Some(faster) = faster {
         // Another thread made it meanwhile.
         asyncio::close(&event_loop)?;
