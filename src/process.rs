@@ -6,7 +6,8 @@
 //! a Rust function on its stack. So this crate stops before Python finalizes:
 //!
 //! 1. The first crossing registers a callback with `atexit`. Python calls all callbacks, then drops them, and then finalizes.
-//!    The *drop* of our callback does what follows. So every other callback can still use Rust.
+//!    Our callback registers an object, and the *drop* of that object does what follows. So every other callback can still use
+//!    Rust. A registry that is cleared does not end this crate, since the callback is not called.
 //! 2. The drop waits for futures with `detach_on_cancel` that were cancelled, for [`DETACHED_PATIENCE`] at most.
 //! 3. It ends our [background loops](crate::event_loop::background), in [`EXIT_PATIENCE`] at most. From then on, a
 //!    thread that ends a `block_on` rests for ever: it may have waited for such a loop, and would print the error. So does a
@@ -103,7 +104,6 @@ impl<'py> Entry<'py> {
 fn watch(py: Python<'_>, is_first: bool) -> PyResult<()> {
     let at_exit = AtExit {
         generation: generation(),
-        was_called: AtomicBool::new(false),
     };
     asyncio::at_exit(Bound::new(py, at_exit)?.as_any())?;
     if is_first {
@@ -113,24 +113,37 @@ fn watch(py: Python<'_>, is_first: bool) -> PyResult<()> {
     Ok(())
 }
 
-/// The callback of `atexit`. Its drop stops this crate.
+/// The callback of `atexit`.
 #[pyclass(frozen, module = "pyo3_asyncio")]
 struct AtExit {
     generation: u32,
-    /// Without a call, the registry was cleared, and the process does not end.
-    was_called: AtomicBool,
 }
 
 #[pymethods]
 impl AtExit {
-    fn __call__(&self) {
-        self.was_called.store(true, Ordering::Relaxed);
+    /// Registers what ends this crate. Python does not call it any more, and drops it with all callbacks.
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        let generation = self.generation;
+        asyncio::at_exit(Bound::new(py, AfterExit { generation })?.as_any())
     }
 }
 
-impl Drop for AtExit {
+/// Its drop stops this crate. The thread that calls the callbacks makes it and drops it: without the GIL, an object of another
+/// thread may be dropped there, or when Python has begun to finalize.
+#[pyclass(frozen, module = "pyo3_asyncio")]
+struct AfterExit {
+    generation: u32,
+}
+
+#[pymethods]
+impl AfterExit {
+    /// `atexit` takes only what can be called.
+    fn __call__(&self) {}
+}
+
+impl Drop for AfterExit {
     fn drop(&mut self) {
-        if *self.was_called.get_mut() && self.generation == generation_of_process() {
+        if self.generation == generation_of_process() {
             #[expect(
                 clippy::disallowed_methods,
                 reason = "already attached: Python drops what holds this"
