@@ -87,25 +87,27 @@ pub(crate) fn start_task_in_shared<'py>(
         let (start, kwargs) = starter(event_loop, awaitable)?;
         return start.call((awaitable,), kwargs.as_ref());
     }
-    let mut coroutine = match import_iscoroutine(py)?.call1((awaitable,))?.is_truthy()? {
+    let coroutine = match import_iscoroutine(py)?.call1((awaitable,))?.is_truthy()? {
         true => awaitable.clone(),
         false => await_it_function(py)?.call1((awaitable,))?,
     };
     let kwargs = PyDict::new(py);
-    if py.version_info() >= (3, 11) {
+    let steps = if py.version_info() >= (3, 11) {
         kwargs.set_item(intern!(py, "context"), context)?;
+        coroutine.clone()
     } else {
-        coroutine = run_in_function(py)?.call1((context, coroutine))?;
-    }
+        run_in_function(py)?.call1((context, &coroutine))?
+    };
     // Made inside of the context, so that Python refuses a context that is entered all the time because the loop runs in it. A task
     // with such a context would never make a step.
     let create_task = event_loop.getattr(intern!(py, "create_task"))?;
-    let run = (create_task, &coroutine);
+    let run = (create_task, &steps);
     let started = context.call_method(intern!(py, "run"), run, Some(&kwargs));
     if started.is_err() {
-        // Python would otherwise warn that the coroutine was never awaited.
-        close_unstarted(&coroutine)?;
-        close_unstarted(awaitable)?;
+        // Python would otherwise warn that a coroutine was never awaited.
+        for unstarted in [&steps, &coroutine, awaitable] {
+            close_unstarted(unstarted)?;
+        }
     }
     started
 }
