@@ -30,7 +30,7 @@
 //! 3. What the child inherits, such as a Python future, never wakes a task of the parent: see
 //!    [`Mailbox::is_inherited`](crate::event_loop::Mailbox::is_inherited).
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use pyo3::prelude::*;
