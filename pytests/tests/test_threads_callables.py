@@ -116,7 +116,9 @@ hooks = []
 
 def kept(register):
     def keep(*functions, **named):
-        hooks.extend([*functions, *named.values()])
+        # What `at_exit` registers is dropped when the process ends, unless somebody else keeps it.
+        if hooks is not None:
+            hooks.extend([*functions, *named.values()])
         return register(*functions, **named)
     return keep
 
@@ -131,6 +133,7 @@ sys.setswitchinterval(1e-6)
 asyncio.run(rust.turns(1, None))
 (at_exit,) = [it for it in hooks if type(it).__name__ == "AtExit"]
 of_forks = {it.__name__: it for it in hooks if type(getattr(it, "__self__", None)).__name__ == "AroundFork"}
+hooks = None
 together = threading.Barrier(8)
 
 def eight_times(work):
@@ -164,8 +167,6 @@ while any(thread.is_alive() for thread in threads):
     assert asyncio.run(used()) in (True, "stopped")
 join(threads)
 print(all(asyncio.run(uses()) for _ in range(10)))
-# Python drops the callback of atexit before it finalizes, unless somebody else keeps it.
-del hooks, at_exit, of_forks
 """
 
 AT_FORKS = """
@@ -180,8 +181,6 @@ while any(thread.is_alive() for thread in threads):
     assert asyncio.run(uses())
 join(threads)
 print(all(asyncio.run(uses()) for _ in range(10)))
-# Python drops the callback of atexit before it finalizes, unless somebody else keeps it.
-del hooks, at_exit, of_forks
 """
 
 
