@@ -97,9 +97,9 @@ class Worker:
         error_log.info("Started server process [%d]", os.getpid())
         state, event_loop = {}, asyncio.get_running_loop()
         self.server = self.new_server(state, event_loop)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                event_loop.add_signal_handler(number, self.stop, number)
+        # Ctrl-C reaches a supervisor too, which then tells its workers.
+        for number in (signal.SIGTERM,) if supervisor else (signal.SIGINT, signal.SIGTERM):
+            event_loop.add_signal_handler(number, self.stop, number)
         lifespan = Lifespan(self.arguments.lifespan, self.app, state)
         if not await lifespan.goes_through("startup"):
             return APPLICATION_FAILED
