@@ -75,8 +75,9 @@ macro_rules! running {
         /// `RuntimeError` on a thread on which the runtime polls futures, since it would wait for itself.
         ///
         /// Inside the future, waiting for the loop of this thread fails with `RuntimeError`, since that loop is stopped: for a
-        /// [`PyTask`] that was made before, or with the locals of that loop. A task that the future spawns does not get this error:
-        /// what it awaits on that loop waits until this returns. If the future waits for such a task, both wait until Ctrl-C.
+        /// [`PyTask`](crate::PyTask) that was made before, or with the locals of that loop. A task that the future spawns does not
+        /// get this error: what it awaits on that loop waits until this returns. If the future waits for such a task, both wait
+        /// until Ctrl-C.
         ///
         /// With `panic = "abort"`, this refuses every thread inside of a tokio runtime, also those of `spawn_blocking`: tokio
         /// answers only by a panic whether it polls futures on a thread.
