@@ -104,6 +104,31 @@ mod tests {
     use crate::errors::report;
 
     #[test]
+    fn documentation_and_lint_levels_stay_outside_and_other_attributes_go_inside() {
+        // With a path, since the package of these tests does not depend on `pyo3-asyncio`.
+        let arguments = quote!(crate = "bridge", flavor = "current_thread");
+        let item = quote! {
+            /// Serves.
+            #[allow(dead_code)]
+            #[tracing::instrument]
+            async fn main() -> PyResult<()> { #![expect(unused)] }
+        };
+        let expand = |item, errors: &mut _| expand(Runtime::Tokio, arguments, item, errors);
+        let program = report(item, EXPECTED, expand).to_string();
+        let outer = quote! {
+            /// Serves.
+            #[allow(dead_code)]
+            fn main() -> ::std::process::ExitCode
+        };
+        let inner = quote! {
+            #[tracing::instrument]
+            async fn main() -> PyResult<()> { #![expect(unused)] }
+        };
+        let expected = format!("{outer} {{ {inner}");
+        assert!(program.starts_with(&expected), "{program}");
+    }
+
+    #[test]
     fn an_item_that_is_no_main_stays_as_it_is_beside_the_error() {
         for item in [
             quote! { async fn serve() -> PyResult<()> { Ok(()) } },

@@ -235,6 +235,49 @@ mod tests {
     use crate::errors::report;
 
     #[test]
+    fn attributes_for_a_harness_reach_both() {
+        // With a path, since the package of these tests does not depend on `pyo3-asyncio`.
+        let arguments = quote!(crate = "bridge", worker_threads = 2);
+        let item = quote! {
+            /// Panics.
+            #[ignore = "too slow"]
+            #[should_panic(expected = "text")]
+            #[expect(non_snake_case)]
+            #[tracing::instrument]
+            pub async fn Works() {}
+        };
+        let expand = |item, errors: &mut _| expand(Runtime::Tokio, arguments, item, errors);
+        let test = report(item, EXPECTED, expand).to_string();
+        let cargo_test = quote! {
+            /// Panics.
+            #[allow(non_snake_case)]
+            #[::core::prelude::v1::test]
+            #[ignore = "too slow"]
+            #[should_panic(expected = "text")]
+            pub fn Works() {
+                __pyo3_asyncio_works().run_to_panic(::core::concat!(::core::module_path!(), "::", "Works"))
+            }
+
+            #[expect(non_snake_case)]
+            fn __pyo3_asyncio_works()
+        };
+        assert!(test.starts_with(&cargo_test.to_string()), "{test}");
+        for part in [
+            quote! { #[tracing::instrument] async fn Works() {} },
+            quote! { worker_threads: ::core::option::Option::Some(2), },
+            quote! { __pyo3_asyncio_works().should_panic(::core::option::Option::Some("text")).task },
+            quote! {
+                bridge::__private::Ignored {
+                    name: ::core::concat!(::core::module_path!(), "::", "Works"),
+                    reason: ::core::option::Option::Some("too slow")
+                }
+            },
+        ] {
+            assert!(test.contains(&part.to_string()), "{part} is not in {test}");
+        }
+    }
+
+    #[test]
     fn an_item_that_is_no_test_stays_as_it_is_beside_the_errors() {
         let item = quote! { const fn works(one: u8, other: u8) {} };
         let arguments = quote!(flavor = "current_thread");
