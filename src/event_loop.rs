@@ -3,8 +3,8 @@
 //!
 //! # Protocol
 //!
-//! 1. A loop has one mailbox. [`Mailbox::of`] finds it by the loop's address in the [registry](crate::sync::registry). Closed mailboxes are never found. An open mailbox belongs to a loop that lives,
-//!    because the end of a loop closes its mailbox (6).
+//! 1. A loop has one mailbox. [`Mailbox::of`] finds it by the loop's address in the [registry](crate::sync::registry). Closed
+//!    mailboxes are never found. An open mailbox belongs to a loop that lives, because the end of a loop closes its mailbox (6).
 //! 2. Posting pushes the job to the [queue](crate::sync::queue), which rings the [`doorbell`] once for a burst.
 //! 3. The loop then calls the [`drain`], which runs a bounded number of jobs and returns to the loop. If a job fails, the drain
 //!    raises its error to the loop. The loop calls the drain again for the jobs that are left.

@@ -40,8 +40,8 @@
 //! A worker never attaches to the interpreter for this crate. So Python code that holds the GIL delays no Rust timer and no Rust
 //! connection. The loop wakes once for a burst of results and calls.
 //!
-//! A function with an argument of Python's may be called on any thread that is attached to the interpreter, every other one on any
-//! thread. A [`PyTask`], [`PyCall`] or [`PyStream`] may be polled on any thread.
+//! A function that takes `py` or a Python object may be called on any thread that is attached to the interpreter. Every other
+//! function may be called on any thread. A [`PyTask`], a [`PyCall`] and a [`PyStream`] may be polled on any thread.
 //!
 //! # Calling Python from a Rust future
 //!

@@ -44,7 +44,7 @@ impl<const KIND: usize> InFlight<KIND> {
 
 impl<const KIND: usize> Drop for InFlight<KIND> {
     fn drop(&mut self) {
-        // In a child, one of the parent may end that is not counted.
+        // In the child of a fork, a crossing of the parent may end. The child has not counted it.
         let fewer = |count: u64| count.checked_sub(1);
         let _ = IN_FLIGHT[KIND].fetch_update(Relaxed, Relaxed, fewer);
     }

@@ -191,6 +191,7 @@ impl<R: Runtime> AwaitableBuilder<R> {
         self.plan
             .coroutine::<OnThisThread<R>, F, T, ThreadBound<F>>(py, future)
     }
+
     /// Like [`async_generator`](Self::async_generator), for a stream that is not `Send`.
     ///
     /// The event loop that iterates over it polls the stream, attached and in the runtime's context. That loop has to run on this

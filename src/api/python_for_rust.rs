@@ -97,8 +97,8 @@ where
 
 /// Calls a function on the thread of the event loop, and gives a future of what it returns.
 ///
-/// It replaces `Python::attach` in a Rust future. The call is as that of [`run_coroutine`]: on the loop's thread, in a copy of the
-/// context of the current future, in the order of the calls, in a later turn of the loop.
+/// It replaces `Python::attach` in a Rust future. As with [`run_coroutine`], the loop's thread calls the function, in a later turn
+/// and in a copy of the context of the current future. Calls from one thread run in their order.
 ///
 /// *Dropping* the [`PyCall`] before the call drops the function uncalled, on the loop's thread. A function that computes or blocks
 /// delays the loop.
@@ -137,7 +137,8 @@ where
 /// Makes a Rust stream of a Python async generator, or of any object with `__aiter__`.
 ///
 /// One task of the event loop iterates over it, in the context of this call, and may be ahead of the consumer by as many
-/// items as [`PyStream::capacity`] says. Nothing runs before the first poll. [`PyStream::extract`] converts the items on the loop's thread.
+/// items as [`PyStream::capacity`] says. Nothing runs before the first poll. [`PyStream::extract`] converts the items on the
+/// loop's thread.
 ///
 /// The loop and the context are those of [`get_current_locals`]. *Dropping the stream* ends the iteration: the loop awaits
 /// `aclose()`.
@@ -201,8 +202,8 @@ pub fn into_stream(iterable: Bound<'_, PyAny>) -> PyResult<PyStream> {
 /// the first poll has the function called, attached to the interpreter, on the loop and in a copy of the context of the
 /// current future, while no Rust thread waits for the interpreter.
 ///
-/// *Dropping the stream* before the function is called drops the function
-/// uncalled. Later, it ends the iteration: the loop awaits `aclose()`.
+/// *Dropping the stream* before the function is called drops the function uncalled. Later, it ends the iteration: the loop
+/// awaits `aclose()`.
 ///
 /// # Errors
 ///

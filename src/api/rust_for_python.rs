@@ -117,16 +117,16 @@ macro_rules! rust_for_python {
 
         /// Makes a coroutine of a Rust future, like the one that calling an `async def` returns.
         ///
-        /// Nothing runs, and no loop has to run, before the coroutine is awaited or made a task. Then the Rust future starts on the runtime. Inside of
-        /// it, [`get_current_loop`] and [`into_future`] find the loop and the context of the awaiting task. asyncio accepts it
-        /// wherever it accepts a coroutine: `asyncio.run`, `create_task`, `TaskGroup`, `gather`, `wait_for`. It is named after
-        /// the function that calls this.
+        /// Nothing runs before the coroutine is awaited or made a task. Then the Rust future starts on the runtime. Inside of it,
+        /// [`get_current_loop`] and [`into_future`] find the loop and the context of the awaiting task. This call needs no loop.
+        /// asyncio accepts the coroutine wherever it accepts others: `asyncio.run`, `create_task`, `TaskGroup`, `gather`,
+        /// `wait_for`. It is named after the function that calls this.
         ///
         /// *Cancelling* its task drops the Rust future on the runtime, without polling it again. So do `close()` and dropping
         /// the coroutine. Use [`into_cancellable_coroutine`] for a future that has to clean up first.
         ///
-        /// Python's garbage collector does not see what a Rust future or stream holds. A reference cycle through it lasts until it is
-        /// done, or closed.
+        /// Python's garbage collector does not see what a Rust future or stream holds. A reference cycle through it lasts until
+        /// it is done or closed.
         ///
         /// # Errors
         ///

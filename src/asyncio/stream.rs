@@ -38,10 +38,14 @@ pub(crate) fn rename(generator: &Bound<'_, PyAny>, name: &str, qualname: &str) -
 
 /// A coroutine that iterates as only Python's `async for` does: with its errors, tracebacks, contexts and cancellations.
 ///
-/// `sink` returns the iterator as its `__aiter__()`. It empties a list of items by `deliver(items)`, says by `is_wanted()` whether to
-/// go on, settles the future given to `ask` with the room for more items, and takes the last items by `clean_up(items)`. `room`
-/// counts the items that the coroutine may make before it asks for more room. The items of one step of the task are delivered
-/// together, when the step ends.
+/// `room` counts the items that the coroutine may make before it asks for more room. The items of one step of the task are
+/// delivered together, when the step ends. These are the methods of `sink`:
+///
+/// - `__aiter__()` returns the iterator.
+/// - `is_wanted()` says whether to go on.
+/// - `deliver(items)` takes the items out of a list.
+/// - `ask(future)` settles the future with the room for more items, once there is some.
+/// - `clean_up(items)` takes the last items. From then on, nothing cancels the task.
 pub(crate) fn iterate<'py>(
     sink: &Bound<'py, PyAny>,
     iterator: &Bound<'py, PyAny>,

@@ -161,9 +161,9 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    # Ctrl-C ends this program at once, as it ends others, unless whoever started it ignores the signal.
+    # Ctrl-C ends this program at once. Where the signal is ignored from the start, it stays ignored.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # What this prints comes between what the steps print.
+    # Keeps the lines of this program and those of its steps in order.
     sys.stdout.reconfigure(line_buffering=True)
     main(sys.argv[1:])

@@ -14,7 +14,7 @@ log = logging.getLogger("serve.error")
 # The workers share the socket, and the parent has no thread when they begin.
 fork = multiprocessing.get_context("fork")
 
-# What the parent waits for. They are blocked there, so that none is lost.
+# The parent waits for these signals. It blocks them, so that none is lost.
 SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGCHLD
 
 # A worker that has died is replaced after this time, in seconds.

@@ -79,7 +79,7 @@ def import_module(name):
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # One that the module itself imports has its traceback.
+        # If the module is there and imports something that is missing, the traceback says where.
         if not name.startswith(error.name or " "):
             raise
         fail(f"cannot import {name!r}: {error}")
