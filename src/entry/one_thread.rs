@@ -5,6 +5,7 @@
 //!    brought needs no doorbell.
 //! 3. Closing the selector closes the mailbox and drops the runtime, in this order and before the selector's descriptor is closed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub(crate) fn new_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let turns = Turns {
         runtime: Mutex::new(Some(runtime)),
         drain: Mutex::new(None),
+        is_on_main_thread: AtomicBool::new(false),
     };
     let turns = Bound::new(py, turns)?;
     let event_loop = asyncio::new_selector_loop(&selector, turns.as_any())?;
@@ -83,6 +85,8 @@ struct Turns {
     /// `None` once the selector is closed.
     runtime: Mutex<Option<Arc<LoopRuntime>>>,
     drain: Mutex<Option<Py<Drain>>>,
+    /// Whether the loop runs there now.
+    is_on_main_thread: AtomicBool,
 }
 
 impl Turns {
@@ -107,7 +111,8 @@ impl Turns {
             .map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX));
         // A signal does not end a turn.
         let is_long = timeout.is_none_or(|timeout| timeout > SIGNAL_PATIENCE);
-        let patience = (is_long && asyncio::is_main_thread(py)?).then_some(SIGNAL_PATIENCE);
+        let looks_for_signals = is_long && self.is_on_main_thread.load(Ordering::Relaxed);
+        let patience = looks_for_signals.then_some(SIGNAL_PATIENCE);
         let may_have_events = py.detach(|| {
             let may_have_events = runtime.turn(timeout, patience);
             // Each poll in a turn is an activity of its own, and the turn is none, so that the end of the process does not wait for
@@ -141,8 +146,12 @@ impl Turns {
 
     /// The loop begins to run on this thread. No Rust function calls the loop: Python up to 3.13 ends a daemon thread by unwinding
     /// its stack, which must not meet one.
-    fn __enter__(&self) {
+    fn __enter__(&self, py: Python<'_>) -> PyResult<()> {
+        let is_on_main_thread = asyncio::is_main_thread(py)?;
+        self.is_on_main_thread
+            .store(is_on_main_thread, Ordering::Relaxed);
         enter_here(lock(&self.runtime).clone());
+        Ok(())
     }
 
     #[pyo3(signature = (*_error))]
