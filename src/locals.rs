@@ -74,6 +74,14 @@ impl TaskLocals {
         event_loop.unbind().into()
     }
 
+    fn of(event_loop: Py<PyAny>, context: Option<Py<PyAny>>, is_shared: bool) -> Self {
+        Self(Arc::new(LoopAndContext {
+            event_loop,
+            context,
+            is_shared,
+        }))
+    }
+
     /// Locals with the running event loop of this thread and without a context.
     ///
     /// # Errors
@@ -86,11 +94,9 @@ impl TaskLocals {
     /// The same loop with a `contextvars.Context`, or without one if `context` is `None`.
     #[must_use]
     pub fn with_context(self, context: Bound<'_, PyAny>) -> Self {
-        Self(Arc::new(LoopAndContext {
-            event_loop: self.0.event_loop.clone_ref(context.py()),
-            context: (!context.is_none()).then(|| context.unbind()),
-            is_shared: false,
-        }))
+        let event_loop = self.0.event_loop.clone_ref(context.py());
+        let context = (!context.is_none()).then(|| context.unbind());
+        Self::of(event_loop, context, false)
     }
 
     /// The same loop and context, which is now shared: what is called or awaited with these locals runs in this very context.
@@ -156,11 +162,8 @@ impl TaskLocals {
             Some(context) => context.clone_ref(py),
             None => asyncio::copy_context(py)?.unbind(),
         };
-        Ok(Self(Arc::new(LoopAndContext {
-            event_loop: self.0.event_loop.clone_ref(py),
-            context: Some(context),
-            is_shared: true,
-        })))
+        let event_loop = self.0.event_loop.clone_ref(py);
+        Ok(Self::of(event_loop, Some(context), true))
     }
 
     pub(crate) fn shares_context(&self) -> bool {
@@ -230,11 +233,7 @@ impl TaskLocals {
 
 impl From<Py<PyAny>> for TaskLocals {
     fn from(event_loop: Py<PyAny>) -> Self {
-        Self(Arc::new(LoopAndContext {
-            event_loop,
-            context: None,
-            is_shared: false,
-        }))
+        Self::of(event_loop, None, false)
     }
 }
 
@@ -443,8 +442,9 @@ pub(crate) fn get_running_locals(py: Python<'_>) -> PyResult<TaskLocals> {
 }
 
 fn in_current_context(event_loop: Bound<'_, PyAny>) -> PyResult<TaskLocals> {
-    let py = event_loop.py();
-    TaskLocals::new(event_loop).copy_context(py)
+    open_mailbox(&event_loop);
+    let context = asyncio::copy_context(event_loop.py())?.unbind();
+    Ok(TaskLocals::of(event_loop.unbind(), Some(context), false))
 }
 
 fn no_running_loop() -> PyErr {

@@ -143,6 +143,7 @@ pub(super) enum Begun<'py, T> {
 pub(super) fn begin<'py, E, F, T>(
     entry: &Entry<'py>,
     locals: &TaskLocals,
+    mailbox: &Mailbox,
     plan: Plan,
     future: F,
 ) -> PyResult<Begun<'py, T>>
@@ -156,7 +157,9 @@ where
             return Ok(Begun::Ended(ended));
         }
     }
-    let (crossing, python) = Crossing::new(entry, locals, user, plan.on_cancel, plan.made_at)?;
+    let (py, mailbox) = (entry.py(), mailbox.clone());
+    let (crossing, python) =
+        Crossing::new(py, locals, mailbox, user, plan.on_cancel, plan.made_at)?;
     let state = &python.get().state;
     let spawning = Spawning(state);
     let spawned = E::spawn(entry, state, crossing);
@@ -166,14 +169,13 @@ where
 
 /// A Python future that is done.
 pub(super) fn settled<'py, T: Crossed>(
-    entry: &Entry<'py>,
+    py: Python<'py>,
     locals: &TaskLocals,
+    mailbox: Mailbox,
     ended: Ended<T>,
     made_at: &'static Location<'static>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = entry.py();
     let event_loop = locals.event_loop(py);
-    let mailbox = Mailbox::of(entry, &event_loop)?;
     let state = Arc::new(FutureState::new(mailbox, &event_loop, made_at, false)?);
     let python = Bound::new(py, RustFuture::new(Arc::clone(&state), &event_loop, None))?;
     state.settle(py, ended.convert(py, made_at))?;
@@ -229,8 +231,11 @@ where
         } = *self;
         let locals = plan.locals.take();
         let locals = locals.map_or_else(|| get_running_locals(py), Ok);
-        let locals = locals.and_then(|locals| plan.share(py, locals));
-        let (future, locals) = future.keep_if_ok(py, locals)?;
+        let here = locals.and_then(|locals| {
+            let mailbox = Mailbox::of(entry, &locals.event_loop(py))?;
+            Ok((plan.share(py, locals)?, mailbox))
+        });
+        let (future, (locals, mailbox)) = future.keep_if_ok(py, here)?;
         let future = future.unpack().ok_or_else(|| {
             PyRuntimeError::new_err(
                 "the Rust future of this coroutine is not Send: await it on the thread that made it",
@@ -238,7 +243,7 @@ where
         })?;
         plan.eager_start |= E::IS_HERE;
         let made_at = plan.made_at;
-        match begin::<E, F, T>(entry, &locals, plan, future)? {
+        match begin::<E, F, T>(entry, &locals, &mailbox, plan, future)? {
             Begun::Running(python) => wait(py, python.unbind()),
             Begun::Ended(ended) => ended.convert(py, made_at).map(Stepped::Return),
         }

@@ -27,7 +27,6 @@ use crate::event_loop::Mailbox;
 use crate::locals::{Scope, TaskLocals, scope};
 use crate::metrics::RustToPython;
 use crate::panic::{Panic, catch, quietly};
-use crate::process::Entry;
 use crate::runtime::Runtime;
 use crate::sync::activity::Activity;
 use crate::sync::cancel_slot::CancelSlot;
@@ -223,15 +222,14 @@ pin_project! {
 impl<R: Runtime, F> Crossing<R, F> {
     /// Makes the task, and the Python future that it settles.
     pub(super) fn new<'py>(
-        entry: &Entry<'py>,
+        py: Python<'py>,
         locals: &TaskLocals,
+        mailbox: Mailbox,
         mut future: Pin<Box<UserFuture<R, F>>>,
         on_cancel: OnCancel,
         made_at: &'static Location<'static>,
     ) -> PyResult<(Self, Bound<'py, RustFuture>)> {
-        let py = entry.py();
         let event_loop = locals.event_loop(py);
-        let mailbox = Mailbox::of(entry, &event_loop)?;
         let spans = future.as_mut().project().spans;
         spans.rust_to_python::<F>(mailbox.address());
         let detaches = matches!(on_cancel, OnCancel::Detach);

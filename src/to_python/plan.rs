@@ -36,6 +36,9 @@ impl<T> Crossed for T where T: for<'py> IntoPyObject<'py> + Send + 'static {}
 /// The capacity of an async generator, unless the user chooses another.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
+/// Where a future starts.
+type Here<'py> = (Entry<'py>, TaskLocals, Mailbox);
+
 /// How an awaitable or an async generator is made: everything but the future itself.
 pub(crate) struct Plan {
     /// Those of a coroutine. Without them, it is named after the function that the future comes from.
@@ -99,7 +102,7 @@ impl Plan {
         let here = self.enter_loop(py);
         let (future, here) = UserValue::new::<R>(future).keep_if_ok(py, here)?;
         match here {
-            Some((entry, locals)) => self.start_now::<OnRuntime<R>, F, T>(&entry, &locals, future),
+            Some(here) => self.start_now::<OnRuntime<R>, F, T>(here, future),
             None => self.coroutine::<OnRuntime<R>, F, T, F>(py, future),
         }
     }
@@ -117,10 +120,7 @@ impl Plan {
     {
         let future = UserValue::new::<R>(future);
         match self.enter_loop(py)? {
-            Some((entry, locals)) => {
-                let future = future.into_inner();
-                self.start_now::<OnThisThread<R>, F, T>(&entry, &locals, future)
-            }
+            Some(here) => self.start_now::<OnThisThread<R>, F, T>(here, future.into_inner()),
             None => Err(PyRuntimeError::new_err(format!(
                 "no running event loop, and a future that is not Send cannot wait for one: {WHERE_LOCAL} from a future that \
                  knows its loop (`scope_local`), or name the loop there with `local_future_into_py_with_loop`",
@@ -130,8 +130,7 @@ impl Plan {
 
     fn start_now<'py, E, F, T>(
         self,
-        entry: &Entry<'py>,
-        locals: &TaskLocals,
+        (entry, locals, mailbox): Here<'py>,
         future: F,
     ) -> PyResult<Bound<'py, PyAny>>
     where
@@ -140,9 +139,9 @@ impl Plan {
         T: Crossed,
     {
         let made_at = self.made_at;
-        match begin::<E, F, T>(entry, locals, self, future)? {
+        match begin::<E, F, T>(&entry, &locals, &mailbox, self, future)? {
             Begun::Running(python) => Ok(python.into_any()),
-            Begun::Ended(ended) => settled(entry, locals, ended, made_at),
+            Begun::Ended(ended) => settled(entry.py(), &locals, mailbox, ended, made_at),
         }
     }
 
@@ -213,7 +212,7 @@ impl Plan {
     }
 
     /// The locals of a future that starts now. Errors if their loop is closed. `None` if no loop is known here.
-    fn enter_loop<'py>(&mut self, py: Python<'py>) -> PyResult<Option<(Entry<'py>, TaskLocals)>> {
+    fn enter_loop<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Here<'py>>> {
         let locals = match self.locals.take() {
             Some(locals) => Some(locals),
             None => find_current_locals(py)?,
@@ -223,8 +222,8 @@ impl Plan {
         };
         let locals = self.share(py, locals)?;
         let entry = Entry::new(py)?;
-        Mailbox::of(&entry, &locals.event_loop(py))?;
-        Ok(Some((entry, locals)))
+        let mailbox = Mailbox::of(&entry, &locals.event_loop(py))?;
+        Ok(Some((entry, locals, mailbox)))
     }
 
     pub(super) fn share(&self, py: Python<'_>, locals: TaskLocals) -> PyResult<TaskLocals> {
