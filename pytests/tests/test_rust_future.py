@@ -1,9 +1,11 @@
 """The behaviour of RustFuture that asyncio.Future does not share."""
 
+import _thread
 import asyncio
 import contextvars
 import gc
 import os
+import queue
 import sys
 import threading
 import traceback
@@ -439,6 +441,25 @@ def test_debug_mode_shows_where_a_future_was_created(loop, run, rust):
         await future
 
     run(main())
+
+
+def test_debug_mode_accepts_a_thread_in_which_no_python_function_runs(loop, run, rust):
+    """In CPython 3.15, `sys._getframe` has a frame without code there, raises SystemError, or crashes."""
+
+    async def main():
+        # Install the doorbell first: in debug mode, uvloop asks for that frame when another thread does it.
+        await rust.turns(1, None)
+        loop.set_debug(True)
+        gate, made = rust.Gate(), queue.SimpleQueue()
+        # All of this is written in C.
+        _thread.start_new_thread(list, (map(made.put, map(gate.wait, [loop])),))
+        future = made.get(timeout=10)
+        assert future._source_traceback is None
+        assert "created at pytests/src/gate.rs:" in repr(future)
+        gate.open("value")
+        return await future
+
+    assert run(main()) == "value"
 
 
 def test_debug_mode_accepts_wake_ups_from_other_threads(loop, run, rust):

@@ -25,7 +25,7 @@ imports! {
     import_isfuture = "asyncio", "isfuture";
     import_format_callback_source = "asyncio.format_helpers", "_format_callback_source";
     import_compile = "builtins", "compile";
-    import_getframe = "sys", "_getframe";
+    import_currentframe = "inspect", "currentframe";
     import_frame_summary = "traceback", "FrameSummary";
     import_stack_summary = "traceback", "StackSummary";
 }
@@ -279,13 +279,13 @@ pub(crate) fn describe_callback<'py>(
         .extract()
 }
 
-/// The current Python stack, as asyncio records it in debug mode.
-pub(crate) fn extract_stack(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    match import_getframe(py)?.call0() {
-        Ok(frame) => import_extract_stack(py)?.call1((frame,)),
+/// The current Python stack, as asyncio records it in debug mode. `None` where no Python function runs.
+pub(crate) fn extract_stack(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    // This is a Python function, so there is a frame to begin with. Without one, `sys._getframe` of CPython 3.15 may crash.
+    match import_currentframe(py)?.call0() {
+        Ok(frame) => import_extract_stack(py)?.call1((frame,)).map(Some),
         Err(error) if ends_the_loop(py, &error) => Err(error),
-        // Rust called this outside any Python function, so there is no frame.
-        Err(_) => Ok(PyList::empty(py).into_any()),
+        Err(_) => Ok(None),
     }
 }
 

@@ -128,7 +128,7 @@ impl FutureState {
         detaches: bool,
     ) -> PyResult<Self> {
         let source_traceback = if asyncio::is_debug(event_loop)? {
-            Some(asyncio::extract_stack(event_loop.py())?.unbind())
+            asyncio::extract_stack(event_loop.py())?.map(Bound::unbind)
         } else {
             None
         };
