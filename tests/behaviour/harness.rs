@@ -125,6 +125,20 @@ impl<'py> Cx<'py> {
         })
     }
 
+    /// Turns the loop's debug mode on. Returns whether it works: without a Python function on the stack, as here, uvloop's does not
+    /// in CPython 3.15, whose `sys._getframe` then raises `SystemError`.
+    pub(super) fn set_debug(&self) -> PyResult<bool> {
+        let is_uvloop = matches!(
+            self.kind,
+            LoopKind::Uvloop | LoopKind::UvloopWithoutAddReader
+        );
+        if is_uvloop && self.py.version_info() >= (3, 15) {
+            return Ok(false);
+        }
+        self.event_loop.call_method1("set_debug", (true,))?;
+        Ok(true)
+    }
+
     /// Makes a Python module for this test only.
     pub(super) fn module(&self, code: &CStr) -> PyResult<Bound<'py, PyModule>> {
         // `PyModule::from_code` would import the module, which all tests would share.
