@@ -169,16 +169,24 @@ def test_the_task_shows_the_rust_source_location(run, rust):
 if sys.version_info >= (3, 14):
 
     def test_the_call_graph_names_the_coroutine(run, rust):
+        async def waits(task):
+            await task
+
         async def main():
             gate = rust.Gate()
             task = asyncio.create_task(gate.coroutine(), name="of Rust")
+            waiter = asyncio.create_task(waits(task), name="of Python")
             await asyncio.sleep(0)
             graph = asyncio.format_call_graph(task)
             assert graph.startswith("* Task(name='of Rust', id=0x")
             assert "gate.rs', line" in graph and "in async rust_future()" in graph
+            assert "+ Awaited by:\n    * Task(name='of Python', id=0x" in graph and ".waits()" in graph
             assert asyncio.capture_call_graph(task).call_stack[0].frame.f_generator is task.get_coro()
+            printed = io.StringIO()
+            asyncio.print_call_graph(task, file=printed)
+            assert printed.getvalue() == graph + "\n"
             gate.open(None)
-            await task
+            await waiter
 
         run(main())
 
