@@ -147,6 +147,11 @@ if sys.version_info >= (3, 12):
     }
 if sys.version_info >= (3, 13):
     CASES["test_locks"]["SemaphoreTests"]["test_acquire_fifo_order_4"] = LATER
+if sys.version_info[:2] == (3, 13):
+    # 3.13.0 has neither.
+    for name in ("test_exception_refcycles_parent_task", "test_exception_refcycles_parent_task_wr"):
+        if hasattr(importlib.import_module("test.test_asyncio.test_taskgroups").TestTaskGroup, name):
+            CASES["test_taskgroups"]["TestTaskGroup"][name] = OTHER_TASK
 if sys.version_info >= (3, 14):
     CASES["test_tasks"]["PyTask_PyFuture_Tests"] = {
         **OF_TASKS,
@@ -166,6 +171,14 @@ if sys.version_info >= (3, 15):
 
 # Since Python 3.14, the C and the Python implementation of tasks each know only their own current task.
 PY_CURRENT_TASK = getattr(asyncio.tasks, "_py_current_task", asyncio.current_task)
+
+
+@pytest.fixture(autouse=True)
+def task_that_never_began(request, caplog):
+    """In this case the start of a task fails, without Rust too, and some versions of CPython 3.13 log that the task is pending."""
+    yield
+    if request.node.name == "test_proper_refcounts":
+        caplog.get_records("call").clear()
 
 
 class Awaited:
