@@ -447,8 +447,6 @@ def test_debug_mode_accepts_a_thread_in_which_no_python_function_runs(loop, run,
     """In CPython 3.15, `sys._getframe` has a frame without code there, raises SystemError, or crashes."""
 
     async def main():
-        # Install the doorbell first: in debug mode, uvloop asks for that frame when another thread does it.
-        await rust.turns(1, None)
         loop.set_debug(True)
         gate, made = rust.Gate(), queue.SimpleQueue()
         # All of this is written in C.

@@ -26,6 +26,7 @@ imports! {
 
 defines! {
     loop_thread_function = "background.py", "loop_thread";
+    call_soon_threadsafe_function = "threadsafe.py", "call_soon_threadsafe";
 }
 
 /// The running event loop of this thread, as `asyncio.get_running_loop()` returns it.
@@ -216,8 +217,8 @@ pub(crate) fn call_soon_threadsafe<'py>(
     callback: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = event_loop.py();
-    let call_soon_threadsafe = event_loop.getattr(intern!(py, "call_soon_threadsafe"))?;
-    in_empty_context(py, (call_soon_threadsafe, callback)).map(drop)
+    let call_soon_threadsafe = call_soon_threadsafe_function(py)?;
+    in_empty_context(py, (call_soon_threadsafe, event_loop, callback)).map(drop)
 }
 
 /// `event_loop.call_soon(callback, argument, context=context)`
