@@ -177,8 +177,9 @@ PY_CURRENT_TASK = getattr(asyncio.tasks, "_py_current_task", asyncio.current_tas
 def task_that_never_began(request, caplog):
     """In this case the start of a task fails, without Rust too, and some versions of CPython 3.13 log that the task is pending."""
     yield
-    if request.node.name == "test_proper_refcounts":
-        caplog.get_records("call").clear()
+    if sys.version_info[:2] == (3, 13) and request.node.name == "test_proper_refcounts":
+        records = caplog.get_records("call")
+        records[:] = [record for record in records if "Task was destroyed but it is pending!" not in record.getMessage()]
 
 
 class Awaited:
