@@ -17,7 +17,8 @@
 //! 5. It shuts down our tokio: the tasks are dropped and the threads end. Other runtimes cannot be shut down.
 //! 6. It waits for activities that are under way. If they do not end within [`EXIT_PATIENCE`] after step 4, and within
 //!    [`LOOKS`](activity::LOOKS) looks, Python finalizes all the same.
-//! 7. A program may call the callbacks by hand and go on. The next [`Entry`] of the same thread then opens the guard.
+//! 7. A program may call the callbacks by hand and go on. The next [`Entry`] of the same thread then opens the guard, and
+//!    registers again what ends this crate.
 //!
 //! # Fork
 //!
@@ -73,6 +74,9 @@ impl<'py> Entry<'py> {
         }
         // An error: Python imports nothing any more.
         if activity::ends_process() && !asyncio::is_finalizing(py).unwrap_or(true) {
+            // Another callback may use Rust in its drop, just after ours. Python then calls nothing any more, and drops this too.
+            let generation = generation_of_process();
+            asyncio::at_exit(Bound::new(py, AfterExit { generation })?.as_any())?;
             activity::open_if_closed_here();
         }
         let activity = loop {

@@ -274,6 +274,33 @@ def test_a_program_can_use_rust_after_it_calls_the_atexit_callbacks():
     ) == (0, "went on\n", "")
 
 
+def test_rust_ends_with_the_program_that_called_the_atexit_callbacks_before():
+    assert ended_late(
+        """
+        import builtins, os
+
+        class Last:
+            def __init__(self, gate):
+                self.gate = gate
+
+            def __del__(self, write=os.write):
+                write(1, b"in flight\\n" if self.gate.open(None) else b"ended\\n")
+
+        def late():
+            pass
+
+        async def main():
+            global future
+            await rust.turns(3, None)
+            atexit._run_exitfuncs()
+            gate = rust.Gate()
+            future = gate.wait()
+            await rust.turns(3, None)
+            builtins.kept = Last(gate)
+        """
+    ) == (0, "ended\n", "")
+
+
 LATE = {
     "uses Rust": ("rust.block_on_turns(3, None)", "pass"),
     "waits for what was stopped": ("continued.wait()", "pass"),
