@@ -1,6 +1,7 @@
 """One event loop in its thread, and its operations."""
 
 import asyncio
+import inspect
 import random
 
 from accounts import Account
@@ -29,7 +30,7 @@ class Desk:
         self.rust, self.workshop, self.seed, self.operations = rust, workshop, seed, operations
         choose = random.Random(seed)
         self.ending = choose.choice(["served", "served", "cancelled", "abandoned"])
-        self.account, self.complaints = Account(), []
+        self.account, self.complaints, self.detached = Account(), [], []
         # From then on, an await may end with the end of the loop instead of its own outcome.
         self.ends = False
         self.new_loop, self.loop = new_loop, new_loop()
@@ -71,6 +72,10 @@ class Desk:
         # Let every coroutine start: Python warns about one that never does.
         for _ in range(3):
             await asyncio.sleep(0)
+        # The helper thread of a loop without descriptors may take more turns. Rust closes those that it has not detached.
+        while any(inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED for coroutine in self.detached):
+            await asyncio.sleep(0)
+        self.detached.clear()
         self.ends = True
 
     async def _perform(self, number):

@@ -79,8 +79,13 @@ async def await_from_inside(desk, choose):
 @operation(3)
 async def let_go(desk, choose):
     """Rust starts an awaitable and drops or detaches it."""
-    task = desk.rust.into_future(python(desk, "value", choose.randrange(5), Parcel(), outcomes=("cancelled",)))
-    task.drop() if choose.random() < 0.5 else task.detach()
+    coroutine = python(desk, "value", choose.randrange(5), Parcel(), outcomes=("cancelled",))
+    task = desk.rust.into_future(coroutine)
+    if choose.random() < 0.5:
+        task.drop()
+    else:
+        desk.detached.append(coroutine)
+        task.detach()
 
 
 @operation(3)
