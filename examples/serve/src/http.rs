@@ -27,7 +27,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::connection::Connection;
 use crate::lock;
-use crate::message::{Event, Message, Value, event};
+use crate::message::{Event, Message};
 use crate::outbox::{Inbox, Outbox, gone, outbox};
 
 /// The body of a response.
@@ -82,15 +82,18 @@ impl HttpExchange {
             if !more_body {
                 *body = None;
             }
-            let mut message = event("http.request");
-            message.insert("body", Value::Bytes(chunk));
-            message.insert("more_body", Value::Flag(more_body));
-            return message;
+            return Event::Request {
+                r#type: "http.request",
+                body: chunk,
+                more_body,
+            };
         }
         *body = None;
         drop(body);
         over.cancelled().await;
-        event("http.disconnect")
+        Event::Plain {
+            r#type: "http.disconnect",
+        }
     }
 
     fn send<'py>(&self, message: Message<'py>) -> PyResult<Bound<'py, PyAny>> {

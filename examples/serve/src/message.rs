@@ -1,8 +1,5 @@
 //! The dicts of ASGI. One in a wrong shape is an error that says what was expected.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
@@ -11,24 +8,30 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
-/// A message for the application.
-pub(crate) type Event = BTreeMap<&'static str, Value>;
-
+/// A message for the application: a dict of its fields.
 #[derive(IntoPyObject)]
-pub(crate) enum Value {
-    #[pyo3(transparent)]
-    Bytes(Bytes),
-    #[pyo3(transparent)]
-    Text(Cow<'static, str>),
-    #[pyo3(transparent)]
-    Flag(bool),
-    #[pyo3(transparent)]
-    Number(u16),
-}
-
-/// A message for the application of which the kind says all.
-pub(crate) fn event(kind: &'static str) -> Event {
-    Event::from([("type", Value::Text(kind.into()))])
+pub(crate) enum Event {
+    Plain {
+        r#type: &'static str,
+    },
+    Request {
+        r#type: &'static str,
+        body: Bytes,
+        more_body: bool,
+    },
+    Text {
+        r#type: &'static str,
+        text: String,
+    },
+    Bytes {
+        r#type: &'static str,
+        bytes: Bytes,
+    },
+    Close {
+        r#type: &'static str,
+        code: u16,
+        reason: String,
+    },
 }
 
 /// A message of the application.

@@ -1,17 +1,19 @@
 //! A channel to the client, bounded by bytes.
 //!
-//! Sending never waits: the item is in the channel when the call returns. The coroutine that [`Outbox::send`] returns waits while too
-//! much is on its way to the client.
+//! Each item takes room in the channel, until the client's end takes the item out. A coroutine waits for the room.
+
+use std::sync::Arc;
 
 use pyo3::create_exception;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3_asyncio::ready;
 use pyo3_asyncio::tokio::into_coroutine;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// `send` waits while the client has not taken this many bytes.
-const HIGH_WATER: usize = 64 * 1024;
+/// The bytes that fit in the channel. A larger item has it for itself.
+const ROOM: usize = 64 * 1024;
 
 create_exception!(
     serve,
@@ -24,62 +26,60 @@ pub(crate) fn gone() -> PyErr {
     ClientDisconnected::new_err("the client is gone: nobody gets what is sent")
 }
 
+/// An item, and the room that it takes.
+type Sent<T> = (T, Option<OwnedSemaphorePermit>);
+
 /// The application's end of the channel.
 pub(crate) struct Outbox<T> {
-    items: mpsc::UnboundedSender<(T, usize)>,
-    waiting: watch::Sender<usize>,
+    items: UnboundedSender<Sent<T>>,
+    room: Arc<Semaphore>,
 }
 
-/// The client's end.
+/// The client's end. Its drop tells those who wait for room.
 pub(crate) struct Inbox<T> {
-    items: mpsc::UnboundedReceiver<(T, usize)>,
-    waiting: watch::Sender<usize>,
+    items: UnboundedReceiver<Sent<T>>,
+    room: Arc<Semaphore>,
+}
+
+impl<T> Drop for Inbox<T> {
+    fn drop(&mut self) {
+        self.room.close();
+    }
 }
 
 pub(crate) fn outbox<T>() -> (Outbox<T>, Inbox<T>) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let waiting = watch::Sender::new(0);
-    let inbox = Inbox {
-        items: receiver,
-        waiting: waiting.clone(),
-    };
+    let (sender, items) = mpsc::unbounded_channel();
+    let room = Arc::new(Semaphore::new(ROOM));
     let outbox = Outbox {
         items: sender,
-        waiting,
+        room: Arc::clone(&room),
     };
-    (outbox, inbox)
+    (outbox, Inbox { items, room })
 }
 
 impl<T: Send + 'static> Outbox<T> {
-    /// Sends an item that holds so many bytes. An error if the client is gone.
-    pub(crate) fn push(&self, item: T, bytes: usize) -> PyResult<()> {
-        let bytes = bytes + size_of::<T>();
-        // Nobody waits for more.
-        self.waiting.send_if_modified(|waiting| {
-            *waiting += bytes;
-            false
-        });
-        self.items.send((item, bytes)).map_err(|_| gone())
+    /// Sends an item that takes no room. It is lost if the client is gone.
+    pub(crate) fn push(&self, item: T) {
+        let _ = self.items.send((item, None));
     }
 
-    /// Sends an item, and gives a coroutine that waits for room.
+    /// Sends an item that holds so many bytes. Gives a coroutine, which waits for room if there is none.
     pub(crate) fn send<'py>(
         &self,
         py: Python<'py>,
         item: T,
         bytes: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.push(item, bytes)?;
-        if *self.waiting.borrow() < HIGH_WATER {
+        let bytes = (bytes + size_of::<T>()).min(ROOM) as u32;
+        let (items, room) = (self.items.clone(), Arc::clone(&self.room));
+        let put = move |item, taken| items.send((item, Some(taken))).map_err(|_| gone());
+        if let Ok(taken) = Arc::clone(&room).try_acquire_many_owned(bytes) {
+            put(item, taken)?;
             return ready(py, ());
         }
-        let mut waiting = self.waiting.subscribe();
-        let items = self.items.clone();
         into_coroutine(py, async move {
-            tokio::select! {
-                _ = waiting.wait_for(|waiting| *waiting < HIGH_WATER) => Ok(()),
-                () = items.closed() => Err(gone()),
-            }
+            let taken = room.acquire_many_owned(bytes).await.map_err(|_| gone())?;
+            put(item, taken)
         })
     }
 }
@@ -87,22 +87,11 @@ impl<T: Send + 'static> Outbox<T> {
 impl<T> Inbox<T> {
     /// The next item. `None` once the application has dropped its end.
     pub(crate) async fn recv(&mut self) -> Option<T> {
-        let (item, bytes) = self.items.recv().await?;
-        Some(self.take(item, bytes))
+        self.items.recv().await.map(|(item, _)| item)
     }
 
     /// The next item if there is one already.
     pub(crate) fn try_recv(&mut self) -> Option<T> {
-        let (item, bytes) = self.items.try_recv().ok()?;
-        Some(self.take(item, bytes))
-    }
-
-    fn take(&self, item: T, bytes: usize) -> T {
-        self.waiting.send_if_modified(|waiting| {
-            let was_full = *waiting >= HIGH_WATER;
-            *waiting -= bytes;
-            was_full && *waiting < HIGH_WATER
-        });
-        item
+        self.items.try_recv().ok().map(|(item, _)| item)
     }
 }

@@ -32,7 +32,7 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame, Utf8Bytes};
 use crate::connection::Connection;
 use crate::http::{Body, Responder, plain, whole};
 use crate::lock;
-use crate::message::{Event, Message, Value, event};
+use crate::message::{Event, Message};
 use crate::outbox::{Inbox, Outbox, outbox};
 
 /// How many messages wait for the application before the client has to wait.
@@ -126,11 +126,11 @@ impl WebSocketExchange {
             return event;
         }
         let frame = self.closed.get().unwrap_or(&ABNORMAL);
-        let mut message = event("websocket.disconnect");
-        message.insert("code", Value::Number(frame.code.into()));
-        let reason = frame.reason.as_str().to_owned();
-        message.insert("reason", Value::Text(reason.into()));
-        message
+        Event::Close {
+            r#type: "websocket.disconnect",
+            code: frame.code.into(),
+            reason: frame.reason.to_string(),
+        }
     }
 
     fn send<'py>(&self, message: Message<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -182,8 +182,7 @@ impl WebSocketExchange {
             false => CloseCode::Normal,
         };
         // A client that is gone does not get it, and one that was told to close ignores it.
-        let frame = Frame::Close(Some(close_frame(code, "")));
-        let _ = self.outbox.push(frame, 0);
+        self.outbox.push(Frame::Close(Some(close_frame(code, ""))));
         *lock(&self.phase) = Phase::Closed;
         self.responder.end()
     }
@@ -262,7 +261,8 @@ type Stream = WebSocketStream<TokioIo<Upgraded>>;
 impl Client {
     async fn run(mut self, upgrade: OnUpgrade) {
         // There is room. If the application denies the handshake, there is no upgrade.
-        let _ = self.to_app.try_send(event("websocket.connect"));
+        let r#type = "websocket.connect";
+        let _ = self.to_app.try_send(Event::Plain { r#type });
         let Ok(upgraded) = upgrade.await else {
             return;
         };
@@ -352,14 +352,15 @@ impl Client {
 
 /// The event of a message. `None` if the frame is none.
 fn received(frame: Frame) -> Option<Event> {
-    let (name, value) = match frame {
-        Frame::Text(text) => ("text", Value::Text(text.as_str().to_owned().into())),
-        Frame::Binary(bytes) => ("bytes", Value::Bytes(bytes)),
-        _ => return None,
-    };
-    let mut event = event("websocket.receive");
-    event.insert(name, value);
-    Some(event)
+    let r#type = "websocket.receive";
+    match frame {
+        Frame::Text(text) => Some(Event::Text {
+            r#type,
+            text: text.to_string(),
+        }),
+        Frame::Binary(bytes) => Some(Event::Bytes { r#type, bytes }),
+        _ => None,
+    }
 }
 
 /// The close frame that answers an error of the client. `None` if it is gone.
