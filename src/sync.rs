@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`cell`] | a state, and the tasks that wait for it to change |
 //! | [`handoff`] | the outcome of a Python task, and the Rust future that awaits it |
+//! | [`stream_slot`] | a Rust stream, while nobody fetches its items |
 //! | [`bounded`] | the items of a stream, and the room that is left for more |
 //! | [`cancel_slot`] | a cancellation by Python, and the Rust future that it is handed to |
 //! | [`queue`] | the jobs of an event loop, and the bell that wakes the loop for them |
@@ -15,7 +16,7 @@
 //! | [`activity`] | the guard of this process |
 //! | [`generation`] | the number of forks between this process and the one that loaded the library |
 //!
-//! The package `tests/models` compiles the first ten with loom's locks and atomics in the place of [`primitive`], and
+//! The package `tests/models` compiles the first eleven with loom's locks and atomics in the place of [`primitive`], and
 //! checks every order in which their threads can run.
 
 pub(crate) mod activity;
@@ -28,6 +29,7 @@ pub(crate) mod handoff;
 pub(crate) mod primitive;
 pub(crate) mod queue;
 pub(crate) mod registry;
+pub(crate) mod stream_slot;
 #[cfg_attr(
     not(feature = "tokio-runtime"),
     expect(dead_code, reason = "only tokio runs inside an event loop")

@@ -5,8 +5,8 @@
 //!
 //! # Protocol
 //!
-//! 1. The stream is in its [`StreamSlot`] while nobody awaits an item. A fetch takes it out, and puts it back when it has a
-//!    batch. So the stream is polled only while an item is awaited.
+//! 1. The stream is in its [slot](crate::sync::stream_slot) while nobody awaits an item. A fetch takes it out, and puts it back
+//!    when it has a batch. So the stream is polled only while an item is awaited.
 //! 2. A fetch is ready as soon as the stream has an item. It takes more items while they are ready at once, up to the capacity,
 //!    and for [`PATIENCE`]. If a batch was full within that time, the stream probably has more items, and the next fetch starts
 //!    eagerly.
@@ -45,7 +45,7 @@ use crate::process::Entry;
 use crate::runtime::Runtime;
 use crate::sync::primitive::lock;
 use crate::user_value::{UserValue, drop_in};
-use slot::{Parking, StreamSlot};
+use slot::{Stage, WatchedSlot};
 
 /// A fetch takes no more items after this time. A few crossings take as long, so a batch is worth its crossing.
 const PATIENCE: Duration = Duration::from_micros(50);
@@ -100,7 +100,7 @@ where
     T: Crossed,
 {
     let source = StreamSource::<R, E, S, K, T> {
-        slot: Arc::new(StreamSlot::new(K::pack(Box::pin(stream)))),
+        slot: Arc::new(WatchedSlot::new(K::pack(Box::pin(stream)))),
         arguments: Mutex::new(std::mem::take(&mut plan.arguments)),
         plan,
         executor: PhantomData,
@@ -109,7 +109,7 @@ where
 }
 
 struct StreamSource<R: Runtime, E, S, K, T> {
-    slot: Arc<StreamSlot<R, K>>,
+    slot: Arc<WatchedSlot<R, K>>,
     plan: Plan,
     /// Python objects that the stream owns until its first poll, for the garbage collector to see.
     arguments: Mutex<Vec<Py<PyAny>>>,
@@ -174,7 +174,7 @@ where
 pub(crate) struct Fetch<R: Runtime, S, K, T> {
     /// `None` on another thread than that of a stream that is not `Send`, and when the fetch is done.
     stream: Option<K>,
-    slot: Arc<StreamSlot<R, K>>,
+    slot: Arc<WatchedSlot<R, K>>,
     items: Vec<T>,
     capacity: usize,
     stream_type: PhantomData<fn() -> S>,
@@ -207,22 +207,22 @@ where
             Ok(Poll::Pending) => (false, None),
             Ok(Poll::Ready(Some(Ok(is_ready)))) => (is_ready, None),
             Ok(Poll::Ready(Some(Err(error)))) => {
-                (false, Some(Parking::Failed(Failure::Error(error))))
+                (false, Some(Stage::Failed(Failure::Error(error))))
             }
-            Ok(Poll::Ready(None)) => (false, Some(Parking::Ended)),
-            Err(panic) => (false, Some(Parking::Failed(Failure::Panic(panic)))),
+            Ok(Poll::Ready(None)) => (false, Some(Stage::Ended)),
+            Err(panic) => (false, Some(Stage::Failed(Failure::Panic(panic)))),
         };
-        let parking = match end {
-            None => Parking::Parked {
+        let stage = match end {
+            None => Stage::Parked {
                 stream: K::pack(stream),
                 is_ready,
             },
             Some(end) => match (catch(|| drop(stream)), end) {
-                (Err(panic), Parking::Ended) => Parking::Failed(Failure::Panic(panic)),
+                (Err(panic), Stage::Ended) => Stage::Failed(Failure::Panic(panic)),
                 (_, end) => end,
             },
         };
-        this.slot.park(parking, |now| matches!(now, Parking::Away));
+        this.slot.put_back(stage);
         Poll::Ready(Ok(Batch {
             items: std::mem::take(&mut this.items),
             slot: Arc::clone(&this.slot),
@@ -261,7 +261,7 @@ where
 /// Items, on their way to Python.
 pub(crate) struct Batch<R: Runtime, K, T> {
     items: Vec<T>,
-    slot: Arc<StreamSlot<R, K>>,
+    slot: Arc<WatchedSlot<R, K>>,
 }
 
 impl<'py, R, K, T> IntoPyObject<'py> for Batch<R, K, T>
@@ -290,7 +290,7 @@ where
             Err(panic) => Some(Failure::Panic(panic)),
         };
         if let Some(failure) = failure {
-            self.slot.park(Parking::Failed(failure), |_| true);
+            self.slot.fail(failure);
             py.detach(|| drop_in::<R>(|| drop(items)));
         }
         PyList::new(py, converted)

@@ -1,4 +1,4 @@
-//! Where a stream is between two fetches. [`async_generator`](super) describes the protocol.
+//! The slot of a stream, on event loops. [`async_generator`](super) describes the protocol.
 
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -11,44 +11,25 @@ use crate::error::{LoopClosed, stream_in_parent};
 use crate::event_loop::{Mailbox, Watcher, WatcherKey};
 use crate::runtime::Runtime;
 use crate::sync::primitive::lock;
+use crate::sync::stream_slot::{StreamSlot, StreamStage};
 use crate::to_python::crossing::Failure;
 use crate::user_value::drop_in;
 
-/// Where a stream is while nobody awaits an item.
-pub(in crate::to_python) struct StreamSlot<R: Runtime, K> {
-    state: Mutex<SlotState<K>>,
+pub(super) type Stage<K> = StreamStage<K, Failure>;
+
+/// A [`StreamSlot`] that fails when the loop of the last fetch closes.
+pub(in crate::to_python) struct WatchedSlot<R: Runtime, K> {
+    slot: StreamSlot<K, Failure>,
+    /// The loop of the last fetch.
+    watching: Mutex<Option<(Mailbox, WatcherKey)>>,
     runtime: PhantomData<fn() -> R>,
 }
 
-struct SlotState<K> {
-    parking: Parking<K>,
-    /// The loop of the last fetch.
-    watching: Option<(Mailbox, WatcherKey)>,
-}
-
-pub(super) enum Parking<K> {
-    Parked {
-        stream: K,
-        /// The last batch was full soon, so the next one is probably ready.
-        is_ready: bool,
-    },
-    /// A fetch has the stream.
-    Away,
-    Ended,
-    /// For the next fetch to raise.
-    Failed(Failure),
-}
-
-impl<R: Runtime, K: Send + 'static> StreamSlot<R, K> {
+impl<R: Runtime, K: Send + 'static> WatchedSlot<R, K> {
     pub(super) fn new(stream: K) -> Self {
         Self {
-            state: Mutex::new(SlotState {
-                parking: Parking::Parked {
-                    stream,
-                    is_ready: false,
-                },
-                watching: None,
-            }),
+            slot: StreamSlot::new(stream),
+            watching: Mutex::new(None),
             runtime: PhantomData,
         }
     }
@@ -61,24 +42,14 @@ impl<R: Runtime, K: Send + 'static> StreamSlot<R, K> {
         made_at: &Location<'_>,
     ) -> PyResult<Option<(K, bool)>> {
         self.watch(mailbox)?;
-        let mut state = lock(&self.state);
-        match std::mem::replace(&mut state.parking, Parking::Ended) {
-            Parking::Parked { stream, is_ready } => {
-                state.parking = Parking::Away;
-                Ok(Some((stream, is_ready)))
-            }
-            Parking::Away | Parking::Ended => Ok(None),
-            Parking::Failed(failure) => {
-                drop(state);
-                Err(failure.into_error(py, made_at))
-            }
-        }
+        let taken = self.slot.take();
+        taken.map_err(|failure| failure.into_error(py, made_at))
     }
 
     /// Watches the loop of a fetch, instead of that of the fetch before.
     fn watch(self: &Arc<Self>, mailbox: Mailbox) -> PyResult<()> {
         let address = mailbox.address();
-        match &lock(&self.state).watching {
+        match &*lock(&self.watching) {
             Some((watched, _)) if watched.is_inherited() => {
                 return Err(stream_in_parent());
             }
@@ -87,44 +58,47 @@ impl<R: Runtime, K: Send + 'static> StreamSlot<R, K> {
         }
         let key = mailbox.watch(Arc::clone(self) as Arc<dyn Watcher>);
         let watching = key.map(|key| (mailbox, key));
-        let previous = std::mem::replace(&mut lock(&self.state).watching, watching);
+        let previous = std::mem::replace(&mut *lock(&self.watching), watching);
         if let Some((mailbox, key)) = previous {
             mailbox.unwatch(key);
         }
         Ok(())
     }
 
-    /// Parks something else, if `when` says so of what is parked. Drops what is left over.
-    pub(super) fn park(&self, parking: Parking<K>, when: impl FnOnce(&Parking<K>) -> bool) {
-        let left_over = {
-            let mut state = lock(&self.state);
-            match when(&state.parking) {
-                true => std::mem::replace(&mut state.parking, parking),
-                false => parking,
-            }
-        };
-        if let Parking::Parked { stream, .. } = left_over {
-            drop_in::<R>(|| drop(stream));
-        }
+    /// Ends a fetch.
+    pub(super) fn put_back(&self, stage: Stage<K>) {
+        drop_left::<R, _>(self.slot.put_back(stage));
+    }
+
+    /// Ends the stream after the items that a fetch has brought.
+    pub(super) fn fail(&self, failure: Failure) {
+        drop_left::<R, _>(self.slot.put(StreamStage::Failed(failure)));
     }
 
     pub(super) fn close(&self) {
-        let watching = lock(&self.state).watching.take();
+        let watching = lock(&self.watching).take();
+        let left = self.slot.put(StreamStage::Ended);
         match watching {
             Some((mailbox, _)) if mailbox.is_inherited() => {
                 // The stream belongs to the parent's runtime.
-                let mut state = lock(&self.state);
-                std::mem::forget(std::mem::replace(&mut state.parking, Parking::Ended));
+                std::mem::forget(left);
                 return;
             }
             Some((mailbox, key)) => mailbox.unwatch(key),
             None => {}
         }
-        self.park(Parking::Ended, |_| true);
+        drop_left::<R, _>(left);
     }
 }
 
-impl<R: Runtime, K: Send + 'static> Watcher for StreamSlot<R, K> {
+/// Drops what left the slot.
+fn drop_left<R: Runtime, K>(left: Stage<K>) {
+    if let StreamStage::Parked { stream, .. } = left {
+        drop_in::<R>(|| drop(stream));
+    }
+}
+
+impl<R: Runtime, K: Send + 'static> Watcher for WatchedSlot<R, K> {
     fn traverse(&self, _visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         Ok(())
     }
@@ -132,11 +106,7 @@ impl<R: Runtime, K: Send + 'static> Watcher for StreamSlot<R, K> {
     fn loop_closed(&self, py: Python<'_>) {
         let closed =
             LoopClosed::new_err("the event loop on which this Rust stream began is closed");
-        lock(&self.state).watching = None;
-        py.detach(|| {
-            self.park(Parking::Failed(Failure::Error(closed)), |now| {
-                matches!(now, Parking::Parked { .. } | Parking::Away)
-            });
-        });
+        *lock(&self.watching) = None;
+        py.detach(|| drop_left::<R, _>(self.slot.fail(Failure::Error(closed))));
     }
 }

@@ -11,6 +11,7 @@ mod guard;
 mod handoff;
 mod queue;
 mod registry;
+mod stream_slot;
 mod turn_bell;
 mod wake_flag;
 mod watchers;
@@ -25,6 +26,7 @@ mod sync {
     pub(crate) mod handoff;
     pub(crate) mod queue;
     pub(crate) mod registry;
+    pub(crate) mod stream_slot;
     pub(crate) mod turn_bell;
     pub(crate) mod wake_flag;
     pub(crate) mod watchers;
