@@ -19,6 +19,7 @@ use crate::gate::{Answer, Gate};
 
 unsafe extern "C" {
     // SAFETY: it takes nothing, and may be called on any thread.
+    #[cfg_attr(PyPy, link_name = "PyPyGILState_Check")]
     safe fn PyGILState_Check() -> c_int;
 }
 
