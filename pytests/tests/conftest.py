@@ -79,6 +79,8 @@ THREADS_AT_ONCE = 8
 # The most background loops that a test needs at once.
 BACKGROUND_LOOPS = 4
 
+# PyPy runs a part of the tests: `docs/what-runs-where.md` says which.
+CPYTHON = sys.implementation.name == "cpython"
 # Some distributions package the test suite of Python on its own. The header says if it is missing, and `cargo xtask test` wants it.
 HAS_CPYTHONS_TESTS = all(map(importlib.util.find_spec, ["test", "test.test_asyncio"]))
 # What FastAPI is built on has no wheel for every Python. The header says if it is missing.
@@ -302,12 +304,16 @@ def run(loop):
 @pytest.fixture
 def haste():
     """Makes the interpreter switch threads at every opportunity and collect garbage often."""
-    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
-    gc.set_threshold(200, 5, 5)
+    # PyPy's collector has no threshold.
+    if CPYTHON:
+        threshold = gc.get_threshold()
+        gc.set_threshold(200, 5, 5)
     yield
     sys.setswitchinterval(interval)
-    gc.set_threshold(*threshold)
+    if CPYTHON:
+        gc.set_threshold(*threshold)
 
 
 @pytest.fixture
@@ -388,7 +394,8 @@ def nothing_is_left(warm, no_hang, rust, complaints, capfd, caplog, monkeypatch)
     """Fails a test that leaks something, or that leaves an error or a warning unnoticed."""
     gc.collect()
     # Exclude the older objects, all of pytest among them, from collections: they would take most of the time.
-    gc.freeze()
+    if CPYTHON:
+        gc.freeze()
     unraisable = []
     monkeypatch.setattr(sys, "unraisablehook", lambda it: unraisable.append((it.err_msg, repr(it.object), it.exc_value)))
     live, open_before, threads_before = rust.made() - rust.dropped(), descriptors(), threads()
