@@ -1,6 +1,6 @@
 import re
 import sys
-from types import ClassMethodDescriptorType, FunctionType
+from types import FunctionType
 
 
 def declare(function, owner, signature, is_stream, annotations):
@@ -36,5 +36,9 @@ def run(program):
 def own_method(owner, name):
     """The function behind a method of the class itself, and what binds a function in the same way."""
     found = vars(owner)[name]
-    binds = {ClassMethodDescriptorType: classmethod, staticmethod: staticmethod}.get(type(found))
+    # The type of C's own class methods is not `ClassMethodDescriptorType` on PyPy. So ask what a method is bound to.
+    if getattr(getattr(owner, name), "__self__", None) is owner:
+        binds = classmethod
+    else:
+        binds = staticmethod if isinstance(found, staticmethod) else None
     return getattr(found, "__func__", found), binds
