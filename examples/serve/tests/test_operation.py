@@ -235,6 +235,7 @@ def test_a_second_signal_reaches_the_workers(start):
     server, name = start(APPLICATION, "--workers", "2"), new_gate()
     with request(server, f"/hang/{name}") as running:
         until(lambda: server.log.read_text().count("unsupported") == 2)
+        server.until_logged(f"entered {name}")
         server.process.send_signal(signal.SIGINT)
         server.until_logged("Waiting for 1 requests to end.")
         server.process.send_signal(signal.SIGINT)

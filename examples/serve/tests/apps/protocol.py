@@ -161,6 +161,7 @@ async def do_hang(scope, receive, send, name):
     """Ends when it is cancelled, when its gate opens, or by a signal."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, gate(f"go-on-{name}").set)
     gate(f"entered-{name}").set()
+    print(f"entered {name}", flush=True)
     try:
         await gate(f"go-on-{name}").wait()
     finally:
