@@ -384,7 +384,7 @@ impl<'a> Export<'a> {
         let is_call = python_name == "__call__" && !self.options.has("signature");
         let names: String = parameters
             .iter()
-            .map(|(name, _)| format!(", {name}"))
+            .flat_map(|(name, _)| [", ", name.as_str()])
             .collect();
         let signature = option(is_call.then(|| format!("(self{names})")));
         let (is_stream, output) = (self.returns.is_stream, self.output(&python_name));

@@ -128,11 +128,11 @@ impl Plan {
         }
     }
 
-    fn start_now<'py, E, F, T>(
+    fn start_now<E, F, T>(
         self,
-        (entry, locals, mailbox): Here<'py>,
+        (entry, locals, mailbox): Here<'_>,
         future: F,
-    ) -> PyResult<Bound<'py, PyAny>>
+    ) -> PyResult<Bound<'_, PyAny>>
     where
         E: Executor<F, T>,
         F: Future<Output = PyResult<T>>,
