@@ -75,8 +75,7 @@ impl<'py> Entry<'py> {
         // An error: Python imports nothing any more.
         if activity::ends_process() && !asyncio::is_finalizing(py).unwrap_or(true) {
             // Another callback may use Rust in its drop, just after ours. Python then calls nothing any more, and drops this too.
-            let generation = generation_of_process();
-            asyncio::at_exit(Bound::new(py, AfterExit { generation })?.as_any())?;
+            AfterExit::register(py, generation_of_process())?;
             activity::open_if_closed_here();
         }
         let activity = loop {
@@ -127,8 +126,7 @@ struct AtExit {
 impl AtExit {
     /// Registers what ends this crate. Python does not call it any more, and drops it with all callbacks.
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let generation = self.generation;
-        asyncio::at_exit(Bound::new(py, AfterExit { generation })?.as_any())
+        AfterExit::register(py, self.generation)
     }
 }
 
@@ -137,6 +135,12 @@ impl AtExit {
 #[pyclass(frozen, module = "pyo3_asyncio")]
 struct AfterExit {
     generation: u32,
+}
+
+impl AfterExit {
+    fn register(py: Python<'_>, generation: u32) -> PyResult<()> {
+        asyncio::at_exit(Bound::new(py, Self { generation })?.as_any())
+    }
 }
 
 #[pymethods]

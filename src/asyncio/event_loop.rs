@@ -212,11 +212,6 @@ pub(crate) fn call_later(
     in_empty_context(py, (call_later, seconds, callback)).map(drop)
 }
 
-/// Defines the function behind [`call_soon_threadsafe`]. On PyPy 8.0, `exec` crashes in a thread in which no Python function runs.
-pub(crate) fn prepare_call_soon_threadsafe(py: Python<'_>) -> PyResult<()> {
-    call_soon_threadsafe_function(py).map(drop)
-}
-
 pub(crate) fn call_soon_threadsafe<'py>(
     event_loop: &Bound<'py, PyAny>,
     callback: &Bound<'py, PyAny>,

@@ -51,7 +51,8 @@ impl Lookup<PyAny> {
         let globals = PyDict::new(py);
         globals.set_item("__name__", "pyo3_asyncio")?;
         let code = builtins.call_method1("compile", (program, "<pyo3_asyncio>", "exec"))?;
-        builtins.call_method1("exec", (code, &globals))?;
+        // Not `exec`, which crashes on PyPy 8.0 in a thread in which no Python function runs.
+        builtins.call_method1("eval", (code, &globals))?;
         Ok(self.fill(globals.as_any().get_item(name)?))
     }
 }

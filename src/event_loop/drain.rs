@@ -46,7 +46,6 @@ fn helper(event_loop: &Bound<'_, PyAny>, drain: &Bound<'_, Drain>) -> PyResult<D
     let py = event_loop.py();
     // The timer never fires. It is there to be dropped with the loop.
     asyncio::call_later(event_loop, 100.0 * 365.0 * 86_400.0, drain.as_any())?;
-    asyncio::prepare_call_soon_threadsafe(py)?;
     doorbell::start_helper()?;
     let called = Drain::new(py, &drain.get().mailbox, false)?;
     let event_loop = asyncio::weakref(event_loop, py.None())?.unbind();

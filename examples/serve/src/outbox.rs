@@ -27,17 +27,17 @@ pub(crate) fn gone() -> PyErr {
 }
 
 /// An item, and the room that it takes.
-type Sent<T> = (T, Option<OwnedSemaphorePermit>);
+type Held<T> = (T, Option<OwnedSemaphorePermit>);
 
 /// The application's end of the channel.
 pub(crate) struct Outbox<T> {
-    items: UnboundedSender<Sent<T>>,
+    items: UnboundedSender<Held<T>>,
     room: Arc<Semaphore>,
 }
 
 /// The client's end. Its drop tells those who wait for room.
 pub(crate) struct Inbox<T> {
-    items: UnboundedReceiver<Sent<T>>,
+    items: UnboundedReceiver<Held<T>>,
     room: Arc<Semaphore>,
 }
 
